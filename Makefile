@@ -1,0 +1,47 @@
+# One door for people and for CI. Every target sets up what it needs; nothing is installed outside .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The build of onnxruntime: cpu or gpu.
+RUNTIME ?= cpu
+SETUP := $(VENV)/.installed-$(RUNTIME)
+
+.PHONY: help run demo test lint format constraints clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(SETUP)  ## set everything up and start the service; Ctrl-C stops it
+	@exec $(BIN)/qdrant-inference up
+
+demo: $(SETUP)  ## fill collections with texts and drawings, and search them
+	@exec $(BIN)/qdrant-inference demo
+
+test: $(SETUP)  ## run all tests
+	$(BIN)/qdrant-inference models pull
+	$(BIN)/python -m pytest
+
+lint: $(SETUP)  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(SETUP)  ## put the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: $(SETUP)  ## pin anew everything that is installed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.10 --all-extras pyproject.toml --output-file constraints.txt \
+		--no-header --no-annotate --upgrade --quiet
+
+clean:  ## remove what the targets here have made
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(SETUP): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) with $$($(PYTHON) --version); this takes a minute or two the first time"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --constraint constraints.txt \
+		--editable '.[$(RUNTIME),dev]'
+	@touch $@
