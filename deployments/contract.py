@@ -1,0 +1,129 @@
+"""What crosses the Serve call between the gateway and a model: one batch out, its embeddings back.
+
+Arrays travel as numpy, never as lists of floats. Everything here pickles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+Direction = Literal["update", "search"]
+"""Whether vectors are made to be stored or to search with; the words of Qdrant's inference-service protocol."""
+
+
+@dataclass(frozen=True)
+class SparseVector:
+    """One sparse vector: `indices` uint32 `[k]`, ascending and unique, and their `values` float32 `[k]`."""
+
+    indices: npt.NDArray[np.uint32]
+    values: Floats
+
+
+Vector = Union[Floats, SparseVector]
+"""One input's result: dense float32 `[dimensions]`, multivector float32 `[tokens, dimensions]`, or sparse."""
+
+
+@dataclass(frozen=True)
+class DenseVectors:
+    """Dense vectors, one row an input: float32 `[n, dimensions]`."""
+
+    rows: Floats
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> Floats:
+        row: Floats = self.rows[position]
+        return row
+
+
+@dataclass(frozen=True)
+class SparseVectors:
+    """Sparse vectors laid end to end; input i has the entries from `offsets[i]` to `offsets[i + 1]`.
+
+    `indices` uint32 `[sum of k]`, `values` float32 `[sum of k]`, `offsets` int64 `[n + 1]`.
+    """
+
+    indices: npt.NDArray[np.uint32]
+    values: Floats
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, position: int) -> SparseVector:
+        part = slice(self.offsets[position], self.offsets[position + 1])
+        return SparseVector(self.indices[part], self.values[part])
+
+
+@dataclass(frozen=True)
+class MultiVectors:
+    """Multivectors laid end to end: `rows` float32 `[sum of tokens, dimensions]`, `offsets` int64 `[n + 1]`."""
+
+    rows: Floats
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, position: int) -> Floats:
+        part: Floats = self.rows[self.offsets[position] : self.offsets[position + 1]]
+        return part
+
+
+Vectors = Union[DenseVectors, SparseVectors, MultiVectors]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a model is asked to embed in one call: inputs of one direction with equal options.
+
+    `inputs` are texts (prefixes already added), or for an image model decoded images, each uint8
+    `[height, width, 3]` of the model's own size. `options` are the model's own, already checked.
+    """
+
+    inputs: Sequence[str] | Sequence[Pixels]
+    direction: Direction
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A batch's results in the order of its inputs.
+
+    `tokens` int64 `[n]` is what the model read, special tokens included (for images: patches and class token);
+    `truncated` counts the inputs that were longer than the context window.
+    """
+
+    vectors: Vectors
+    tokens: npt.NDArray[np.int64]
+    truncated: int = 0
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images to fetch and decode for a model: `sources` are URLs or base64 strings, `model` the catalogue's name."""
+
+    sources: Sequence[str]
+    model: str
+
+
+@dataclass(frozen=True)
+class LoadedImages:
+    """The decoded images in the order of their sources: uint8 `[height, width, 3]`, or what is wrong with one."""
+
+    images: Sequence[Pixels | str]

@@ -1,0 +1,142 @@
+"""Every error that we raise ourselves, sorted by whose fault it is.
+
+    InferenceError
+    ├── RequestError               the caller's: the request has to change
+    │   ├── MalformedRequest         not JSON, or not the schema where we had to look inside
+    │   ├── UnknownModel             no model of that name
+    │   ├── WrongInput               the input does not fit the model, or is no image, or cannot be fetched
+    │   ├── BadOption                an option that the model does not take, or a bad value of one
+    │   └── TooLarge                 over a limit on size
+    ├── TemporaryError             nobody's: the same request may pass later
+    │   ├── Overloaded               the queue is full
+    │   ├── ModelUnavailable         no replica of the model answers
+    │   ├── UpstreamUnavailable      Qdrant cannot be reached
+    │   └── DeadlineExceeded         the time given for the request is over
+    ├── NotSupported               ours: the embedded store lacks this; a Qdrant server has it
+    └── InternalError              ours: a bug
+
+    SetupError                     the operator's: found at start, never while serving
+    ├── ConfigError                  a configuration file or an environment variable is wrong
+    ├── ModelFilesError              a model's files are missing, damaged or cannot be fetched
+    └── ModelError                   the files are whole, but this software cannot run them
+
+A request's error carries a neutral `kind`; each protocol has one table from kind to status. These errors cross Serve
+calls, so every argument goes to the base constructor, where pickle finds it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Kind(Enum):
+    """What went wrong, in no protocol's words."""
+
+    BAD_REQUEST = "bad request"
+    TOO_LARGE = "too large"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    DEADLINE = "deadline exceeded"
+    NOT_SUPPORTED = "not supported"
+    INTERNAL = "internal"
+
+
+class InferenceError(Exception):
+    """An error with which a request ends. Its text goes to the caller and never quotes the input."""
+
+    kind: Kind
+
+    @property
+    def message(self) -> str:
+        """What is wrong, where in the request, and what is allowed."""
+        return str(self.args[0])
+
+
+class RequestError(InferenceError):
+    """The request has to change before it can pass."""
+
+    kind = Kind.BAD_REQUEST
+
+
+class MalformedRequest(RequestError):
+    """The body is not JSON, or not what the schema says at a place where we had to look."""
+
+
+class UnknownModel(RequestError):
+    """No model of that name is served."""
+
+
+class WrongInput(RequestError):
+    """The input does not fit the model."""
+
+
+class BadOption(RequestError):
+    """An option that the model does not take, or a value out of range."""
+
+
+class TooLarge(RequestError):
+    """The request is over a limit on size."""
+
+    kind = Kind.TOO_LARGE
+
+
+class TemporaryError(InferenceError):
+    """The same request may pass later. `args` are the message and the seconds after which to try again."""
+
+    kind = Kind.UNAVAILABLE
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until a new try makes sense."""
+        return float(self.args[1])
+
+
+class Overloaded(TemporaryError):
+    """More work waits than the limits allow."""
+
+    kind = Kind.OVERLOADED
+
+
+class ModelUnavailable(TemporaryError):
+    """No replica of the model could do the work."""
+
+
+class UpstreamUnavailable(TemporaryError):
+    """Qdrant could not be reached, or broke off before it answered."""
+
+
+class DeadlineExceeded(TemporaryError):
+    """The time that the request was given is over."""
+
+    kind = Kind.DEADLINE
+
+
+class NotSupported(InferenceError):
+    """The embedded store does not have this; a Qdrant server does."""
+
+    kind = Kind.NOT_SUPPORTED
+
+
+class InternalError(InferenceError):
+    """A promise inside this software was broken."""
+
+    kind = Kind.INTERNAL
+
+
+class SetupError(Exception):
+    """Something that the operator has to put right. Its text says what and where."""
+
+
+class ConfigError(SetupError):
+    """A configuration file or environment variable is wrong: names the file, the key, and what was expected."""
+
+
+class ModelFilesError(SetupError):
+    """A model's files are missing, damaged, or cannot be fetched."""
+
+
+class ModelError(SetupError):
+    """A model's files are whole, but not of a kind that can be run here."""
