@@ -1,0 +1,99 @@
+"""Finding inference objects in a JSON body."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import orjson
+
+from deployments.contract import SparseVector, Vector
+from deployments.errors import MalformedRequest
+from serve_app.inference.objects import Slot, is_inference_object, read
+from serve_app.inference.places import SCHEMAS, Schema
+
+MAX_DEPTH = 128
+"""How deep a body may be nested on the way to a vector; serde_json, which Qdrant parses with, has the same limit."""
+
+
+def may_hold_objects(body: bytes | bytearray) -> bool:
+    """Whether a body could hold an inference object, told without parsing it.
+
+    Each one has the key `model`. A letter of a key may be written as an escape, so a body with escapes may hold one.
+    """
+    return b'"model"' in body or b"\\u" in body
+
+
+def parse(body: bytes | bytearray) -> Any:
+    """The body as Python values.
+
+    Raises:
+        MalformedRequest: it is not JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"the body is not JSON: {error.msg} at line {error.lineno}") from error
+
+
+def find(body: Any, schema: str) -> list[Slot]:
+    """The slots of all inference objects in a parsed body, in the order of the body.
+
+    Raises:
+        MalformedRequest: an inference object is not of its schema, or the body is nested too deep.
+    """
+    slots: list[Slot] = []
+    _walk(_Value({"": body}, "", ""), SCHEMAS[schema], named=False, depth=0, slots=slots)
+    return slots
+
+
+class _Value:
+    """A value in its container: the place that can be written to."""
+
+    __slots__ = ("container", "key", "where")
+
+    def __init__(self, container: Any, key: str | int, where: str) -> None:
+        self.container = container
+        self.key = key
+        self.where = where
+
+
+def _walk(at: _Value, schema: Schema, *, named: bool, depth: int, slots: list[Slot]) -> None:
+    value = at.container[at.key]
+    if depth > MAX_DEPTH:
+        raise MalformedRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, list) and schema.items:
+        for position, item in enumerate(value):
+            if isinstance(item, (dict, list)):
+                child = _Value(value, position, f"{at.where}[{position}]")
+                _walk(child, SCHEMAS[schema.items], named=named, depth=depth + 1, slots=slots)
+    elif isinstance(value, dict):
+        if schema.vector and is_inference_object(value):
+            slots.append(Slot(at.where, read(value, at.where), named, partial(_put, at.container, at.key)))
+            return
+        if schema.using:
+            named = bool(value.get("using"))
+        for key in value:
+            if target := schema.fields.get(key) or schema.names:
+                child = _Value(value, key, f"{at.where}.{key}" if at.where else key)
+                _walk(child, SCHEMAS[target], named=named or bool(schema.names), depth=depth + 1, slots=slots)
+
+
+def _put(container: Any, key: str | int, vector: Vector) -> None:
+    if isinstance(vector, SparseVector):
+        container[key] = {"indices": vector.indices, "values": vector.values}
+    else:
+        container[key] = vector
+
+
+def dump(body: Any) -> bytes:
+    """A body with vectors in its slots as JSON."""
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY, default=_contiguous)
+
+
+def _contiguous(value: Any) -> Any:
+    """An array as orjson takes it (it refuses what is not contiguous)."""
+    if isinstance(value, np.ndarray):
+        return np.ascontiguousarray(value)
+    raise TypeError

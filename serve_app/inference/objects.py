@@ -1,0 +1,69 @@
+"""Inference objects, and the slots in a request where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from deployments.contract import Vector
+from deployments.errors import MalformedRequest
+
+Input = Literal["text", "image", "object"]
+INPUTS: tuple[Input, ...] = ("text", "image", "object")
+_KEYS = {*INPUTS, "model", "options"}
+
+
+@dataclass(frozen=True)
+class InferenceObject:
+    """What stands where a vector may stand: `data` to embed, the `model` to do it with, and its `options`.
+
+    Qdrant calls one of `text` a Document, one of `image` an Image, one of `object` an InferenceObject.
+    """
+
+    input: Input
+    data: Any = field(repr=False)
+    model: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in a request where an inference object stood; `put` writes a vector there instead.
+
+    `where` is the place in the words of the request (`points[3].vector.image`); `named` says whether the vector
+    there belongs to a named vector of the collection.
+    """
+
+    where: str
+    wanted: InferenceObject
+    named: bool
+    put: Callable[[Vector], None] = field(repr=False)
+
+
+def is_inference_object(value: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is an inference object, rather than a sparse vector or a map of named vectors.
+
+    A named vector may be called `text` or `model`, but is never a string.
+    """
+    return any(isinstance(value.get(key), str) for key in ("model", "text", "image"))
+
+
+def read(value: Mapping[str, Any], where: str) -> InferenceObject:
+    """The inference object in a JSON object.
+
+    Raises:
+        MalformedRequest: it has no model, not exactly one input, or keys that mean nothing.
+    """
+    inputs = [key for key in INPUTS if key in value]
+    model = value.get("model")
+    options = value.get("options") or {}
+    if not isinstance(model, str) or not model:
+        raise MalformedRequest(f"{where}: an inference object needs 'model', the name of a model")
+    if len(inputs) != 1:
+        raise MalformedRequest(f"{where}: an inference object has exactly one of 'text', 'image' and 'object'")
+    if unknown := sorted(value.keys() - _KEYS):
+        raise MalformedRequest(f"{where}: an inference object has no '{unknown[0][:40]}'; allowed: {sorted(_KEYS)}")
+    if not isinstance(options, dict):
+        raise MalformedRequest(f"{where}.options: expected an object")
+    return InferenceObject(inputs[0], value[inputs[0]], model, options)

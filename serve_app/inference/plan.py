@@ -1,0 +1,93 @@
+"""What has to be computed for a request: its slots, grouped by model and options, without duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from deployments.options import check_options
+
+from deployments.catalogue import Catalogue, ModelCard
+from deployments.contract import Direction
+from deployments.errors import BadOption, WrongInput
+from serve_app.inference.objects import InferenceObject, Slot
+
+
+@dataclass(frozen=True)
+class Use:
+    """One slot's share in a group: the position of its input there, and the length to cut its vector to."""
+
+    slot: Slot
+    position: int
+    mrl: int | None
+
+
+@dataclass
+class Group:
+    """Inputs for one model with equal options: texts with their prefixes, or images as URL or base64.
+
+    No input stands in `inputs` twice; every slot that wants it has its own use.
+    """
+
+    card: ModelCard
+    direction: Direction
+    options: Mapping[str, Any]
+    inputs: list[str] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    _positions: dict[str, int] = field(default_factory=dict)
+
+    def add(self, slot: Slot, data: str, mrl: int | None) -> None:
+        """Take on a slot; an input that is here already is not added again."""
+        position = self._positions.setdefault(data, len(self.inputs))
+        if position == len(self.inputs):
+            self.inputs.append(data)
+        self.uses.append(Use(slot, position, mrl))
+
+    def where(self, position: int) -> str:
+        """Where in the request the input at `position` stands first."""
+        return next(use.slot.where for use in self.uses if use.position == position)
+
+
+def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue) -> list[Group]:
+    """Group the slots by what can be computed together.
+
+    Raises:
+        UnknownModel, WrongInput, BadOption: each names the place in the request.
+    """
+    groups: dict[tuple[str, bytes], Group] = {}
+    for slot in slots:
+        card = catalogue.find(slot.wanted.model, slot.where)
+        data = _input(slot.wanted, card, direction, slot.where)
+        options = dict(slot.wanted.options)
+        mrl = _mrl(options.pop("mrl", None), card, slot.where)
+        options = check_options(card, options, slot.where)
+        key = card.name, orjson.dumps(options, option=orjson.OPT_SORT_KEYS)
+        group = groups.get(key) or groups.setdefault(key, Group(card, direction, options))
+        group.add(slot, data, mrl)
+    return list(groups.values())
+
+
+def _input(wanted: InferenceObject, card: ModelCard, direction: Direction, where: str) -> str:
+    if wanted.input == "object":
+        raise WrongInput(f"{where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
+    if wanted.input != card.modality:
+        raise WrongInput(f"{where}: {card.name} takes '{card.modality}', not '{wanted.input}'")
+    if not isinstance(wanted.data, str):
+        raise WrongInput(f"{where}.{wanted.input}: expected a string")
+    if card.modality == "image":
+        return wanted.data
+    prefix = card.prefixes.query if direction == "search" else card.prefixes.passage
+    return wanted.data if wanted.data.startswith(prefix) else prefix + wanted.data
+
+
+def _mrl(value: Any, card: ModelCard, where: str) -> int | None:
+    """The length that a vector is to be cut to (matryoshka representation learning)."""
+    if value is None:
+        return None
+    if card.vector_kind != "dense" or card.dimensions is None:
+        raise BadOption(f"{where}.options.mrl: {card.name} has no vectors of a length that could be cut")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= card.dimensions:
+        raise BadOption(f"{where}.options.mrl: expected a whole number from 1 to {card.dimensions}")
+    return value

@@ -1,0 +1,25 @@
+"""Tokens per model, and how an answer tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+Usage = Mapping[str, int]
+"""Tokens by the catalogue's name of the model."""
+
+
+def add_to_json(answer: bytes, usage: Usage) -> bytes:
+    """Qdrant's answer with `usage.inference` added to what stands there already."""
+    body = orjson.loads(answer)
+    inference = {"models": {model: {"tokens": tokens} for model, tokens in usage.items()}}
+    body["usage"] = {**(body.get("usage") or {}), "inference": inference}
+    return orjson.dumps(body)
+
+
+def add_to_proto(answer: Any, usage: Usage) -> None:
+    """The same for a gRPC response."""
+    for model, tokens in usage.items():
+        answer.usage.inference.models[model].tokens = tokens

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployments.catalogue import Catalogue, ModelCard, Prefixes
+from deployments.contract import Direction, SparseVector
+from deployments.errors import BadOption, InternalError, UnknownModel, WrongInput
+from serve_app.inference.fill import fill
+from serve_app.inference.objects import InferenceObject, Slot
+from serve_app.inference.plan import Group, plan
+
+DENSE = ModelCard(
+    name="org/dense",
+    aliases=("dense",),
+    family="dense",
+    dimensions=4,
+    context_window=8,
+    pooling="mean",
+    prefixes=Prefixes(query="query: ", passage="passage: "),
+    licence="MIT",
+    card="none",
+    sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
+)
+BM25 = ModelCard(name="qdrant/bm25", family="bm25", licence="MIT", card="none")
+VISION = ModelCard(
+    name="org/vision",
+    family="clip-vision",
+    dimensions=4,
+    image_size=2,
+    image_limits={"max_bytes": 10},  # type: ignore[arg-type]
+    licence="MIT",
+    card="none",
+    sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
+)
+CATALOGUE = Catalogue((DENSE, BM25, VISION), Path("test.yaml"))
+
+
+class Written:
+    """The vectors that were put into slots, by place."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[str, Any] = {}
+
+    def slot(self, where: str, named: bool = True, **wanted: Any) -> Slot:
+        (kind,) = {"text", "image", "object"} & wanted.keys()
+        thing = InferenceObject(kind, wanted[kind], wanted.get("model", "org/dense"), wanted.get("options", {}))  # type: ignore[arg-type]
+        return Slot(where, thing, named, lambda vector: self.vectors.__setitem__(where, vector))
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+def planned(direction: Direction, *slots: Slot) -> list[Group]:
+    return plan(slots, direction, CATALOGUE)
+
+
+def test_equal_inputs_are_computed_once_whatever_length_is_asked_for(written: Written) -> None:
+    (group,) = planned(
+        "update",
+        written.slot("a", text="one"),
+        written.slot("b", text="one", options={"mrl": 2}),
+        written.slot("c", text="two"),
+        written.slot("d", text="one", model="DENSE"),
+    )
+    assert group.inputs == ["passage: one", "passage: two"]
+    fill(group, [np.array([3, 4, 0, 0], np.float32), np.array([1, 0, 0, 0], np.float32)])
+    assert written.vectors["a"].tolist() == [3, 4, 0, 0]
+    assert written.vectors["b"] == pytest.approx([0.6, 0.8])
+    assert written.vectors["c"].tolist() == [1, 0, 0, 0]
+    assert written.vectors["d"] is not None
+
+
+@pytest.mark.parametrize(
+    ("direction", "text", "expected"),
+    [
+        ("update", "tea", "passage: tea"),
+        ("search", "tea", "query: tea"),
+        ("update", "passage: tea", "passage: tea"),
+        ("search", "passage: tea", "query: passage: tea"),
+    ],
+)
+def test_a_prefix_is_put_by_direction_and_never_twice(
+    written: Written, direction: Direction, text: str, expected: str
+) -> None:
+    (group,) = planned(direction, written.slot("a", text=text))
+    assert group.inputs == [expected]
+
+
+def test_models_and_options_make_groups_of_their_own(written: Written) -> None:
+    groups = planned(
+        "update",
+        written.slot("a", text="one"),
+        written.slot("b", text="one", model="qdrant/bm25"),
+        written.slot("c", text="one", model="qdrant/bm25", options={"k": 2.0}),
+        written.slot("d", text="two", model="Qdrant/BM25", options={"k": 2.0}),
+        written.slot("e", image="aGk=", model="org/vision"),
+    )
+    assert [(group.card.name, len(group.inputs)) for group in groups] == [
+        ("org/dense", 1),
+        ("qdrant/bm25", 1),
+        ("qdrant/bm25", 2),
+        ("org/vision", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "said"),
+    [
+        ({"text": "a", "model": "org/dens"}, UnknownModel, "available: org/dense, "),
+        ({"object": {"a": 1}}, WrongInput, "'object' is reserved"),
+        ({"image": "aGk="}, WrongInput, "takes 'text', not 'image'"),
+        ({"text": "a", "model": "org/vision"}, WrongInput, "takes 'image', not 'text'"),
+        ({"text": 5}, WrongInput, "expected a string"),
+        ({"text": "a", "options": {"mrl": 5}}, BadOption, "from 1 to 4"),
+        ({"text": "a", "options": {"mrl": 0}}, BadOption, "from 1 to 4"),
+        ({"text": "a", "options": {"mrl": True}}, BadOption, "from 1 to 4"),
+        ({"text": "a", "options": {"mrl": "2"}}, BadOption, "from 1 to 4"),
+        ({"text": "a", "options": {"colour": 1}}, BadOption, "colour"),
+        ({"text": "a", "model": "qdrant/bm25", "options": {"mrl": 2}}, BadOption, "mrl"),
+        ({"text": "a", "model": "qdrant/bm25", "options": {"k": "much"}}, BadOption, "k"),
+        ({"text": "a", "model": "qdrant/bm25", "options": {"kk": 1.0}}, BadOption, "kk"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_with_its_place(
+    written: Written, wanted: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error) as caught:
+        planned("update", written.slot("points[3].vector", **wanted))
+    assert "points[3].vector" in str(caught.value.args[0])
+    assert said in str(caught.value.args[0])
+
+
+def test_a_sparse_vector_needs_a_name(written: Written) -> None:
+    (group,) = planned("update", written.slot("points[0].vector", named=False, text="a", model="qdrant/bm25"))
+    with pytest.raises(WrongInput, match="name the vector"):
+        fill(group, [SparseVector(np.array([1], np.uint32), np.array([1], np.float32))])
+    assert written.vectors == {}
+
+
+def test_a_missing_vector_is_an_error_and_never_a_guess(written: Written) -> None:
+    (group,) = planned("update", written.slot("a", text="one"), written.slot("b", text="two"))
+    with pytest.raises(InternalError):
+        fill(group, [np.zeros(4, np.float32)])
+
+
+def test_names_are_found_in_any_case() -> None:
+    find: Callable[[str], ModelCard] = lambda name: CATALOGUE.find(name, "query")  # noqa: E731
+    assert find("ORG/Dense") is find("dense") is DENSE
