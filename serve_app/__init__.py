@@ -1,0 +1,1 @@
+"""The gateway: Qdrant's protocols in front, models and Qdrant behind."""

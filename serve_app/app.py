@@ -1,0 +1,71 @@
+"""The app builder: from the arguments of a Serve config file to a Serve application.
+
+A Serve config file names it: `import_path: serve_app.app:build`. One deployment per model, named after it
+(`/` becomes `--`); beside them `Ingress`, `ImageLoader` and, without QDRANT_URL, `Store`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from deployments.replica import ModelReplica
+from ray import serve
+from ray.serve import Application
+
+from deployments.catalogue import ModelCard
+from deployments.errors import ConfigError
+from deployments.image_loader import ImageLoader
+from deployments.model_store import ModelStore, cache_folder
+from serve_app import arguments as args
+from serve_app import environment
+from serve_app.ingress import Ingress
+from serve_app.service import SUPPORTED
+from serve_app.store import Store
+
+
+def build(arguments: dict[str, object]) -> Application:
+    """Build the application.
+
+    Raises:
+        SetupError: names what is wrong, or which files are missing and how to get them.
+    """
+    _check_environment()
+    chosen = args.read(arguments)
+    cards = args.cards(chosen)
+    settings = environment.read()
+    return serve.deployment(max_ongoing_requests=1000, user_config={})(Ingress).bind(
+        chosen.catalogue,
+        {card.name: _model(card) for card in cards},
+        _image_loader(cards),
+        None if settings.qdrant_url else _store(settings.data),
+    )
+
+
+def _check_environment() -> None:
+    missing = [f"{name}={value}" for name, value in SUPPORTED.items() if os.environ.get(name) != value]
+    if missing:
+        raise ConfigError(
+            f"set {' and '.join(missing)} in the environment of every Ray node and of the process that starts Serve, "
+            "or start with 'qdrant-inference up', which does so"
+        )
+
+
+def _model(card: ModelCard) -> Application:
+    folder = ModelStore(cache_folder()).folder(card)
+    deployment = serve.deployment(name=card.deployment, max_ongoing_requests=16, user_config={})(ModelReplica)
+    return deployment.bind(card, str(folder) if folder else None)
+
+
+def _image_loader(cards: Sequence[ModelCard]) -> Application | None:
+    sizes = {card.name: card.image_size for card in cards if card.image_size}
+    limits = {card.name: card.image_limits for card in cards if card.image_limits}
+    if not sizes:
+        return None
+    return serve.deployment(max_ongoing_requests=16, user_config={})(ImageLoader).bind(sizes, limits)
+
+
+def _store(folder: Path) -> Application:
+    """Always one replica, so nothing about it stands in a Serve config file."""
+    return serve.deployment(max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0.1})(Store).bind(str(folder))

@@ -1,0 +1,39 @@
+"""The arguments of the application: `args` in a Serve config file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from deployments import catalogue
+from deployments.catalogue import ModelCard, Record, explain
+from deployments.errors import ConfigError
+
+
+class Arguments(Record):
+    """Which models to serve: of a catalogue (relative to the project's folder), all or those named."""
+
+    catalogue: str = "configs/models/starter.yaml"
+    models: tuple[str, ...] | None = None
+
+
+def read(arguments: Mapping[str, Any]) -> Arguments:
+    """The arguments, validated.
+
+    Raises:
+        ConfigError: names the key and what was expected.
+    """
+    try:
+        return Arguments.model_validate(dict(arguments))
+    except ValidationError as error:
+        raise ConfigError(f"args of the application: {explain(error)}") from error
+
+
+def cards(arguments: Arguments) -> Sequence[ModelCard]:
+    """The models that the application serves."""
+    models = catalogue.load(arguments.catalogue)
+    if arguments.models is None:
+        return models.cards
+    return [models.find(name, "args.models") for name in arguments.models]

@@ -1,0 +1,108 @@
+"""The REST door: an ASGI app that hands every request to the pipeline."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from deployments.errors import InferenceError, InternalError
+from serve_app.exchange import Body, Request, Response
+from serve_app.pipeline import Pipeline
+from serve_app.statuses import http_error
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+log = logging.getLogger("ray.serve")
+
+
+class ClientGone(Exception):
+    """The caller hung up before its request was whole."""
+
+
+class HttpApi:
+    """Qdrant's REST API."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection's scope, as ASGI has it."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            try:
+                await _answer(await self._respond(scope, receive), send)
+            except ClientGone:
+                return
+
+    async def _respond(self, scope: Message, receive: Receive) -> Response:
+        try:
+            return await self._pipeline.rest(_request(scope, receive))
+        except InferenceError as error:
+            return http_error(error)
+        except (ClientGone, GeneratorExit):
+            raise
+        except Exception as error:  # noqa: BLE001  the door is the last place to answer
+            # The error's own text may hold what the caller sent, so only its type is written down.
+            log.error("a request failed with %s", origin(error))  # noqa: TRY400
+            return http_error(InternalError("an internal error; the server's log has its origin"))
+
+
+def origin(error: BaseException) -> str:
+    """An exception's type and the innermost line of code that it came from."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}"
+
+
+def _request(scope: Message, receive: Receive) -> Request:
+    path = scope.get("raw_path") or scope["path"].encode()
+    return Request(
+        method=scope["method"],
+        path=path.decode("latin-1").partition("?")[0],
+        query=scope["query_string"].decode("latin-1"),
+        headers=scope["headers"],
+        body=_body(scope, receive),
+    )
+
+
+def _body(scope: Message, receive: Receive) -> Body:
+    """The body as it comes in; a request that announces none has none."""
+    names = {name for name, _ in scope["headers"]}
+    return _parts(receive) if names & {b"content-length", b"transfer-encoding"} else b""
+
+
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+async def _answer(response: Response, send: Send) -> None:
+    headers, body = list(response.headers), response.body
+    if isinstance(body, bytes):
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return
+    await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+    async for part in body:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,52 @@
+"""The methods of Qdrant's gRPC services, read off their descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
+
+SERVICERS = [
+    f"qdrant_client.grpc.{module}_pb2_grpc.add_{service}Servicer_to_server"
+    for module, service in (
+        ("points_service", "Points"),
+        ("collections_service", "Collections"),
+        ("snapshots_service", "Snapshots"),
+        ("qdrant", "Qdrant"),
+    )
+]
+"""What Ray Serve has to be told (`grpc_servicer_functions`) so that it accepts these services."""
+
+
+def _all_methods() -> Iterator[MethodDescriptor]:
+    for module in (points_service_pb2, collections_service_pb2, snapshots_service_pb2, qdrant_pb2):
+        for service in module.DESCRIPTOR.services_by_name.values():
+            yield from service.methods
+
+
+_METHODS = {f"/{m.containing_service.full_name}/{m.name}": m for m in _all_methods()}
+_BY_NAME_AND_REQUEST = {(m.name, m.input_type.full_name): full_name for full_name, m in _METHODS.items()}
+
+NAMES = frozenset(name for name, _ in _BY_NAME_AND_REQUEST)
+"""The last parts of all methods' names."""
+
+
+def full_name(name: str, request: Message) -> str:
+    """The full name of a method, of whose name Ray Serve keeps only the last part.
+
+    The services share such parts (Points/Get, Collections/Get), but no two of those take the same message.
+    """
+    return _BY_NAME_AND_REQUEST[name, request.DESCRIPTOR.full_name]
+
+
+def request_class(method: str) -> type[Message]:
+    """The class of a method's request."""
+    return message_factory.GetMessageClass(_METHODS[method].input_type)
+
+
+def response_class(method: str) -> type[Message]:
+    """The class of a method's response."""
+    return message_factory.GetMessageClass(_METHODS[method].output_type)

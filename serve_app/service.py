@@ -1,0 +1,219 @@
+"""A whole service on this machine: Ray, Ray Serve and HAProxy, started from a Serve config file and stopped again.
+
+Ray Serve reads its settings from the environment when it is imported. The imports of `ray` stand inside functions
+here, because the environment has to be set before them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import yaml
+from typing_extensions import Self
+
+from deployments.catalogue import ModelCard
+from deployments.errors import ConfigError, SetupError
+from serve_app import arguments
+from serve_app.ports import check_free
+
+if TYPE_CHECKING:
+    from ray.serve.schema import ServeDeploySchema
+
+SUPPORTED = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+"""The only supported way to run: without these, Ray Serve is many times slower and serves no gRPC to us."""
+
+_ONE_MACHINE = {
+    # HAProxy runs beside the replicas here and learns of a change at once; the default of 30 s is for load
+    # balancers elsewhere, and would hold up every stop by as much.
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "20",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_START_TIMEOUT_S = 300.0
+_STOP_TIMEOUT_S = 20.0
+
+Progress = Callable[[Mapping[str, str]], None]
+"""Called with the state of every deployment while they start."""
+
+
+class Service:
+    """A service from start to stop. Use as a context: leaving it stops everything that was started.
+
+    Raises:
+        ConfigError: the Serve config file is wrong; names the file, the key, and what was expected.
+    """
+
+    def __init__(self, config_path: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="qdrant-inference-"))
+        _set_environment(self._folder)
+        try:
+            self.config = _read_config(config_path)
+        except ConfigError:
+            self._folder.rmdir()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def rest_address(self) -> str:
+        """Where the REST API answers."""
+        return f"http://{_reachable(self.config.http_options.host)}:{self.config.http_options.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Where the gRPC API answers."""
+        return f"{_reachable(self.config.http_options.host)}:{self.config.grpc_options.port}"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs, once Ray has started."""
+        from ray._private import worker  # noqa: PLC0415  Ray tells it nowhere else
+
+        node = worker._global_node  # noqa: SLF001
+        if node is None:
+            raise SetupError("Ray has not started")
+        return Path(node.get_logs_dir_path(), "serve")
+
+    def models(self) -> Sequence[ModelCard]:
+        """The models that will be served."""
+        return [card for a in self.config.applications for card in arguments.cards(arguments.read(a.args))]
+
+    def check_ports(self) -> None:
+        """Check that all ports are free.
+
+        Raises:
+            ConfigError: names each port that is taken and its holder.
+        """
+        from ray.serve._private import constants  # noqa: PLC0415
+
+        host = self.config.http_options.host
+        check_free(
+            {
+                "REST": (host, self.config.http_options.port),
+                "gRPC": (host, self.config.grpc_options.port),
+                "HAProxy statistics": ("", constants.RAY_SERVE_HAPROXY_STATS_PORT),
+                "HAProxy metrics": ("", constants.RAY_SERVE_HAPROXY_METRICS_PORT),
+            }
+        )
+
+    def start(self, progress: Progress) -> None:
+        """Start Ray and Ray Serve, and wait until every deployment is ready.
+
+        Raises:
+            SetupError: a deployment could not start; says which and why.
+        """
+        import ray  # noqa: PLC0415
+        from ray.serve._private.api import serve_start  # noqa: PLC0415  what `serve run FILE` does
+
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+        ray.init(address="local", namespace="serve", **quiet)
+        client = serve_start(
+            http_options=self.config.http_options.model_dump(),
+            grpc_options=self.config.grpc_options.model_dump(),
+            proxy_location=self.config.proxy_location,
+        )
+        client.deploy_apps(self.config, _blocking=False)
+        self._wait(progress)
+
+    def _wait(self, progress: Progress) -> None:
+        from ray import serve  # noqa: PLC0415
+
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            status = serve.status()
+            applications = status.applications.values()
+            progress({name: d.status.value for a in applications for name, d in a.deployments.items()})
+            for application in applications:
+                if application.status in {"DEPLOY_FAILED", "UNHEALTHY"}:
+                    raise SetupError(_reason(application))
+            proxies = [proxy.value for proxy in status.proxies.values()]
+            if applications and {a.status for a in applications} == {"RUNNING"} and set(proxies) == {"HEALTHY"}:
+                return
+            time.sleep(0.1)
+        raise SetupError(f"not ready after {_START_TIMEOUT_S:.0f} s")
+
+    def stop(self) -> None:
+        """Stop Ray Serve and then Ray, so that no process, port or file of ours is left; safe to call at any time."""
+        import ray  # noqa: PLC0415
+        from ray import serve  # noqa: PLC0415
+
+        try:
+            if ray.is_initialized():
+                serve.shutdown()  # type: ignore[no-untyped-call]
+        finally:
+            ray.shutdown()
+            _end(self._haproxies())
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _haproxies(self) -> list[psutil.Process]:
+        """HAProxy processes that outlived Ray Serve, known by the folder of their configuration."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(part.startswith(str(self._folder)) for part in process.info["cmdline"] or ())
+        ]
+
+
+def _set_environment(folder: Path) -> None:
+    """Set what Ray Serve has to find; `folder` is for HAProxy's files. Variables that are set already are kept."""
+    haproxy = {
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": "admin.sock",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "metrics.sock",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "server-state",
+    }
+    files = {name: str(folder / file) for name, file in haproxy.items()}
+    os.environ.update({**_ONE_MACHINE, **os.environ, **SUPPORTED, **files})
+
+
+def _read_config(path: Path) -> ServeDeploySchema:
+    from pydantic import ValidationError  # noqa: PLC0415
+    from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
+
+    from deployments.catalogue import explain  # noqa: PLC0415
+
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return ServeDeploySchema.model_validate(content)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from error
+
+
+def _reachable(host: str) -> str:
+    return "localhost" if host in {"0.0.0.0", "::", "127.0.0.1"} else host  # noqa: S104
+
+
+def _reason(application: Any) -> str:
+    """What Serve says of a failed application: the failed deployments' messages, or its own."""
+    messages = [
+        f"{name}: {deployment.message}"
+        for name, deployment in application.deployments.items()
+        if deployment.status in {"UNHEALTHY", "DEPLOY_FAILED"}
+    ]
+    return "\n".join(messages) or str(application.message)
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=_STOP_TIMEOUT_S)
+    for process in alive:
+        process.kill()

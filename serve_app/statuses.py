@@ -1,0 +1,44 @@
+"""From what went wrong to the status that each protocol has for it."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+
+import grpc
+import orjson
+
+from deployments.errors import InferenceError, Kind, TemporaryError
+from serve_app.exchange import Response, json_response
+
+HTTP = {
+    Kind.BAD_REQUEST: HTTPStatus.BAD_REQUEST,
+    Kind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Kind.OVERLOADED: HTTPStatus.TOO_MANY_REQUESTS,
+    Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Kind.DEADLINE: HTTPStatus.GATEWAY_TIMEOUT,
+    Kind.NOT_SUPPORTED: HTTPStatus.NOT_IMPLEMENTED,
+    Kind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+GRPC = {
+    Kind.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Kind.DEADLINE: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Kind.NOT_SUPPORTED: grpc.StatusCode.UNIMPLEMENTED,
+    Kind.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+
+
+def http_error(error: InferenceError) -> Response:
+    """An error in Qdrant's own shape."""
+    headers = [(b"retry-after", retry_after(error).encode())] if isinstance(error, TemporaryError) else []
+    body = {"status": {"error": error.message}, "time": 0.0, "result": None}
+    return json_response(HTTP[error.kind], orjson.dumps(body), headers)
+
+
+def retry_after(error: TemporaryError) -> str:
+    """Whole seconds, as the Retry-After header has them."""
+    return str(max(1, math.ceil(error.retry_after)))

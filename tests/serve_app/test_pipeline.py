@@ -1,0 +1,212 @@
+"""The whole path of a request, with a fake model and a fake Qdrant, through both doors."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import httpx
+import orjson
+import pytest
+from qdrant_client import grpc as q
+
+from deployments.catalogue import Catalogue
+from deployments.errors import UpstreamUnavailable
+from serve_app.grpc_api import GrpcApi
+from serve_app.http_api import HttpApi
+from serve_app.limits import Limits
+from serve_app.pipeline import Pipeline
+from serve_app.router import Router
+from tests.fakes import FakeModel, FakeQdrant, FakeSparseModel, dense, load_images
+from tests.serve_app.inference.test_plan import CATALOGUE
+
+UPSERT = {"points": [{"id": 1, "vector": {"text": "tea", "model": "org/dense"}, "payload": {"a": 1}}]}
+
+
+class Gateway:
+    """Both doors on one pipeline."""
+
+    def __init__(self, catalogue: Catalogue = CATALOGUE, limits: Limits | None = None) -> None:
+        self.qdrant = FakeQdrant()
+        self.model = FakeModel()
+        calls = {"org/dense": self.model, "org/vision": self.model, "qdrant/bm25": FakeSparseModel()}
+        limits = limits or Limits()
+        router = Router(calls, limits.coalescing)
+        self.pipeline = Pipeline(catalogue, router, self.qdrant, load_images, limits)
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(HttpApi(self.pipeline)), base_url="http://gateway"
+        )
+        self.grpc = GrpcApi(self.pipeline)
+
+    async def put(self, body: Any, path: str = "/collections/c/points", **options: Any) -> httpx.Response:
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        return await self.client.put(path, content=content, **options)
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+class Context:
+    """What Ray Serve hands to a gRPC method."""
+
+    def __init__(self) -> None:
+        self.code: Any = None
+        self.details = ""
+        self.metadata: Any = []
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return [("api-key", "k"), ("user-agent", "x"), ("grpc-timeout", "1S")]
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        self.code = code
+
+    def set_details(self, details: str) -> None:
+        self.details = details
+
+    def set_trailing_metadata(self, metadata: Any) -> None:
+        self.metadata = metadata
+
+
+async def test_an_object_is_replaced_and_the_usage_told(gateway: Gateway) -> None:
+    answer = await gateway.put(UPSERT, "/collections/c/points?wait=true")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "result": {"status": "completed"},
+        "status": "ok",
+        "time": 0.001,
+        "usage": {"inference": {"models": {"org/dense": {"tokens": len("passage: tea")}}}},
+    }
+    point = gateway.qdrant.body["points"][0]
+    assert point["vector"] == pytest.approx(dense("passage: tea").tolist())
+    assert point["payload"] == {"a": 1}
+    assert gateway.qdrant.requests[0].query == "wait=true"
+
+
+async def test_usage_is_merged_with_what_qdrant_tells(gateway: Gateway) -> None:
+    gateway.qdrant.answer = {"result": {}, "usage": {"hardware": {"cpu": 3}, "inference": None}}
+    usage = (await gateway.put(UPSERT)).json()["usage"]
+    assert usage["hardware"] == {"cpu": 3}
+    assert usage["inference"]["models"]["org/dense"]["tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/collections/c/points", b'{ "points": [ {"id": 1, "vector": [0.10, 1e-7]} ] }'),
+        ("PUT", "/collections/c/points", b'{"points":[{"id":1,"vector":[0.1],"payload":{"model":"x"}}]}'),
+        ("PUT", "/collections/c/points", b"not json at all"),
+        ("POST", "/collections/c/points/delete", b'{"points":[{"text":"a","model":"b"}]}'),
+        ("PATCH", "/not/known/yet", b"\x00\xff"),
+        ("GET", "/collections/a%20b%2Fc", b""),
+    ],
+)
+async def test_a_request_without_objects_passes_as_the_same_bytes(
+    gateway: Gateway, method: str, path: str, body: bytes
+) -> None:
+    answer = await gateway.client.request(method, path + "?x=%20y&x=", content=body, headers={"X-Trace": "1"})
+    assert answer.json() == gateway.qdrant.answer
+    (request,) = gateway.qdrant.requests
+    assert (request.method, request.path, request.query, request.body) == (method, path, "x=%20y&x=", body)
+    assert (b"x-trace", b"1") in request.headers
+
+
+async def test_nothing_is_forwarded_when_one_object_fails(gateway: Gateway) -> None:
+    points = [
+        {"id": 1, "vector": {"text": "a", "model": "org/dense"}},
+        {"id": 2, "vector": {"text": "a", "model": "x"}},
+    ]
+    answer = await gateway.put({"points": points})
+    assert answer.status_code == 400
+    assert answer.json()["result"] is None
+    assert answer.json()["status"]["error"].startswith("points[1].vector: no model 'x'")
+    assert gateway.qdrant.requests == []
+
+
+async def test_an_image_that_cannot_be_loaded_is_named_by_its_place(gateway: Gateway) -> None:
+    points = [{"id": n, "vector": {"image": image, "model": "org/vision"}} for n, image in enumerate(("ok", "bad"))]
+    answer = await gateway.put({"points": points})
+    assert (answer.status_code, answer.json()["status"]["error"]) == (400, "points[1].vector.image: not an image")
+    assert gateway.qdrant.requests == []
+
+
+async def test_qdrants_own_errors_pass_unchanged(gateway: Gateway) -> None:
+    gateway.qdrant.status, gateway.qdrant.answer = 404, {"status": {"error": "Not found"}, "time": 0.5}
+    answer = await gateway.put(UPSERT)
+    assert (answer.status_code, answer.json()) == (404, gateway.qdrant.answer)
+
+
+async def test_a_body_over_the_limit_is_413() -> None:
+    gateway = Gateway(limits=Limits(body_bytes=100))
+    answer = await gateway.put(b" " * 101)
+    assert answer.status_code == 413
+    assert "100 bytes" in answer.json()["status"]["error"]
+    assert (await gateway.put(b" " * 100)).status_code == 200
+
+
+async def test_an_unreachable_qdrant_is_503_with_retry_after(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(request: Any) -> Any:
+        raise UpstreamUnavailable("Qdrant cannot be reached", retry_after=1.2)
+
+    monkeypatch.setattr(gateway.qdrant, "rest", away)
+    answer = await gateway.put(UPSERT)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+async def test_models_that_do_not_answer_in_time_are_504(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = Gateway(limits=Limits(timeout_s=0.05))
+    monkeypatch.setattr(FakeModel, "__call__", lambda *_: asyncio.sleep(60))
+    answer = await gateway.put(UPSERT)
+    assert answer.status_code == 504
+    assert gateway.qdrant.requests == []
+
+
+async def test_a_bug_is_500_in_qdrants_shape_and_logs_no_input(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(batch: Any) -> Any:
+        raise ValueError(f"cannot embed {batch.inputs}")
+
+    monkeypatch.setattr(FakeModel, "__call__", lambda _, batch: broken(batch))
+    answer = await gateway.put(UPSERT)
+    assert answer.status_code == 500
+    assert "tea" not in answer.text + caplog.text
+    assert "ValueError" in caplog.text
+
+
+async def test_a_grpc_call_is_filled_and_tells_the_usage(gateway: Gateway) -> None:
+    vector = q.Vector(document=q.Document(text="tea", model="ORG/dense"))
+    message = q.UpsertPoints(collection_name="c", points=[q.PointStruct(vectors=q.Vectors(vector=vector))])
+    answer: Any = await gateway.grpc.answer("Upsert", message, Context())
+    ((method, sent),) = gateway.qdrant.messages
+    assert method == "/qdrant.Points/Upsert"
+    assert list(sent.points[0].vectors.vector.dense.data) == pytest.approx(dense("passage: tea").tolist())  # type: ignore[attr-defined]
+    assert answer.usage.inference.models["org/dense"].tokens == len("passage: tea")
+
+
+async def test_methods_of_one_name_are_told_apart_by_their_message(gateway: Gateway) -> None:
+    await gateway.grpc.answer("Get", q.GetPoints(collection_name="c"), Context())
+    await gateway.grpc.answer("Get", q.GetCollectionInfoRequest(collection_name="c"), Context())
+    assert [method for method, _ in gateway.qdrant.messages] == ["/qdrant.Points/Get", "/qdrant.Collections/Get"]
+
+
+async def test_a_grpc_error_has_a_status_and_forwards_nothing(gateway: Gateway) -> None:
+    nearest = q.VectorInput(document=q.Document(text="tea", model="none"))
+    context = Context()
+    await gateway.grpc.answer("Query", q.QueryPoints(query=q.Query(nearest=nearest)), context)
+    assert context.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert context.details.startswith("query.nearest: no model 'none'")
+    assert gateway.qdrant.messages == []
+
+
+async def test_rest_and_grpc_compute_the_same_vectors(gateway: Gateway) -> None:
+    await gateway.client.post(
+        "/collections/c/points/query", json={"query": {"text": "tea", "model": "org/dense", "options": {"mrl": 2}}}
+    )
+    document = q.Document(text="tea", model="org/dense", options={"mrl": q.Value(integer_value=2)})
+    query = q.Query(nearest=q.VectorInput(document=document))
+    await gateway.grpc.answer("Query", q.QueryPoints(query=query), Context())
+    sent: Any = gateway.qdrant.messages[0][1]
+    assert gateway.qdrant.body["query"] == pytest.approx(list(sent.query.nearest.dense.data))
