@@ -103,7 +103,7 @@ class ImageLimits(Record):
 class ModelCard(Record):
     """One model of the catalogue."""
 
-    name: str = Field(min_length=1, pattern=r"^[^#\s]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][^#\s\\]*$")
     aliases: tuple[str, ...] = ()
     family: Family
     dimensions: int | None = Field(default=None, gt=0, description="of each vector; none for sparse models")
