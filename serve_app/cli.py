@@ -23,7 +23,7 @@ from deployments.model_store import ModelStore, State, cache_folder
 from serve_app import environment
 from serve_app.service import Service
 
-app = typer.Typer(help="Self-hosted inference for Qdrant.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Self-hosted inference for Qdrant.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 models_app = typer.Typer(help="The models: list, fetch and check their files.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
@@ -118,8 +118,9 @@ def _pull(cards: Sequence[ModelCard]) -> None:
         for card in cards:
             if card.sources:
                 tasks[card.name] = bars.add_task(card.name, phase="", total=None)
-                store.pull(card, report)
-                bars.update(tasks[card.name], phase="ready")
+                folder = store.pull(card, report)
+                size = sum(path.stat().st_size for path in folder.iterdir()) if folder else 0
+                bars.update(tasks[card.name], phase="ready", completed=size, total=size)
 
 
 def _start(service: Service) -> None:

@@ -36,6 +36,8 @@ _ONE_MACHINE = {
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "20",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # What Ray says on the console of every orderly stop: that the controller's own calls were cut off.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "killed by `ray.kill`",
 }
 _START_TIMEOUT_S = 300.0
 _STOP_TIMEOUT_S = 20.0
@@ -52,7 +54,7 @@ class Service:
     """
 
     def __init__(self, config_path: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="qdrant-inference-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="qi-", dir="/tmp"))  # noqa: S108  a socket's path has to be short
         _set_environment(self._folder)
         try:
             self.config = _read_config(config_path)
@@ -117,14 +119,18 @@ class Service:
         import ray  # noqa: PLC0415
         from ray.serve._private.api import serve_start  # noqa: PLC0415  what `serve run FILE` does
 
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
         ray.init(address="local", namespace="serve", **quiet)
-        client = serve_start(
-            http_options=self.config.http_options.model_dump(),
-            grpc_options=self.config.grpc_options.model_dump(),
-            proxy_location=self.config.proxy_location,
-        )
-        client.deploy_apps(self.config, _blocking=False)
+        try:
+            client = serve_start(
+                http_options=self.config.http_options.model_dump(),
+                grpc_options=self.config.grpc_options.model_dump(),
+                proxy_location=self.config.proxy_location,
+            )
+            client.deploy_apps(self.config, _blocking=False)
+        except (ray.exceptions.RayError, RuntimeError, TimeoutError, ValueError) as error:
+            raise SetupError(f"Ray Serve did not start: {error}") from error
         self._wait(progress)
 
     def _wait(self, progress: Progress) -> None:

@@ -1,0 +1,5 @@
+"""`python -m serve_app`: the same as `qdrant-inference`."""
+
+from serve_app.cli import app
+
+app()

@@ -1,0 +1,109 @@
+"""Start, stop, and what is left in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from serve_app.ports import check_free
+from tests.cluster.running import RunningService
+
+MINILM = "sentence-transformers/all-minilm-l6-v2"
+MARKER = "xyzzy-marker-7351"
+
+
+def send_marker_everywhere(service: RunningService) -> None:
+    """The marker as text, image, URL, option, key and model, in requests that pass and requests that fail."""
+    for prefer_grpc in (False, True):
+        client = QdrantClient(
+            url=service.rest_address,
+            grpc_port=service.grpc_port,
+            prefer_grpc=prefer_grpc,
+            cloud_inference=True,
+            api_key=MARKER,
+            timeout=60,
+        )
+        name = f"marker-{prefer_grpc}"
+        client.create_collection(name, models.VectorParams(size=384, distance=models.Distance.COSINE))
+        for wanted in (
+            models.Document(text=MARKER, model=MINILM),
+            models.Document(text=MARKER, model="qdrant/bm25"),
+            models.Document(text=MARKER, model="starter/splade-tiny"),
+            models.Document(text=MARKER, model="starter/clip-shapes-text"),
+            models.Document(text=MARKER, model="starter/clip-shapes-vision"),
+            models.Document(text="a", model=MINILM, options={"mrl": MARKER}),
+            models.Image(image=MARKER, model="starter/clip-shapes-vision"),
+            models.Image(image=f"http://127.0.0.1:9/{MARKER}?{MARKER}", model="starter/clip-shapes-vision"),
+            models.Image(image=f"ftp://{MARKER}", model="starter/clip-shapes-vision"),
+            models.InferenceObject(object=MARKER, model=MINILM),
+        ):
+            for send in (
+                lambda w=wanted: client.upsert(name, [models.PointStruct(id=1, vector=w)]),  # type: ignore[misc]
+                lambda w=wanted: client.query_points(name, query=w),  # type: ignore[misc]
+            ):
+                try:
+                    send()
+                except Exception as error:  # noqa: BLE001  most of these have to fail
+                    assert "internal error" not in str(error)
+        client.close()
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+def test_no_input_is_ever_logged(service: RunningService) -> None:
+    send_marker_everywhere(service)
+    files = [path for path in [service.output, *service.logs.rglob("*")] if path.is_file()]
+    assert len(files) > 5
+    assert [path for path in files if MARKER.encode() in path.read_bytes()] == []
+
+
+def test_a_taken_port_stops_the_start_before_anything_is_started(tmp_path: Path) -> None:
+    running = RunningService(tmp_path)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", running.rest_port))
+        holder.listen()
+        run = subprocess.run(
+            [sys.executable, "-m", "serve_app", "up", "--config", str(running.config)],
+            env=running.variables, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert run.returncode == 1
+    assert f"port {running.rest_port} (REST) is taken by process {os.getpid()}" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_data_survives_a_restart_and_a_stop_leaves_nothing(tmp_path: Path) -> None:
+    running = RunningService(tmp_path).start()
+    with QdrantClient(url=running.rest_address, cloud_inference=True) as client:
+        client.create_collection("kept", models.VectorParams(size=384, distance=models.Distance.COSINE))
+        client.upsert("kept", [models.PointStruct(id=7, vector=models.Document(text="tea", model=MINILM))])
+    os.killpg(running.process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+    assert running.stop(signal.SIGINT) == 0, running.said
+    assert running.left == []
+    check_free({"": ("", port) for port in running.ports})
+
+    running.start()
+    with QdrantClient(url=running.rest_address, cloud_inference=True) as client:
+        found = client.query_points("kept", query=models.Document(text="tea", model=MINILM))
+        assert [point.id for point in found.points] == [7]
+    assert running.stop(signal.SIGTERM) == 0, running.said
+    assert running.left == []
+    check_free({"": ("", port) for port in running.ports})
+    assert list(Path(tmp_path).glob("data/**/*.lock")) == []
+
+
+def test_without_the_two_variables_serve_run_says_what_is_missing() -> None:
+    command = [
+        sys.executable, "-c",
+        "from serve_app.app import build; build({})",
+    ]  # fmt: skip
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_SERVE")}
+    run = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode != 0
+    assert "RAY_SERVE_ENABLE_HA_PROXY=1 and RAY_SERVE_THROUGHPUT_OPTIMIZED=1" in run.stderr
