@@ -29,8 +29,13 @@ app.add_typer(models_app, name="models")
 
 console = Console(highlight=False)
 
+_ADDRESS = "http://localhost:6333"
+
 Config = Annotated[Path, typer.Option(help="a Serve config file")]
 CatalogueFile = Annotated[Path, typer.Option("--catalogue", help="a model catalogue")]
+Url = Annotated[
+    str | None, typer.Option(help=f"a running service; without it {_ADDRESS}, and where none runs there, one is started")
+]
 Names = Annotated[list[str] | None, typer.Argument(help="names of models; all of the catalogue where absent")]
 
 _LOCAL = HOME / "configs" / "serve-local.yaml"
@@ -44,19 +49,33 @@ def up(config: Config = _LOCAL) -> None:
     ready = False
     with _reported_errors():
         try:
-            with Service(config) as service:
-                _interrupt_on_signals()
-                service.check_ports()
-                cards = service.models()
-                _pull_missing(cards)
-                _start(service)
-                _interrupt_on_signals()  # again: Ray has set its own
-                _introduce(service, cards, time.monotonic() - began)
+            with _running(config) as service:
+                _introduce(service, time.monotonic() - began)
                 ready = True
                 threading.Event().wait()
         except KeyboardInterrupt:
             console.print("stopped; nothing is left running")
     raise typer.Exit(0 if ready else 130)
+
+
+@app.command()
+def demo(url: Url = None) -> None:
+    """Fill two collections with texts and drawings, and search them."""
+    from serve_app.demo import story  # noqa: PLC0415  its client takes long to import, and `up` has no use for it
+
+    with _reported_errors():
+        try:
+            if url or story.answers(_ADDRESS):
+                _interrupt_on_signals()
+                story.tell(url or _ADDRESS, console)
+            else:
+                console.print(f"nothing answers at {_ADDRESS}: starting a service for the demo")
+                with _running(_LOCAL) as service:
+                    story.tell(service.rest_address, console)
+                    console.print("stopping the service; its data stays on disk, and [bold]make run[/] brings it back")
+        except KeyboardInterrupt:
+            console.print("stopped; what was stored so far stays")
+            raise typer.Exit(130) from None
 
 
 @models_app.command("list")
@@ -93,6 +112,18 @@ def verify(names: Names = None, catalogue_file: CatalogueFile = _STARTER) -> Non
             else:
                 console.print(f"[green]right[/]  {card.name}")
     raise typer.Exit(1 if wrong else 0)
+
+
+@contextmanager
+def _running(config: Path) -> Iterator[Service]:
+    """A service that is ready; it stops on leaving."""
+    with Service(config) as service:
+        _interrupt_on_signals()
+        service.check_ports()
+        _pull_missing(service.models())
+        _start(service)
+        _interrupt_on_signals()  # again: Ray has set its own
+        yield service
 
 
 def _chosen(names: Sequence[str] | None, catalogue_file: Path) -> Sequence[ModelCard]:
@@ -135,13 +166,13 @@ def _start(service: Service) -> None:
         service.start(report)
 
 
-def _introduce(service: Service, cards: Sequence[ModelCard], seconds: float) -> None:
+def _introduce(service: Service, seconds: float) -> None:
     """Say what is running, where, and how to try it."""
     settings = environment.read()
     rows = {
         "REST": service.rest_address,
         "gRPC": service.grpc_address,
-        "models": ", ".join(card.name for card in cards),
+        "models": ", ".join(card.name for card in service.models()),
         "data": settings.qdrant_url or f"{settings.data} (embedded store)",
         "cache": str(cache_folder()),
         "logs": str(service.logs),

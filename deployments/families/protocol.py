@@ -1,0 +1,44 @@
+"""What every family of models does: prepare a batch, run parts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deployments.contract import Batch, Vectors
+
+Positions = npt.NDArray[np.int64]
+"""Where some inputs stand in their batch."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch that is ready to be run: `items[i]` is what the family made of input i.
+
+    `tokens` int64 `[n]` is what the model will read; `truncated` counts the inputs that were longer than that.
+    """
+
+    batch: Batch
+    items: Sequence[Any]
+    tokens: npt.NDArray[np.int64]
+    truncated: int = 0
+
+
+class Family(Protocol):
+    """A loaded model. Its methods may be called from any thread, also at the same time."""
+
+    def samples(self) -> Sequence[Batch]:
+        """A few batches like those to come, the smallest first, to run before the first request."""
+        ...
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """Everything that can be done before the model runs, such as tokenizing."""
+        ...
+
+    def run(self, prepared: Prepared, positions: Positions) -> Vectors:
+        """The vectors of the inputs at these positions, in the order of the positions."""
+        ...

@@ -1,0 +1,1 @@
+"""ONNX graphs built from checkpoints, with onnxruntime's fused operators."""

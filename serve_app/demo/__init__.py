@@ -1,0 +1,1 @@
+"""The demo: fill two collections of a running service, and search them."""

@@ -1,0 +1,57 @@
+"""The starter models, loaded once for each provider that the installed onnxruntime has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from deployments.catalogue import Catalogue
+from deployments.contract import Batch, Embeddings
+from deployments.families import load_family
+from deployments.families.chunks import cut, join
+from deployments.session import SessionSettings
+
+Embed = Callable[..., Embeddings]
+
+PROVIDERS = [
+    name
+    for name, provider in (("cpu", "CPUExecutionProvider"), ("openvino", "OpenVINOExecutionProvider"))
+    if provider in onnxruntime.get_available_providers()
+]
+
+
+@pytest.fixture(scope="session")
+def references() -> Any:
+    """What tests/data/make_references.py has stored."""
+    with np.load(Path(__file__).parents[2] / "data" / "references.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="session")
+def embed_with(starter: Catalogue, model_folder: Callable[[str], Path]) -> Callable[..., Embed]:
+    """Loads a starter model by its name; the result embeds inputs within a token budget."""
+
+    @cache
+    def load(name: str, **settings: str) -> Embed:
+        folder = model_folder(name)
+        family = load_family(starter.find(name, "test"), folder, SessionSettings.model_validate(settings))
+
+        def embed(inputs: Any, budget: int = 1024) -> Embeddings:
+            prepared = family.prepare(Batch(list(inputs), "update"))
+            chunks = cut(prepared.tokens, budget)
+            return join(prepared, chunks, [family.run(prepared, chunk) for chunk in chunks])
+
+        return embed
+
+    return load
+
+
+@pytest.fixture(params=PROVIDERS)
+def provider(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

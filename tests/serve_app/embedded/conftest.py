@@ -1,0 +1,132 @@
+"""A store in a temporary folder, bare and behind servers for the official client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc
+import orjson
+import pytest
+from qdrant_client import QdrantClient
+
+from serve_app.embedded.store import EmbeddedStore, GrpcError
+from serve_app.methods import request_class
+
+
+class Rest:
+    """Calls of a store's REST door with JSON as Python values."""
+
+    def __init__(self, store: EmbeddedStore) -> None:
+        self.store = store
+
+    def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        content = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
+        status, answer = self.store.rest(method, path, "wait=true", content)
+        return int(status), orjson.loads(answer)
+
+    def result(self, method: str, path: str, body: Any = None) -> Any:
+        """The result of a call that must not fail."""
+        status, answer = self(method, path, body)
+        assert status == 200, answer
+        assert answer["status"] == "ok"
+        assert answer["time"] >= 0
+        return answer["result"]
+
+    def error(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
+        """Status and text of a call that must fail."""
+        status, answer = self(method, path, body)
+        assert set(answer) == {"status", "time", "result"}
+        assert answer["result"] is None
+        return status, answer["status"]["error"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    store = EmbeddedStore(tmp_path / "store")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def rest(store: EmbeddedStore) -> Rest:
+    return Rest(store)
+
+
+def _http_server(store: EmbeddedStore) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            path, _, query = self.path.partition("?")
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            status, content = store.rest(self.command, path, query, body)
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+class _AnyMethod(grpc.GenericRpcHandler):
+    def __init__(self, store: EmbeddedStore) -> None:
+        self._store = store
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        def answer(request: Any, context: grpc.ServicerContext) -> Any:
+            try:
+                return self._store.grpc(details.method, request)
+            except GrpcError as error:
+                context.abort(error.code, error.message)
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer,
+            request_deserializer=request_class(details.method).FromString,
+            response_serializer=lambda message: message.SerializeToString(),
+        )
+
+
+@pytest.fixture
+def ports(store: EmbeddedStore) -> Iterator[tuple[int, int]]:
+    """The ports of a REST and a gRPC server in front of the store."""
+    http = _http_server(store)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    rpc = grpc.server(futures.ThreadPoolExecutor(2), handlers=[_AnyMethod(store)])
+    rpc_port = rpc.add_insecure_port("127.0.0.1:0")
+    rpc.start()
+    yield http.server_address[1], rpc_port
+    rpc.stop(None).wait()
+    http.shutdown()
+    http.server_close()
+
+
+@pytest.fixture
+def clients(ports: tuple[int, int]) -> Iterator[dict[str, QdrantClient]]:
+    """The official client over both protocols, on the same store.
+
+    Its check of the server's version runs in a thread that may outlive the server; a test of its own does it.
+    """
+    made = {
+        name: QdrantClient(host="127.0.0.1", port=ports[0], grpc_port=ports[1], prefer_grpc=name == "grpc", check_compatibility=False)
+        for name in ("rest", "grpc")
+    }
+    yield made
+    for client in made.values():
+        client.close()
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def client(request: pytest.FixtureRequest, clients: dict[str, QdrantClient]) -> QdrantClient:
+    """The official client, over each protocol in turn."""
+    return clients[request.param]
