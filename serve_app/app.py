@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployments.replica import ModelReplica
 from ray import serve
 from ray.serve import Application
 
@@ -18,6 +17,7 @@ from deployments.catalogue import ModelCard
 from deployments.errors import ConfigError
 from deployments.image_loader import ImageLoader
 from deployments.model_store import ModelStore, cache_folder
+from deployments.replica import ModelReplica
 from serve_app import arguments as args
 from serve_app import environment
 from serve_app.ingress import Ingress

@@ -23,7 +23,9 @@ from deployments.model_store import ModelStore, State, cache_folder
 from serve_app import environment
 from serve_app.service import Service
 
-app = typer.Typer(help="Self-hosted inference for Qdrant.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Self-hosted inference for Qdrant.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 models_app = typer.Typer(help="The models: list, fetch and check their files.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
@@ -34,7 +36,8 @@ _ADDRESS = "http://localhost:6333"
 Config = Annotated[Path, typer.Option(help="a Serve config file")]
 CatalogueFile = Annotated[Path, typer.Option("--catalogue", help="a model catalogue")]
 Url = Annotated[
-    str | None, typer.Option(help=f"a running service; without it {_ADDRESS}, and where none runs there, one is started")
+    str | None,
+    typer.Option(help=f"a running service; without it {_ADDRESS}, and where none runs there, one is started"),
 ]
 Names = Annotated[list[str] | None, typer.Argument(help="names of models; all of the catalogue where absent")]
 

@@ -20,13 +20,14 @@ def check_free(ports: Mapping[str, tuple[str, int]]) -> None:
     taken = [
         f"port {port} ({purpose}) is taken by {_holder(port)}"
         for purpose, (host, port) in ports.items()
-        if not _is_free(host, port)
+        if not is_free(host, port)
     ]
     if taken:
         raise ConfigError("; ".join(taken))
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """Whether a port can be listened on; an empty host stands for all addresses."""
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -22,7 +22,7 @@ from typing_extensions import Self
 from deployments.catalogue import ModelCard
 from deployments.errors import ConfigError, SetupError
 from serve_app import arguments
-from serve_app.ports import check_free
+from serve_app.ports import check_free, is_free
 
 if TYPE_CHECKING:
     from ray.serve.schema import ServeDeploySchema
@@ -39,6 +39,7 @@ _ONE_MACHINE = {
     # What Ray says on the console of every orderly stop: that the controller's own calls were cut off.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "killed by `ray.kill`",
 }
+_FIRST_GRPC_PORT, _PORT_RANGES, _PORTS_EACH = 40000, 50, 20
 _START_TIMEOUT_S = 300.0
 _STOP_TIMEOUT_S = 20.0
 
@@ -54,13 +55,14 @@ class Service:
     """
 
     def __init__(self, config_path: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="qi-", dir="/tmp"))  # noqa: S108  a socket's path has to be short
+        self._folder = Path(tempfile.mkdtemp(prefix="qi-", dir="/tmp"))
         _set_environment(self._folder)
         try:
             self.config = _read_config(config_path)
         except ConfigError:
             self._folder.rmdir()
             raise
+        os.environ.update(_replica_ports(self.config.http_options.port))
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +185,22 @@ def _set_environment(folder: Path) -> None:
     }
     files = {name: str(folder / file) for name, file in haproxy.items()}
     os.environ.update({**_ONE_MACHINE, **os.environ, **SUPPORTED, **files})
+
+
+def _replica_ports(rest_port: int) -> dict[str, str]:
+    """Ports for the ingress replicas' gRPC servers that no other service on this machine uses.
+
+    Ray Serve's gRPC servers share a port instead of refusing it: its option against that is a string, where gRPC
+    takes a number. Two services would then answer each other's calls.
+    """
+    for attempt in range(_PORT_RANGES):
+        first = _FIRST_GRPC_PORT + (rest_port + attempt) % _PORT_RANGES * _PORTS_EACH
+        if is_free("", first):
+            return {
+                "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first),
+                "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + _PORTS_EACH - 1),
+            }
+    raise ConfigError(f"no port is free from {_FIRST_GRPC_PORT} on, for the ingress replicas' gRPC servers")
 
 
 def _read_config(path: Path) -> ServeDeploySchema:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from deployments.options import check_options
 
 from deployments.catalogue import Catalogue, ModelCard
 from deployments.contract import Direction
 from deployments.errors import BadOption, WrongInput
+from deployments.options import check_options
 from serve_app.inference.objects import InferenceObject, Slot
 
 

@@ -96,7 +96,7 @@ class RunningService:
         return Path(line.split()[-1]).parent
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Stop by a signal; the exit status. Whatever is left after that is killed, so that no test leaves a process."""
+        """Stop by a signal, and give the exit status. What is left after that is kept in `left` and killed."""
         try:
             self.process.send_signal(number)
             return int(self.process.wait(STOP_TIMEOUT_S))

@@ -67,9 +67,7 @@ def image_url() -> Iterator[str]:
 
 
 def test_a_recipe_is_stored_and_found_by_its_meaning(client: QdrantClient, collection: str) -> None:
-    client.create_collection(
-        collection, vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE)
-    )
+    client.create_collection(collection, vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE))
     recipes = ["Recipe for baking chocolate chip cookies", "How to change the oil of a car", "A history of Rome"]
     client.upsert(
         collection,
@@ -88,9 +86,7 @@ def test_a_recipe_is_stored_and_found_by_its_meaning(client: QdrantClient, colle
 def test_images_are_stored_by_base64_and_by_url_and_found_by_text(
     client: QdrantClient, collection: str, image_url: str
 ) -> None:
-    client.create_collection(
-        collection, vectors_config=models.VectorParams(size=128, distance=models.Distance.COSINE)
-    )
+    client.create_collection(collection, vectors_config=models.VectorParams(size=128, distance=models.Distance.COSINE))
     vision = "starter/clip-shapes-vision"
     red = base64.b64encode(png("red")).decode()
     client.upsert(
@@ -137,9 +133,7 @@ def test_dense_and_sparse_models_share_a_hybrid_query(client: QdrantClient, coll
 
 
 def test_an_unknown_model_is_refused_and_nothing_stored(client: QdrantClient, collection: str) -> None:
-    client.create_collection(
-        collection, vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE)
-    )
+    client.create_collection(collection, vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE))
     points = [
         models.PointStruct(id=1, vector=models.Document(text="a", model=MINILM)),
         models.PointStruct(id=2, vector=models.Document(text="a", model="sentence-transformers/all-minilm")),
@@ -150,9 +144,7 @@ def test_an_unknown_model_is_refused_and_nothing_stored(client: QdrantClient, co
 
 
 def test_a_large_upsert_of_raw_vectors_passes(client: QdrantClient, collection: str) -> None:
-    client.create_collection(
-        collection, vectors_config=models.VectorParams(size=1000, distance=models.Distance.COSINE)
-    )
+    client.create_collection(collection, vectors_config=models.VectorParams(size=1000, distance=models.Distance.COSINE))
     vector = [0.123456789 + n / 1000 for n in range(1000)]
     points = [models.PointStruct(id=n, vector=vector) for n in range(1400)]
     client.upsert(collection, points=points)

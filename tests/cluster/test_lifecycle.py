@@ -7,7 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient, models
@@ -17,6 +20,14 @@ from tests.cluster.running import RunningService
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
 MARKER = "xyzzy-marker-7351"
+
+
+def upsert(client: QdrantClient, collection: str, vector: Any) -> None:
+    client.upsert(collection, [models.PointStruct(id=1, vector=vector)])
+
+
+def query(client: QdrantClient, collection: str, vector: Any) -> None:
+    client.query_points(collection, query=vector)
 
 
 def send_marker_everywhere(service: RunningService) -> None:
@@ -44,12 +55,9 @@ def send_marker_everywhere(service: RunningService) -> None:
             models.Image(image=f"ftp://{MARKER}", model="starter/clip-shapes-vision"),
             models.InferenceObject(object=MARKER, model=MINILM),
         ):
-            for send in (
-                lambda w=wanted: client.upsert(name, [models.PointStruct(id=1, vector=w)]),  # type: ignore[misc]
-                lambda w=wanted: client.query_points(name, query=w),  # type: ignore[misc]
-            ):
+            for send in (upsert, query):
                 try:
-                    send()
+                    send(client, name, wanted)
                 except Exception as error:  # noqa: BLE001  most of these have to fail
                     assert "internal error" not in str(error)
         client.close()
@@ -78,23 +86,32 @@ def test_a_taken_port_stops_the_start_before_anything_is_started(tmp_path: Path)
     assert not (tmp_path / "data").exists()
 
 
-def test_data_survives_a_restart_and_a_stop_leaves_nothing(tmp_path: Path) -> None:
-    running = RunningService(tmp_path).start()
-    with QdrantClient(url=running.rest_address, cloud_inference=True) as client:
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[RunningService]:
+    """A service for one test, which starts and stops it."""
+    running = RunningService(tmp_path)
+    yield running
+    if running.process and running.process.poll() is None:
+        running.stop()
+
+
+def test_data_survives_a_restart_and_a_stop_leaves_nothing(own: RunningService, tmp_path: Path) -> None:
+    running = own.start()
+    with closing(QdrantClient(url=running.rest_address, cloud_inference=True)) as client:
         client.create_collection("kept", models.VectorParams(size=384, distance=models.Distance.COSINE))
         client.upsert("kept", [models.PointStruct(id=7, vector=models.Document(text="tea", model=MINILM))])
     os.killpg(running.process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
     assert running.stop(signal.SIGINT) == 0, running.said
     assert running.left == []
-    check_free({"": ("", port) for port in running.ports})
+    check_free({str(port): ("", port) for port in running.ports})
 
     running.start()
-    with QdrantClient(url=running.rest_address, cloud_inference=True) as client:
+    with closing(QdrantClient(url=running.rest_address, cloud_inference=True)) as client:
         found = client.query_points("kept", query=models.Document(text="tea", model=MINILM))
         assert [point.id for point in found.points] == [7]
     assert running.stop(signal.SIGTERM) == 0, running.said
     assert running.left == []
-    check_free({"": ("", port) for port in running.ports})
+    check_free({str(port): ("", port) for port in running.ports})
     assert list(Path(tmp_path).glob("data/**/*.lock")) == []
 
 

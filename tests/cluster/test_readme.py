@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def block(name: str, service: RunningService) -> str:
 @pytest.fixture(autouse=True)
 def clean(service: RunningService) -> Iterator[None]:
     yield
-    with QdrantClient(url=service.rest_address) as client:
+    with closing(QdrantClient(url=service.rest_address)) as client:
         for name in ("recipes", "circles"):
             client.delete_collection(name)
 
