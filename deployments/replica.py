@@ -49,7 +49,7 @@ class ModelReplica:
         self._folder = Path(folder) if folder else None
         self._settings: ReplicaSettings | None = None
         self._family: Family | None = None
-        self._helpers = ThreadPoolExecutor(_TOKENIZING_THREADS, thread_name_prefix="tokenizer")
+        self._tokenizers = ThreadPoolExecutor(_TOKENIZING_THREADS, thread_name_prefix="tokenizer")
         self._worker = Worker()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -79,9 +79,8 @@ class ModelReplica:
             raise ModelUnavailable(f"'{self._card.name}' is being loaded or stopped")
         family, budget = self._family, self._settings.token_budget
         loop = asyncio.get_running_loop()
-        prepared, chunks = await loop.run_in_executor(self._helpers, _prepare, family, batch, budget)
-        results = await self._run(family, prepared, chunks)
-        return await loop.run_in_executor(self._helpers, join, prepared, chunks, results)
+        prepared, chunks = await loop.run_in_executor(self._tokenizers, _prepare, family, batch, budget)
+        return join(prepared, chunks, await self._run(family, prepared, chunks))
 
     async def _run(self, family: Family, prepared: Prepared, chunks: Sequence[Positions]) -> list[Vectors]:
         direction = prepared.batch.direction
@@ -105,7 +104,7 @@ class ModelReplica:
         """End all threads; may be called again."""
         self._family = None
         self._worker.close()
-        self._helpers.shutdown(cancel_futures=True)
+        self._tokenizers.shutdown(cancel_futures=True)
 
     def __del__(self) -> None:
         """Serve calls this when it stops a replica."""

@@ -72,13 +72,18 @@ class Worker:
 
 
 def _work(jobs: PriorityQueue[_Job]) -> None:
-    """Has no reference to the worker, so that a forgotten worker can be collected."""
-    while True:
-        job = jobs.get()
-        if job.call is None:
-            return
-        if job.future.set_running_or_notify_cancel():
-            _finish(job.future, job.call)
+    """Has no reference to the worker, so that a forgotten worker can be collected; keeps none to a job that is done."""
+    while _run(jobs.get()):
+        pass
+
+
+def _run(job: _Job) -> bool:
+    """Whether to go on after this job."""
+    if job.call is None:
+        return False
+    if job.future.set_running_or_notify_cancel():
+        _finish(job.future, job.call)
+    return True
 
 
 def _finish(future: Future[Vectors], call: Call) -> None:

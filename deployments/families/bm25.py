@@ -15,8 +15,8 @@ from deployments.catalogue import ModelCard
 from deployments.contract import Batch, SparseVector, SparseVectors
 from deployments.errors import BadOption
 from deployments.families.chunks import pack
-from deployments.options import Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.families.protocol import Positions, Prepared
+from deployments.options import Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.session import SessionSettings
 
 _COUNTING = {"k": 1e9, "b": 0.0}

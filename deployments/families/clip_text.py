@@ -7,8 +7,8 @@ from pathlib import Path
 from deployments.catalogue import ModelCard
 from deployments.checkpoint import Checkpoint
 from deployments.contract import DenseVectors, Floats
-from deployments.families.pooling import normalize
-from deployments.families.text import Lengths, TextModel, check_window
+from deployments.families.pooling import Lengths, normalize
+from deployments.families.text import TextModel, check_window
 from deployments.graphs import clip
 from deployments.session import SessionSettings, open_session
 

@@ -9,7 +9,8 @@ import numpy as np
 from deployments.catalogue import ModelCard
 from deployments.checkpoint import Checkpoint
 from deployments.contract import Floats, SparseVectors
-from deployments.families.text import Lengths, TextModel, check_window
+from deployments.families.pooling import Lengths
+from deployments.families.text import TextModel, check_window
 from deployments.graphs import bert
 from deployments.session import SessionSettings, open_session
 

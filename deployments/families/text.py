@@ -13,11 +13,11 @@ from deployments.catalogue import ModelCard
 from deployments.contract import Batch, Floats, Vectors
 from deployments.errors import ModelError, ModelFilesError
 from deployments.families.chunks import padded_length
+from deployments.families.pooling import Lengths
 from deployments.families.protocol import Positions, Prepared
 from deployments.session import Session
 
 Ids = npt.NDArray[np.int32]
-Lengths = npt.NDArray[np.int32]
 Finish = Callable[[Floats, Lengths], Vectors]
 """Makes vectors of a model's output, whose first axis is the text, and the number of tokens of each text."""
 

@@ -18,7 +18,7 @@ _Definition = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Docstring:
-    """What a module, class, function or method says of itself; `name` is qualified (`json.JSONEncoder.encode`)."""
+    """What a module, class, function or method says of itself; `name` is qualified (`json.encoder.JSONEncoder`)."""
 
     name: str
     kind: str

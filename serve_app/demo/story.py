@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
@@ -24,20 +24,21 @@ DRAWINGS = 200
 SEED = 0
 TIMEOUT_S = 300
 
-MEANING = "run several things at the same time without blocking"
-MIXED = "retry a request when the server closes the connection"
-KEYWORDS = "RFC 2047"
+MEANING = "how do I read a zip archive"
+MIXED = "make a copy of a nested object"
+KEYWORDS = "Mersenne Twister"
 
 
 def answers(url: str) -> bool:
     """Whether anything answers at an address."""
-    try:
-        _client(url).info()
-    except ResponseHandlingException:
-        return False
-    except ApiException:
+    with closing(_client(url)) as client:
+        try:
+            client.info()
+        except ResponseHandlingException:
+            return False
+        except (ApiException, QdrantException):  # it answers with an error, which the first real request will tell
+            return True
         return True
-    return True
 
 
 def tell(url: str, console: Console) -> None:
@@ -46,8 +47,7 @@ def tell(url: str, console: Console) -> None:
     Raises:
         SetupError: the service cannot be reached, or answered with an error.
     """
-    client = _client(url)
-    with _errors_told(url):
+    with closing(_client(url)) as client, _errors_told(url):
         for name in create(client):
             console.print(
                 f"the collection [bold]{name}[/] is here already: its points are written again, under the same ids"
@@ -60,7 +60,10 @@ def tell(url: str, console: Console) -> None:
 
 
 def _client(url: str) -> QdrantClient:
-    return QdrantClient(url=url, cloud_inference=True, timeout=TIMEOUT_S, check_compatibility=False)
+    try:
+        return QdrantClient(url=url, cloud_inference=True, timeout=TIMEOUT_S, check_compatibility=False)
+    except ValueError as error:
+        raise SetupError(f"{url}: {error}") from error
 
 
 def _fill_texts(client: QdrantClient, console: Console) -> None:

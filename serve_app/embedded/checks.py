@@ -27,12 +27,12 @@ def check_payload(payload: dict[str, Any] | None, key: str | None = None) -> Non
     """A payload, at the path `key` where that is given, must not nest deeper than an answer can be encoded."""
     levels = key.count(".") + key.count("[") if key else 0
     values: list[Any] = [payload] if payload else []
-    while values:
+    while values and levels <= MAX_DEPTH:
         levels += 1
-        if levels > MAX_DEPTH:
-            raise wrong_input(f"a payload is nested deeper than {MAX_DEPTH} levels")
         containers = [value.values() if isinstance(value, dict) else value for value in values]
         values = [inner for container in containers for inner in container if isinstance(inner, dict | list)]
+    if levels > MAX_DEPTH:
+        raise wrong_input(f"a payload is nested deeper than {MAX_DEPTH} levels")
 
 
 def check_vectors(collection: Collection, vectors: Any) -> None:

@@ -65,7 +65,7 @@ class Collection(LocalCollection):
         return cast("CollectionPersistence", self.storage)
 
     def _as_stored(self, name: str, rows: npt.NDArray[Any]) -> Floats:
-        """Rows `[n, dimensions]` in float32, of length 1 where the distance is cosine."""
+        """Rows `[..., dimensions]` in float32, of length 1 (to the last bit or two) where the distance is cosine."""
         rows = rows.astype(np.float32)
         if self.get_vector_params(name).distance == models.Distance.COSINE:
             lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
@@ -120,7 +120,7 @@ class Collection(LocalCollection):
     ) -> list[models.ScoredPoint]:
         """As inherited, but quick for the nearest neighbours of one dense or sparse vector.
 
-        Local mode needs 40 ms for the first and 300 ms for the second at ten thousand points.
+        At ten thousand points local mode needs 15 ms and more for the first, and 0.2 to 0.4 s for the second.
         """
         name, query = self._resolve_query_vector_name(query_vector)
         if isinstance(query, models.SparseVector) and name in self.sparse_vectors:
@@ -132,7 +132,8 @@ class Collection(LocalCollection):
                 query_vector, query_filter, limit, offset, with_payload, with_vectors, score_threshold, idf_corpus
             )
         validate_filter(query_filter)
-        floor = -np.inf if score_threshold is None else sign * score_threshold
+        with np.errstate(over="ignore"):  # a threshold beyond float32 becomes infinite
+            floor = np.float32(-np.inf if score_threshold is None else sign * score_threshold)
         order = np.argsort(-sign * scores, kind="stable")
         order = order[(sign * scores > floor)[order]]
         offset = offset or 0

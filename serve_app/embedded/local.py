@@ -33,7 +33,11 @@ class Local(QdrantLocal):
     LARGE_DATA_THRESHOLD = sys.maxsize  # the same hint when a large collection is loaded
 
     def __init__(self, folder: str) -> None:
-        super().__init__(folder, force_disable_check_same_thread=True)
+        try:
+            super().__init__(folder, force_disable_check_same_thread=True)
+        except BaseException:
+            self.close()
+            raise
         self.operation_ids = itertools.count()
 
     @override

@@ -95,7 +95,7 @@ def _json(body: bytes) -> Any:
         raise wrong_input(f"Format error in JSON body: {error}") from error
 
 
-_COLLECTION = "/collections/{collection}"
+_COLLECTION = "/collections/{collection_name}"
 _POINTS = _COLLECTION + "/points"
 
 ROUTES: dict[tuple[str, str], tuple[Reader, Callable[[Local, str, Any], Any]]] = {
@@ -166,7 +166,7 @@ def answer(local: Local, method: str, path: str, body: bytes) -> bytes:
         match = pattern.fullmatch(path)
         if match and route_method == method:
             parameters = {name: unquote(value) for name, value in match.groupdict().items()}
-            result = operate(local, parameters.get("collection", ""), read(parameters, body))
+            result = operate(local, parameters.get("collection_name", ""), read(parameters, body))
             return _encoded(result, time.perf_counter() - started)
     for beginning, what in _PATTERNS_NOT_HERE:
         if beginning.fullmatch(path):
@@ -176,7 +176,8 @@ def answer(local: Local, method: str, path: str, body: bytes) -> bytes:
 
 def _encoded(result: Any, seconds: float) -> bytes:
     content = {"result": result, "status": "ok", "time": seconds}
-    return orjson.dumps(content, default=_fields, option=orjson.OPT_SERIALIZE_NUMPY)
+    with np.errstate(over="ignore"):  # a score beyond float32 becomes infinite, as in Qdrant
+        return orjson.dumps(content, default=_fields, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 _NULL_IF_ABSENT = {"next_page_offset"}

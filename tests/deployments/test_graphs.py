@@ -93,5 +93,5 @@ def test_clip_knows_both_activations(tmp_path: Path, name: str, values: list[flo
 
 def test_an_unknown_activation_of_clip_is_named(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tiny.write(tmp_path, {}, model_type="clip", text_config={"hidden_act": "relu"}))
-    with pytest.raises(ModelError, match="text_config.hidden_act 'relu' cannot be run, only quick_gelu, gelu"):
+    with pytest.raises(ModelError, match=r"text_config\.hidden_act 'relu' cannot be run, only quick_gelu, gelu"):
         clip._activation(checkpoint, "text_config")

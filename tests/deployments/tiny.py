@@ -24,7 +24,12 @@ def bert_tensors() -> dict[str, np.ndarray]:
         "embeddings.position_embeddings.weight": weight(POSITIONS, HIDDEN),
         "embeddings.token_type_embeddings.weight": weight(2, HIDDEN),
     }
-    linear = {"attention.self.query": 1, "attention.self.key": 1, "attention.self.value": 1, "attention.output.dense": 1}
+    linear = {
+        "attention.self.query": 1,
+        "attention.self.key": 1,
+        "attention.self.value": 1,
+        "attention.output.dense": 1,
+    }
     for layer in (f"encoder.layer.{number}" for number in range(LAYERS)):
         for name in linear:
             tensors |= {f"{layer}.{name}.weight": weight(HIDDEN, HIDDEN), f"{layer}.{name}.bias": weight(HIDDEN)}

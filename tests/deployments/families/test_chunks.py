@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,7 +45,7 @@ def test_a_chunk_with_its_padding_stays_within_the_budget_unless_it_is_one_input
 @given(token_counts, budgets)
 def test_chunks_go_from_long_to_short_and_only_the_last_one_has_room_left(tokens: np.ndarray, budget: int) -> None:
     chunks = cut(tokens, budget)
-    for chunk, following in zip(chunks, chunks[1:], strict=False):
+    for chunk, following in itertools.pairwise(chunks):
         assert tokens[chunk].min() >= tokens[following].max()
         assert max(1, padded_length(int(tokens[chunk].max()))) * (len(chunk) + 1) > budget
 

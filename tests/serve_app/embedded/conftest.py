@@ -57,14 +57,21 @@ def rest(store: EmbeddedStore) -> Rest:
     return Rest(store)
 
 
-def _http_server(store: EmbeddedStore) -> ThreadingHTTPServer:
+class Doors:
+    """Servers in front of the store of the test that runs, and the official client of each."""
+
+    store: EmbeddedStore
+    clients: dict[str, QdrantClient]
+
+
+def _http_server(doors: Doors) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
             path, _, query = self.path.partition("?")
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, content = store.rest(self.command, path, query, body)
+            status, content = doors.store.rest(self.command, path, query, body)
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
@@ -80,13 +87,13 @@ def _http_server(store: EmbeddedStore) -> ThreadingHTTPServer:
 
 
 class _AnyMethod(grpc.GenericRpcHandler):
-    def __init__(self, store: EmbeddedStore) -> None:
-        self._store = store
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             try:
-                return self._store.grpc(details.method, request)
+                return self._doors.store.grpc(details.method, request)
             except GrpcError as error:
                 context.abort(error.code, error.message)
 
@@ -97,33 +104,35 @@ class _AnyMethod(grpc.GenericRpcHandler):
         )
 
 
-@pytest.fixture
-def ports(store: EmbeddedStore) -> Iterator[tuple[int, int]]:
-    """The ports of a REST and a gRPC server in front of the store."""
-    http = _http_server(store)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    rpc = grpc.server(futures.ThreadPoolExecutor(2), handlers=[_AnyMethod(store)])
-    rpc_port = rpc.add_insecure_port("127.0.0.1:0")
+@pytest.fixture(scope="module")
+def doors() -> Iterator[Doors]:
+    """One pair of servers for all tests of a module.
+
+    The client's check of the server's version runs in a thread that may outlive a test; a test of its own does it.
+    """
+    doors = Doors()
+    http = _http_server(doors)
+    threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+    rpc = grpc.server(futures.ThreadPoolExecutor(2), handlers=[_AnyMethod(doors)])
+    ports: dict[str, Any] = {"port": http.server_address[1], "grpc_port": rpc.add_insecure_port("127.0.0.1:0")}
     rpc.start()
-    yield http.server_address[1], rpc_port
+    doors.clients = {
+        name: QdrantClient(host="127.0.0.1", prefer_grpc=name == "grpc", check_compatibility=False, **ports)
+        for name in ("rest", "grpc")
+    }
+    yield doors
+    for client in doors.clients.values():
+        client.close()
     rpc.stop(None).wait()
     http.shutdown()
     http.server_close()
 
 
 @pytest.fixture
-def clients(ports: tuple[int, int]) -> Iterator[dict[str, QdrantClient]]:
-    """The official client over both protocols, on the same store.
-
-    Its check of the server's version runs in a thread that may outlive the server; a test of its own does it.
-    """
-    made = {
-        name: QdrantClient(host="127.0.0.1", port=ports[0], grpc_port=ports[1], prefer_grpc=name == "grpc", check_compatibility=False)
-        for name in ("rest", "grpc")
-    }
-    yield made
-    for client in made.values():
-        client.close()
+def clients(doors: Doors, store: EmbeddedStore) -> dict[str, QdrantClient]:
+    """The official client over both protocols, on the same store."""
+    doors.store = store
+    return doors.clients
 
 
 @pytest.fixture(params=["rest", "grpc"])

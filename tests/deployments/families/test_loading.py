@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.catalogue import Catalogue, ModelCard
+from deployments.errors import ModelError, ModelFilesError
+from deployments.families import load_family
+from deployments.session import SessionSettings
+from tests.deployments import tiny
+
+CPU = SessionSettings(provider="cpu")
+
+
+def card(**changes: Any) -> ModelCard:
+    fields = {
+        "name": "tiny",
+        "family": "dense",
+        "dimensions": tiny.HIDDEN,
+        "context_window": tiny.POSITIONS,
+        "pooling": "mean",
+        "licence": "none",
+        "card": "none",
+        "sources": [{"folder": ".", "files": {"config.json": {}}}],
+    }
+    return ModelCard.model_validate(fields | changes)
+
+
+def test_a_context_window_beyond_the_models_positions_is_refused(tmp_path: Path) -> None:
+    tiny.write(tmp_path, tiny.bert_tensors())
+    with pytest.raises(ModelError, match="tiny: context_window is 65, but the model ends at 64"):
+        load_family(card(context_window=65), tmp_path, CPU)
+
+
+def test_a_missing_tokenizer_is_an_error_of_the_files(tmp_path: Path) -> None:
+    tiny.write(tmp_path, tiny.bert_tensors())
+    with pytest.raises(ModelFilesError, match=r"tokenizer\.json"):
+        load_family(card(), tmp_path, CPU)
+
+
+def test_a_missing_preprocessor_is_an_error_of_the_files(starter: Catalogue, tmp_path: Path) -> None:
+    tiny.write(tmp_path, {}, model_type="clip")
+    with pytest.raises(ModelFilesError, match=r"preprocessor_config\.json"):
+        load_family(starter.find("starter/clip-shapes-vision", "test"), tmp_path, CPU)
+
+
+def test_a_family_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    colbert = card(family="late-interaction", pooling=None, markers={"query": 1, "document": 2})
+    with pytest.raises(ModelError, match="tiny: models of the family 'late-interaction' cannot be run yet"):
+        load_family(colbert, tmp_path, CPU)

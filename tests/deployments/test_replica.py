@@ -1,0 +1,203 @@
+"""The replica with a family that does nothing but tell what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployments import replica as replica_module
+from deployments.catalogue import Catalogue, ModelCard
+from deployments.contract import Batch, DenseVectors, Direction, Embeddings
+from deployments.errors import ConfigError, InternalError, ModelError, ModelUnavailable
+from deployments.families.protocol import Positions, Prepared
+from deployments.replica import ModelReplica, ReplicaSettings
+from deployments.session import SessionSettings
+
+NAME = "starter/splade-tiny"
+
+
+class FakeFamily:
+    """A text of n characters has n tokens and the vector [n]; `busy` waits to be let go, `broken` fails."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self.settings = settings
+        self.runs: list[list[str]] = []
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+
+    def samples(self) -> Sequence[Batch]:
+        return [Batch(["warm up"], "search")]
+
+    def prepare(self, batch: Batch) -> Prepared:
+        return Prepared(batch, batch.inputs, np.array([len(text) for text in batch.inputs]), truncated=1)
+
+    def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
+        texts = [prepared.items[position] for position in positions]
+        self.runs.append(texts)
+        if texts == ["broken"]:
+            raise InternalError("broken")
+        if texts == ["busy"]:
+            self.started.set()
+            assert self.go_on.wait(10)
+        return DenseVectors(np.array([[len(text)] for text in texts], np.float32))
+
+
+class Loads(list[FakeFamily]):
+    """Every family that was loaded; as a function, stands in for `load_family`."""
+
+    def __call__(self, card: ModelCard, folder: Path | None, settings: SessionSettings) -> FakeFamily:
+        if settings.precision == "float16":
+            raise ModelError("no float16")
+        self.append(FakeFamily(settings))
+        return self[-1]
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
+    loads = Loads()
+    monkeypatch.setattr(replica_module, "load_family", loads)
+    return loads
+
+
+@pytest.fixture
+async def replica(starter: Catalogue, loads: Loads) -> AsyncIterator[ModelReplica]:
+    replica = ModelReplica(starter.find(NAME, "test"), "folder")
+    await replica.reconfigure({"token_budget": 12})
+    loads[0].runs.clear()
+    yield replica
+    for family in loads:
+        family.go_on.set()
+    replica.close()
+
+
+async def keep_busy(replica: ModelReplica, family: FakeFamily) -> asyncio.Task[Embeddings]:
+    task = asyncio.create_task(replica.embed(Batch(["busy"], "update")))
+    await asyncio.to_thread(family.started.wait, 10)
+    return task
+
+
+async def queued(replica: ModelReplica, texts: list[str], direction: Direction) -> asyncio.Task[Embeddings]:
+    """A call whose chunks wait in the worker's queue."""
+    before = replica._worker._jobs.qsize()
+    task = asyncio.create_task(replica.embed(Batch(texts, direction)))
+    while replica._worker._jobs.qsize() == before:  # noqa: ASYNC110  # a queue sets no event
+        await asyncio.sleep(0.001)
+    return task
+
+
+async def test_a_batch_is_cut_by_its_tokens_and_comes_back_in_its_order(replica: ModelReplica, loads: Loads) -> None:
+    embeddings = await replica.embed(Batch(["aa", "bbbbbb", "c", "dddddd", "ee"], "update"))
+    assert isinstance(embeddings.vectors, DenseVectors)
+    assert embeddings.vectors.rows[:, 0].tolist() == [2, 6, 1, 6, 2]
+    assert embeddings.tokens.tolist() == [2, 6, 1, 6, 2]
+    assert embeddings.truncated == 1
+    assert loads[0].runs == [["bbbbbb", "dddddd"], ["aa", "ee", "c"]]
+
+
+async def test_a_search_waits_for_no_more_than_the_chunk_that_runs(replica: ModelReplica, loads: Loads) -> None:
+    busy = await keep_busy(replica, loads[0])
+    update = await queued(replica, ["u" * 12, "u" * 11], "update")
+    search = await queued(replica, ["search"], "search")
+    loads[0].go_on.set()
+    await asyncio.gather(busy, update, search)
+    assert loads[0].runs == [["busy"], ["search"], ["u" * 12], ["u" * 11]]
+
+
+async def test_the_chunks_of_a_caller_who_gave_up_are_dropped(replica: ModelReplica, loads: Loads) -> None:
+    busy = await keep_busy(replica, loads[0])
+    given_up = await queued(replica, ["x" * 12, "x" * 11], "update")
+    kept = await queued(replica, ["kept"], "update")
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    loads[0].go_on.set()
+    await asyncio.gather(busy, kept)
+    assert loads[0].runs == [["busy"], ["kept"]]
+
+
+async def test_an_error_reaches_only_its_own_caller(replica: ModelReplica, loads: Loads) -> None:
+    busy = await keep_busy(replica, loads[0])
+    bad = await queued(replica, ["broken", "xxxxxxx"], "update")
+    good = await queued(replica, ["good"], "search")
+    loads[0].go_on.set()
+    with pytest.raises(InternalError, match="broken"):
+        await bad
+    assert len((await good).vectors) == 1
+    assert len((await busy).vectors) == 1
+
+
+async def test_the_event_loop_goes_on_while_the_model_runs(replica: ModelReplica, loads: Loads) -> None:
+    busy = await keep_busy(replica, loads[0])
+    assert not busy.done()
+    loads[0].go_on.set()
+    await busy
+
+
+async def test_a_model_is_run_before_the_first_request(starter: Catalogue, loads: Loads) -> None:
+    replica = ModelReplica(starter.find(NAME, "test"), None)
+    await replica.reconfigure({})
+    assert loads[0].runs == [["warm up"]]
+    replica.close()
+
+
+async def test_a_replica_without_a_model_is_unavailable_not_broken(starter: Catalogue) -> None:
+    replica = ModelReplica(starter.find(NAME, "test"), None)
+    replica.check_health()
+    with pytest.raises(ModelUnavailable):
+        await replica.embed(Batch(["text"], "search"))
+    replica.close()
+
+
+async def test_only_settings_of_the_session_load_the_model_again(replica: ModelReplica, loads: Loads) -> None:
+    await replica.reconfigure({"token_budget": 6})
+    assert len(loads) == 1
+    await replica.embed(Batch(["aaaaaa", "bbbbbb"], "update"))
+    assert loads[0].runs == [["aaaaaa"], ["bbbbbb"]]
+    await replica.reconfigure({"token_budget": 6, "threads": 1})
+    assert [family.settings.threads for family in loads] == [0, 1]
+
+
+async def test_the_old_model_serves_on_when_the_new_one_cannot_be_loaded(replica: ModelReplica, loads: Loads) -> None:
+    with pytest.raises(ModelError):
+        await replica.reconfigure({"token_budget": 1, "precision": "float16"})
+    await replica.embed(Batch(["aaaaaa", "bbbbbb"], "update"))
+    assert loads[0].runs == [["aaaaaa", "bbbbbb"]]
+
+
+@pytest.mark.parametrize("config", [{"token_budgets": 5}, {"token_budget": 0}, {"provider": "tpu"}])
+async def test_a_wrong_setting_is_named_with_its_deployment(replica: ModelReplica, config: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"user_config of 'starter--splade-tiny': {next(iter(config))}: "):
+        await replica.reconfigure(config)
+
+
+async def test_closing_leaves_no_thread(starter: Catalogue, loads: Loads) -> None:
+    before = set(threading.enumerate())
+    replica = ModelReplica(starter.find(NAME, "test"), None)
+    await replica.reconfigure({})
+    await replica.embed(Batch(["text"], "search"))
+    replica.close()
+    replica.close()
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert not {name for name in left if name.startswith(("model", "tokenizer"))}
+    with pytest.raises(ModelUnavailable):
+        await replica.embed(Batch(["text"], "search"))
+    with pytest.raises(InternalError):
+        replica.check_health()
+
+
+async def test_a_replica_that_is_dropped_leaves_no_thread(starter: Catalogue, loads: Loads) -> None:
+    replica = ModelReplica(starter.find(NAME, "test"), None)
+    thread = replica._worker._thread
+    del replica
+    assert not thread.is_alive()
+
+
+def test_the_settings_of_a_session_are_part_of_a_replicas() -> None:
+    settings = ReplicaSettings(token_budget=5, provider="cpu", threads=3)
+    assert settings.session() == SessionSettings(provider="cpu", threads=3)

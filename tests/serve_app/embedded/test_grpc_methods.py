@@ -1,0 +1,97 @@
+"""The gRPC methods: which are there, and that no message is too strange."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+from qdrant_client import grpc
+
+from serve_app.embedded.grpc_methods import METHODS
+from serve_app.embedded.store import EmbeddedStore, GrpcError
+from serve_app.methods import _METHODS as ALL_METHODS
+from serve_app.methods import request_class
+
+HEALTH = "/qdrant.Qdrant/HealthCheck"
+
+
+@pytest.fixture
+def single(store: EmbeddedStore) -> EmbeddedStore:
+    """A store with a collection `c` of one unnamed vector."""
+    params = grpc.VectorParams(size=2, distance=grpc.Distance.Dot)
+    create = grpc.CreateCollection(collection_name="c", vectors_config=grpc.VectorsConfig(params=params))
+    assert answer(store, "Collections/Create", create).result
+    return store
+
+
+def answer(store: EmbeddedStore, method: str, request: Any) -> Any:
+    return store.grpc(f"/qdrant.{method}", request)
+
+
+def upsert(*vectors: grpc.Vector) -> grpc.UpsertPoints:
+    points = [
+        grpc.PointStruct(id=grpc.PointId(num=number), vectors=grpc.Vectors(vector=vector))
+        for number, vector in enumerate(vectors)
+    ]
+    return grpc.UpsertPoints(collection_name="c", points=points)
+
+
+@pytest.mark.parametrize("method", sorted({*ALL_METHODS} - {*METHODS, HEALTH}))
+def test_a_method_that_is_not_there_says_that_a_server_is_needed(method: str, store: EmbeddedStore) -> None:
+    with pytest.raises(GrpcError) as refused:
+        store.grpc(method, request_class(method)())
+    assert refused.value.code == StatusCode.UNIMPLEMENTED
+    assert "QDRANT_URL" in refused.value.message
+
+
+@pytest.mark.parametrize("collection", ["", "c"])
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_an_empty_message_is_never_our_fault(method: str, collection: str, single: EmbeddedStore) -> None:
+    request: Any = request_class(method)()
+    if "collection_name" in request.DESCRIPTOR.fields_by_name:
+        request.collection_name = collection
+    assert status(single, method, request) in {
+        StatusCode.OK,
+        StatusCode.INVALID_ARGUMENT,
+        StatusCode.NOT_FOUND,
+        StatusCode.ALREADY_EXISTS,
+    }
+
+
+def status(store: EmbeddedStore, method: str, request: Any) -> StatusCode:
+    try:
+        store.grpc(method, request)
+    except GrpcError as error:
+        return error.code
+    return StatusCode.OK
+
+
+def test_the_health_check_names_the_version(store: EmbeddedStore) -> None:
+    reply = store.grpc(HEALTH, grpc.HealthCheckRequest())
+    assert reply.version.startswith("1.19.")  # type: ignore[attr-defined]
+
+
+def test_vectors_may_come_as_older_clients_send_them(single: EmbeddedStore) -> None:
+    response = answer(single, "Points/Upsert", upsert(grpc.Vector(data=[1, 2])))
+    assert response.result.status == grpc.UpdateStatus.Completed
+    assert response.time > 0
+    [point] = answer(single, "Points/Get", grpc.GetPoints(collection_name="c", ids=[grpc.PointId(num=0)])).result
+    assert point.id.num == 0
+
+
+@pytest.mark.parametrize(
+    ("vector", "text"),
+    [
+        (grpc.Vector(dense=grpc.DenseVector(data=[1, 2, 3])), "expected dim: 2, got 3"),
+        (grpc.Vector(sparse=grpc.SparseVector(indices=[1], values=[1])), "Format error in the request: vector"),
+        (grpc.Vector(document=grpc.Document(text="secret", model="m")), "takes only vectors"),
+    ],
+)
+def test_one_wrong_point_keeps_the_others_out(vector: grpc.Vector, text: str, single: EmbeddedStore) -> None:
+    with pytest.raises(GrpcError) as refused:
+        answer(single, "Points/Upsert", upsert(grpc.Vector(data=[1, 2]), vector))
+    assert refused.value.code == StatusCode.INVALID_ARGUMENT
+    assert text in refused.value.message
+    assert "secret" not in refused.value.message
+    assert answer(single, "Points/Count", grpc.CountPoints(collection_name="c")).result.count == 0
