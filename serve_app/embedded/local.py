@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 from qdrant_client.common.client_warnings import SEEN_MESSAGES
@@ -33,12 +34,21 @@ class Local(QdrantLocal):
     LARGE_DATA_THRESHOLD = sys.maxsize  # the same hint when a large collection is loaded
 
     def __init__(self, folder: str) -> None:
+        self._holds_lock = False
         try:
             super().__init__(folder, force_disable_check_same_thread=True)
+            self._holds_lock = True
         except BaseException:
             self.close()
             raise
         self.operation_ids = itertools.count()
+
+    @override
+    def close(self, **kwargs: Any) -> None:
+        """As inherited; the lock's file goes first, while the lock still keeps others from it."""
+        if self._flock_file is not None and not self._flock_file.closed and self._holds_lock:
+            Path(self._flock_file.name).unlink(missing_ok=True)
+        super().close(**kwargs)
 
     @override
     def _load(self) -> None:

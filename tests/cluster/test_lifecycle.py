@@ -97,7 +97,7 @@ def own(tmp_path: Path) -> Iterator[RunningService]:
 
 def test_data_survives_a_restart_and_a_stop_leaves_nothing(own: RunningService, tmp_path: Path) -> None:
     running = own.start()
-    with closing(QdrantClient(url=running.rest_address, cloud_inference=True)) as client:
+    with closing(QdrantClient(url=running.rest_address, cloud_inference=True, check_compatibility=False)) as client:
         client.create_collection("kept", models.VectorParams(size=384, distance=models.Distance.COSINE))
         client.upsert("kept", [models.PointStruct(id=7, vector=models.Document(text="tea", model=MINILM))])
     os.killpg(running.process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
@@ -106,7 +106,7 @@ def test_data_survives_a_restart_and_a_stop_leaves_nothing(own: RunningService, 
     check_free({str(port): ("", port) for port in running.ports})
 
     running.start()
-    with closing(QdrantClient(url=running.rest_address, cloud_inference=True)) as client:
+    with closing(QdrantClient(url=running.rest_address, cloud_inference=True, check_compatibility=False)) as client:
         found = client.query_points("kept", query=models.Document(text="tea", model=MINILM))
         assert [point.id for point in found.points] == [7]
     assert running.stop(signal.SIGTERM) == 0, running.said

@@ -30,7 +30,7 @@ def block(name: str, service: RunningService) -> str:
 @pytest.fixture(autouse=True)
 def clean(service: RunningService) -> Iterator[None]:
     yield
-    with closing(QdrantClient(url=service.rest_address)) as client:
+    with closing(QdrantClient(url=service.rest_address, check_compatibility=False)) as client:
         for name in ("recipes", "circles"):
             client.delete_collection(name)
 
