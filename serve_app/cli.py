@@ -162,8 +162,8 @@ def _start(service: Service) -> None:
         task = bars.add_task("starting Ray", total=None)
 
         def report(states: Mapping[str, str]) -> None:
-            waiting = sorted(name for name, state in states.items() if state != "HEALTHY")
-            what = (", ".join(waiting) or "the proxy") if states else "Ray Serve"
+            ready = sum(state == "HEALTHY" for state in states.values())
+            what = f"deployments: {ready} of {len(states)} are ready" if states else "Ray Serve"
             bars.update(task, description=f"starting {what}")
 
         service.start(report)
