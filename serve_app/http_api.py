@@ -1,4 +1,4 @@
-"""The REST door: an ASGI app that hands every request to the pipeline."""
+"""The HTTP door: an ASGI app that hands every request on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from deployments.errors import InferenceError, InternalError
+from serve_app import inference_service
 from serve_app.exchange import Body, Request, Response
 from serve_app.pipeline import Pipeline
 from serve_app.statuses import http_error
@@ -23,7 +24,7 @@ class ClientGone(Exception):
 
 
 class HttpApi:
-    """Qdrant's REST API."""
+    """Qdrant's REST API, and the inference service that a Qdrant server calls."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -39,8 +40,11 @@ class HttpApi:
                 return
 
     async def _respond(self, scope: Message, receive: Receive) -> Response:
+        request = _request(scope, receive)
         try:
-            return await self._pipeline.rest(_request(scope, receive))
+            if (request.method, request.path) == ("POST", inference_service.PATH):
+                return await inference_service.answer(self._pipeline, request)
+            return await self._pipeline.rest(request)
         except InferenceError as error:
             return http_error(error)
         except (ClientGone, GeneratorExit):

@@ -52,7 +52,7 @@ class Pipeline:
         place = rest_place(request.method, request.path)
         if place is None:
             return await self._upstream.rest(request)
-        body = await self._read(request)
+        body = await self.read(request)
         request = replace(request, body=body)
         if not find_json.may_hold_objects(body):
             return await self._upstream.rest(request)
@@ -114,7 +114,12 @@ class Pipeline:
             pixels.append(image)
         return pixels
 
-    async def _read(self, request: Request) -> bytes:
+    async def read(self, request: Request) -> bytes:
+        """The body of a request that is looked into.
+
+        Raises:
+            TooLarge: it is over the limit.
+        """
         limit = self.limits.body_bytes
         body = await read(request.body, limit)
         if body is None:

@@ -81,10 +81,12 @@ def _walk(at: _Value, schema: Schema, *, named: bool, depth: int, slots: list[Sl
 
 
 def _put(container: Any, key: str | int, vector: Vector) -> None:
-    if isinstance(vector, SparseVector):
-        container[key] = {"indices": vector.indices, "values": vector.values}
-    else:
-        container[key] = vector
+    container[key] = plain(vector)
+
+
+def plain(vector: Vector | None) -> Any:
+    """A vector as it stands in JSON, its numbers still in arrays."""
+    return {"indices": vector.indices, "values": vector.values} if isinstance(vector, SparseVector) else vector
 
 
 def dump(body: Any) -> bytes:

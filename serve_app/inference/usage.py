@@ -11,11 +11,15 @@ Usage = Mapping[str, int]
 """Tokens by the catalogue's name of the model."""
 
 
+def models(usage: Usage) -> dict[str, Any]:
+    """Qdrant's InferenceUsage."""
+    return {"models": {model: {"tokens": tokens} for model, tokens in usage.items()}}
+
+
 def add_to_json(answer: bytes, usage: Usage) -> bytes:
     """Qdrant's answer with `usage.inference` added to what stands there already."""
     body = orjson.loads(answer)
-    inference = {"models": {model: {"tokens": tokens} for model, tokens in usage.items()}}
-    body["usage"] = {**(body.get("usage") or {}), "inference": inference}
+    body["usage"] = {**(body.get("usage") or {}), "inference": models(usage)}
     return orjson.dumps(body)
 
 

@@ -1,0 +1,62 @@
+"""The protocol that a Qdrant server speaks to its inference service (its config: `inference.address`).
+
+Source: Qdrant, src/common/inference/service.rs and its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from deployments.catalogue import explain
+from deployments.contract import Direction, Vector
+from deployments.errors import MalformedRequest
+from serve_app.inference import find_json
+from serve_app.inference.objects import InferenceObject, Slot
+from serve_app.inference.usage import Usage, models
+
+
+class Input(BaseModel):
+    """One input. Keys that newer servers add are not refused."""
+
+    data: Any
+    data_type: Literal["text", "image", "object"]
+    model: str = Field(min_length=1)
+    options: dict[str, Any] | None = None
+
+
+class Question(BaseModel):
+    """The body of a request; `token` is the caller's, and nothing here needs it."""
+
+    inputs: list[Input]
+    inference: Direction
+
+
+def read(body: bytes) -> tuple[Direction, list[Slot], list[Vector | None]]:
+    """What the vectors are for, a slot for every input, and the list that the slots write into.
+
+    Raises:
+        MalformedRequest: the body is not of this protocol.
+    """
+    try:
+        question = Question.model_validate(find_json.parse(body))
+    except ValidationError as error:
+        raise MalformedRequest(explain(error)) from error
+    vectors: list[Vector | None] = [None] * len(question.inputs)
+    slots = [
+        Slot(f"inputs[{position}]", _object(asked), named=True, put=partial(vectors.__setitem__, position))
+        for position, asked in enumerate(question.inputs)
+    ]
+    return question.inference, slots, vectors
+
+
+def _object(asked: Input) -> InferenceObject:
+    return InferenceObject(asked.data_type, asked.data, asked.model, asked.options or {})
+
+
+def dump(vectors: Sequence[Vector | None], usage: Usage) -> bytes:
+    """The answer: embeddings in the order of the inputs, and the tokens of each model."""
+    return find_json.dump({"embeddings": [find_json.plain(vector) for vector in vectors], "usage": models(usage)})
