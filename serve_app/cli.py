@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ from deployments.catalogue import HOME, ModelCard
 from deployments.errors import SetupError
 from deployments.model_store import ModelStore, State, cache_folder
 from serve_app import environment
+from serve_app.ports import check_free
 from serve_app.service import Service
 
 app = typer.Typer(
@@ -39,6 +41,7 @@ Url = Annotated[
     str | None,
     typer.Option(help=f"a running service; without it {_ADDRESS}, and where none runs there, one is started"),
 ]
+Folder = Annotated[Path | None, typer.Option(help="where the data lies; default: QDRANT_INFERENCE_DATA")]
 Names = Annotated[list[str] | None, typer.Argument(help="names of models; all of the catalogue where absent")]
 
 _LOCAL = HOME / "configs" / "serve-local.yaml"
@@ -79,6 +82,21 @@ def demo(url: Url = None) -> None:
         except KeyboardInterrupt:
             console.print("stopped; what was stored so far stays")
             raise typer.Exit(130) from None
+
+
+@app.command()
+def store(folder: Folder = None, host: str = "127.0.0.1", rest_port: int = 7333, grpc_port: int = 7334) -> None:
+    """Serve the embedded store alone, without inference: a small Qdrant for tests and trials."""
+    from serve_app.embedded import server  # noqa: PLC0415  as above
+
+    with _reported_errors():
+        check_free({"REST": (host, rest_port), "gRPC": (host, grpc_port)})
+        place = folder or environment.read().data
+
+        def ready() -> None:
+            console.print(f"ready: REST http://{host}:{rest_port}, gRPC {host}:{grpc_port}, data {place}")
+
+        asyncio.run(server.serve(place, host, rest_port, grpc_port, ready))
 
 
 @models_app.command("list")

@@ -42,6 +42,11 @@ def full_name(name: str, request: Message) -> str:
     return _BY_NAME_AND_REQUEST[name, request.DESCRIPTOR.full_name]
 
 
+def is_method(method: str) -> bool:
+    """Whether Qdrant has a method of this full name."""
+    return method in _METHODS
+
+
 def request_class(method: str) -> type[Message]:
     """The class of a method's request."""
     return message_factory.GetMessageClass(_METHODS[method].input_type)
