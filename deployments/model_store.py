@@ -138,13 +138,13 @@ class ModelStore:
                 shutil.rmtree(self._home(card), ignore_errors=True)
 
     def _home(self, card: ModelCard) -> Path:
-        return self.cache / card.deployment
+        return self.cache / _key(card)
 
     def _root(self, card: ModelCard, source: Source) -> Path:
         return source.folder if isinstance(source, FolderSource) else self._home(card)
 
     def _lock(self, card: ModelCard) -> FileLock:
-        return FileLock(self.cache / f".{card.deployment}.lock")
+        return FileLock(self.cache / f".{_key(card)}.lock")
 
     def _manifest(self, card: ModelCard) -> _Manifest | None:
         """What was pulled; None where nothing was, or from a source that the catalogue no longer names."""
@@ -170,7 +170,7 @@ class ModelStore:
 
     def _fetch_anew(self, card: ModelCard, report: Report) -> None:
         """Try the sources in their order. The lock is held, so what lies in the partial folder is a dead pull's."""
-        workspace = self.cache / f".{card.deployment}.partial"
+        workspace = self.cache / f".{_key(card)}.partial"
         reasons = []
         for source in card.sources:
             shutil.rmtree(workspace, ignore_errors=True)
@@ -193,6 +193,16 @@ class ModelStore:
         (target / _MANIFEST).write_text(manifest.model_dump_json(indent=2))
         shutil.rmtree(self._home(card), ignore_errors=True)
         target.replace(self._home(card))
+
+
+def _key(card: ModelCard) -> str:
+    """The name of a model's folder in the cache.
+
+    The place of a local folder is part of it, so that two copies of a catalogue can share a cache.
+    """
+    folders = [str(source.folder) for source in card.sources if isinstance(source, FolderSource)]
+    place = hashlib.sha256("\n".join(folders).encode()).hexdigest()[:8]
+    return f"{card.deployment}@{place}" if folders else card.deployment
 
 
 def _measure(folder: Path, files: dict[str, File], report: Report) -> dict[str, _Stored]:

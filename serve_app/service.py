@@ -223,13 +223,11 @@ def _reachable(host: str) -> str:
 
 
 def _reason(application: Any) -> str:
-    """What Serve says of a failed application: the failed deployments' messages, or its own."""
-    messages = [
-        f"{name}: {deployment.message}"
-        for name, deployment in application.deployments.items()
-        if deployment.status in {"UNHEALTHY", "DEPLOY_FAILED"}
-    ]
-    return "\n".join(messages) or str(application.message)
+    """What Serve says of a failed application: of a traceback only our own error, where it has one."""
+    failed = [d.message for d in application.deployments.values() if d.status in {"UNHEALTHY", "DEPLOY_FAILED"}]
+    message = "\n".join(failed) or str(application.message)
+    ours = [line for line in message.splitlines() if line.startswith("deployments.errors.")]
+    return ours[-1].partition(": ")[2] if ours else message
 
 
 def _end(processes: list[psutil.Process]) -> None:

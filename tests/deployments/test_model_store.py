@@ -396,3 +396,17 @@ def test_what_a_dead_pull_left_is_not_taken_for_good_and_is_cleared_away(store: 
     store.pull(card)
     store.verify(card)
     assert not (store.cache / ".toys--bear.partial").exists()
+
+
+def test_two_copies_of_a_local_folder_share_a_cache_without_undoing_each_other(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    cards = []
+    for copy in ("one", "two"):
+        files = {"model.safetensors": copy.encode()}
+        folder = tmp_path / copy
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(files["model.safetensors"])
+        cards.append(card_of(folder_source(folder, files)))
+        store.pull(cards[-1])
+    assert [store.folder(card) for card in cards] == [tmp_path / "one", tmp_path / "two"]
