@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from deployments import catalogue
 from deployments.catalogue import ModelCard, Record, explain
-from deployments.errors import ConfigError
+from deployments.errors import ConfigError, UnknownModel
 
 
 class Arguments(Record):
@@ -32,8 +32,15 @@ def read(arguments: Mapping[str, Any]) -> Arguments:
 
 
 def cards(arguments: Arguments) -> Sequence[ModelCard]:
-    """The models that the application serves."""
+    """The models that the application serves.
+
+    Raises:
+        ConfigError: the catalogue is wrong, or has no model of a name that is asked for.
+    """
     models = catalogue.load(arguments.catalogue)
     if arguments.models is None:
         return models.cards
-    return [models.find(name, "args.models") for name in arguments.models]
+    try:
+        return [models.find(name, "models") for name in arguments.models]
+    except UnknownModel as error:
+        raise ConfigError(error.message) from error

@@ -15,13 +15,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from deployments import catalogue
 from deployments.catalogue import HOME, ModelCard
-from deployments.errors import SetupError
-from deployments.model_store import ModelStore, State, cache_folder
-from serve_app import environment
+from deployments.errors import ModelFilesError, SetupError
+from deployments.model_store import ModelStore, cache_folder
+from serve_app import arguments, environment
+from serve_app.arguments import Arguments
 from serve_app.ports import check_free
 from serve_app.service import Service
 
@@ -104,7 +105,15 @@ def list_models(catalogue_file: CatalogueFile = _STARTER) -> None:
     """Show the models of a catalogue, and whether their files are here."""
     with _reported_errors():
         store = ModelStore(cache_folder())
-        table = Table("model", "family", "dimensions", "window", "licence", "files", header_style="bold")
+        table = Table(
+            Column("model", overflow="fold"),
+            "family",
+            "dimensions",
+            "window",
+            "licence",
+            "files",
+            header_style="bold",
+        )
         for card in catalogue.load(catalogue_file.absolute()):
             state = "none needed" if not card.sources else store.state(card).value
             numbers = _or_dash(card.dimensions), _or_dash(card.context_window)
@@ -148,13 +157,20 @@ def _running(config: Path) -> Iterator[Service]:
 
 
 def _chosen(names: Sequence[str] | None, catalogue_file: Path) -> Sequence[ModelCard]:
-    models = catalogue.load(catalogue_file.absolute())
-    return [models.find(name, "models") for name in names] if names else models.cards
+    return arguments.cards(Arguments(catalogue=str(catalogue_file.absolute()), models=tuple(names) if names else None))
 
 
 def _pull_missing(cards: Sequence[ModelCard]) -> None:
-    store = ModelStore(cache_folder())
-    _pull([card for card in cards if store.state(card) is not State.READY])
+    """Fetch what is not there, or not right to the last byte; hashing takes a second for each gigabyte."""
+    _pull([card for card in cards if not _is_sound(card)])
+
+
+def _is_sound(card: ModelCard) -> bool:
+    try:
+        ModelStore(cache_folder()).verify(card)
+    except ModelFilesError:
+        return False
+    return True
 
 
 def _pull(cards: Sequence[ModelCard]) -> None:
