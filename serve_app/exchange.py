@@ -23,6 +23,11 @@ class Request:
     headers: Headers
     body: Body
 
+    @property
+    def encoding(self) -> str:
+        """How the body is compressed, in the words of Content-Encoding; empty where it is not."""
+        return next((v.decode("latin-1").strip().lower() for k, v in self.headers if k == b"content-encoding"), "")
+
     def rewritten(self, body: bytes) -> Request:
         """The same request with another body, of which we mean to read the answer: so it may not be compressed."""
         return replace(self, headers=without(self.headers, _ABOUT_BODIES), body=body)

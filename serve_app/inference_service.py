@@ -18,7 +18,8 @@ PATH = "/inference"
 async def answer(pipeline: Pipeline, request: Request) -> Response:
     """Embed the inputs; an error has this protocol's shape, and of the caller's only status 400."""
     try:
-        direction, slots, vectors = service_protocol.read(await pipeline.read(request))
+        _, text = await pipeline.read(request)
+        direction, slots, vectors = service_protocol.read(text)
         used = await pipeline.infer(slots, direction)
     except InferenceError as error:
         status = HTTPStatus.BAD_REQUEST if isinstance(error, RequestError) else HTTP[error.kind]

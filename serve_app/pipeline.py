@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from deployments.catalogue import Catalogue
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
 from deployments.errors import DeadlineExceeded, InternalError, TooLarge, WrongInput
+from serve_app.compression import decompress
 from serve_app.exchange import Call, Request, Response, read
 from serve_app.inference import find_json, find_proto, usage
 from serve_app.inference.fill import fill
@@ -52,14 +53,13 @@ class Pipeline:
         place = rest_place(request.method, request.path)
         if place is None:
             return await self._upstream.rest(request)
-        body = await self.read(request)
-        request = replace(request, body=body)
-        if not find_json.may_hold_objects(body):
+        request, text = await self.read(request)
+        if not find_json.may_hold_objects(text):
             return await self._upstream.rest(request)
-        return await self._infer_rest(request, body, place)
+        return await self._infer_rest(request, text, place)
 
-    async def _infer_rest(self, request: Request, body: bytes, place: Place) -> Response:
-        content = find_json.parse(body)
+    async def _infer_rest(self, request: Request, text: bytes, place: Place) -> Response:
+        content = find_json.parse(text)
         slots = find_json.find(content, place.schema)
         if not slots:
             return await self._upstream.rest(request)
@@ -114,17 +114,18 @@ class Pipeline:
             pixels.append(image)
         return pixels
 
-    async def read(self, request: Request) -> bytes:
-        """The body of a request that is looked into.
+    async def read(self, request: Request) -> tuple[Request, bytes]:
+        """A request that is looked into, read to its end, and its body decompressed.
 
         Raises:
-            TooLarge: it is over the limit.
+            TooLarge: the body is over the limit, as it is or decompressed.
+            MalformedRequest: it is not compressed in the way it says.
         """
         limit = self.limits.body_bytes
         body = await read(request.body, limit)
         if body is None:
             raise TooLarge(f"the body is larger than {limit} bytes, the limit for requests that may need inference")
-        return body
+        return replace(request, body=body), decompress(body, request.encoding, limit)
 
 
 async def _all(parts: Iterable[Awaitable[T]]) -> list[T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import grpc
@@ -144,6 +145,33 @@ async def test_a_body_over_the_limit_is_413() -> None:
     assert answer.status_code == 413
     assert "100 bytes" in answer.json()["status"]["error"]
     assert (await gateway.put(b" " * 100)).status_code == 200
+
+
+async def test_objects_in_a_compressed_body_are_found(gateway: Gateway) -> None:
+    compressed = gzip.compress(orjson.dumps(UPSERT))
+    answer = await gateway.put(compressed, headers={"content-encoding": "gzip"})
+    assert answer.json()["usage"]["inference"]["models"]
+    assert gateway.qdrant.body["points"][0]["vector"] == pytest.approx(dense("passage: tea").tolist())
+    assert b"content-encoding" not in {name for name, _ in gateway.qdrant.requests[0].headers}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+async def test_a_compressed_body_without_objects_passes_as_the_same_bytes(gateway: Gateway, encoding: str) -> None:
+    body = gzip.compress(b'{"points": [{"id": 1, "vector": [0.1]}]}')
+    await gateway.put(body, headers={"content-encoding": encoding})
+    (request,) = gateway.qdrant.requests
+    assert request.body == body
+    assert request.encoding == encoding
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"no gzip", 400), (gzip.compress(b"{}")[:-4], 400), (gzip.compress(b" " * 2000), 413)]
+)
+async def test_a_body_that_cannot_be_decompressed_is_refused(body: bytes, status: int) -> None:
+    gateway = Gateway(limits=Limits(body_bytes=1000))
+    answer = await gateway.put(body, headers={"content-encoding": "gzip"})
+    assert answer.status_code == status
+    assert gateway.qdrant.requests == []
 
 
 async def test_an_unreachable_qdrant_is_503_with_retry_after(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
