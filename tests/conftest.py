@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from deployments import catalogue
 from deployments.catalogue import HOME, Catalogue
 from deployments.model_store import ModelStore, cache_folder
+from tests.cluster.running import RunningService
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,12 @@ def model_folder(starter: Catalogue) -> Callable[[str], Path]:
         return pulled
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service with the starter models and an empty embedded store; it starts with the first test that asks for it."""
+    running = RunningService(tmp_path_factory.mktemp("service")).start()
+    yield running
+    assert running.stop() == 0, running.said
+    assert running.left == [], "processes were left behind"

@@ -1,4 +1,4 @@
-"""Two services: one with the embedded store, one in front of a store that runs by itself as a Qdrant over there."""
+"""A second service, in front of a store that runs by itself, as a Qdrant over there."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import service
 from tests.cluster.running import RunningService, free_ports
-
-__all__ = ["service"]
 
 
 @pytest.fixture(scope="session")
