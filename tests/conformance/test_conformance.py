@@ -210,6 +210,19 @@ QUERIES: dict[str, Callable[[Make], dict[str, Any]]] = {
         ),
         "using": "dense",
     },
+    "relevance feedback": lambda make: {
+        "query": models.RelevanceFeedbackQuery(
+            relevance_feedback=models.RelevanceFeedbackInput(
+                target=sought(make, "food"),
+                feedback=[
+                    models.FeedbackItem(example=sought(make, "baking"), score=0.9),
+                    models.FeedbackItem(example=sought(make, "cars"), score=0.1),
+                ],
+                strategy=models.NaiveFeedbackStrategy(naive=models.NaiveFeedbackStrategyParams(a=1.0, b=1.0, c=1.0)),
+            )
+        ),
+        "using": "dense",
+    },
     "prefetch and fusion": lambda make: {
         "prefetch": [models.Prefetch(query=sought(make, "baking bread", name), using=name) for name in MODELS],
         "query": models.FusionQuery(fusion=models.Fusion.RRF),
