@@ -210,7 +210,7 @@ def _introduce(service: Service, seconds: float) -> None:
         "REST": service.rest_address,
         "gRPC": service.grpc_address,
         "models": ", ".join(card.name for card in service.models()),
-        "data": settings.qdrant_url or f"{settings.data} (embedded store)",
+        "data": settings.shown_url or f"{settings.data} (embedded store)",
         "cache": str(cache_folder()),
         "logs": str(service.logs),
     }

@@ -44,6 +44,14 @@ class Environment(Record):
         return f"{url.scheme}://{url.hostname}:6334"
 
     @property
+    def shown_url(self) -> str | None:
+        """Qdrant's REST address without the credentials that may stand in it."""
+        if self.qdrant_url is None:
+            return None
+        url = urlsplit(self.qdrant_url)
+        return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
+    @property
     def data(self) -> Path:
         """The folder of the embedded store, absolute."""
         return self.qdrant_inference_data.expanduser().resolve()

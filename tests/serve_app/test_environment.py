@@ -20,6 +20,11 @@ def test_grpc_goes_to_its_usual_port_beside_rest() -> None:
     assert environment.read(both).grpc_address == "https://q:7000"
 
 
+def test_an_address_is_shown_without_its_credentials() -> None:
+    assert environment.read({"QDRANT_URL": "https://me:secret@q:6333/x"}).shown_url == "https://q:6333/x"
+    assert environment.read({}).shown_url is None
+
+
 def test_an_empty_variable_counts_as_absent(tmp_path: Path) -> None:
     settings = environment.read({"QDRANT_URL": "", "QDRANT_INFERENCE_DATA": str(tmp_path)})
     assert settings.qdrant_url is None
