@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -35,6 +35,9 @@ _KINDS: dict[Family, VectorKind] = {
     "clip-text": "dense",
     "clip-vision": "dense",
 }
+
+
+R = TypeVar("R", bound=BaseModel)
 
 
 class Record(BaseModel):
@@ -215,13 +218,7 @@ def load(path: str | Path) -> Catalogue:
         ConfigError: names the file, the key, and what was expected there.
     """
     path = locate(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        file = _CatalogueFile.model_validate(content)
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from error
+    file = from_file(_CatalogueFile, path)
     return Catalogue(tuple(_anchored(card, path.parent) for card in file.models), path)
 
 
@@ -234,6 +231,31 @@ def _anchored(card: ModelCard, folder: Path) -> ModelCard:
         return source
 
     return card.model_copy(update={"sources": tuple(anchor(source) for source in card.sources)})
+
+
+def validated(model: type[R], content: Any, where: str) -> R:
+    """A record made of what a configuration says.
+
+    Raises:
+        ConfigError: names `where` it was said, each wrong key, and what was expected there.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {explain(error)}") from error
+
+
+def from_file(model: type[R], path: Path) -> R:
+    """A record made of a YAML file.
+
+    Raises:
+        ConfigError: names the file, the key, and what was expected there.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return validated(model, content, str(path))
 
 
 def explain(error: ValidationError) -> str:

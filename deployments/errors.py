@@ -12,7 +12,6 @@
     │   ├── ModelUnavailable         no replica of the model answers
     │   ├── UpstreamUnavailable      Qdrant cannot be reached
     │   └── DeadlineExceeded         the time given for the request is over
-    ├── NotSupported               ours: the embedded store lacks this; a Qdrant server has it
     └── InternalError              ours: a bug
 
     SetupError                     the operator's: found at start, never while serving
@@ -37,7 +36,6 @@ class Kind(Enum):
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
     DEADLINE = "deadline exceeded"
-    NOT_SUPPORTED = "not supported"
     INTERNAL = "internal"
 
 
@@ -112,12 +110,6 @@ class DeadlineExceeded(TemporaryError):
     """The time that the request was given is over."""
 
     kind = Kind.DEADLINE
-
-
-class NotSupported(InferenceError):
-    """The embedded store does not have this; a Qdrant server does."""
-
-    kind = Kind.NOT_SUPPORTED
 
 
 class InternalError(InferenceError):

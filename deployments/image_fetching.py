@@ -12,9 +12,10 @@ from http import HTTPStatus
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from yarl import URL
 
+from deployments.catalogue import Record
 from deployments.errors import WrongInput
 
 _CHUNK = 1 << 16
@@ -28,10 +29,8 @@ _CLOUD_INTERNAL = (ipaddress.IPv4Network("168.63.129.16/32"), ipaddress.IPv4Netw
 protocol assignments (RFC 6890), which not every version of Python 3.10 and 3.11 calls private."""
 
 
-class FetchRules(BaseModel):
+class FetchRules(Record):
     """What may be fetched by URL."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     allowed_hosts: tuple[str, ...] = Field(
         default=(), description="names and addresses, as they stand in URLs, that may lead to private addresses"

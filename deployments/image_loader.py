@@ -11,11 +11,10 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-from pydantic import ValidationError
 
-from deployments.catalogue import ImageLimits, explain
+from deployments.catalogue import ImageLimits, validated
 from deployments.contract import ImageBatch, LoadedImages, Pixels
-from deployments.errors import ConfigError, WrongInput
+from deployments.errors import WrongInput
 from deployments.image_decoding import decode, from_base64
 from deployments.image_fetching import FetchRules, fetch, open_session
 
@@ -45,10 +44,7 @@ class ImageLoader:
         Raises:
             ConfigError: names the key and what was expected.
         """
-        try:
-            self._rules = FetchRules.model_validate(user_config)
-        except ValidationError as error:
-            raise ConfigError(f"user_config of the image loader: {explain(error)}") from error
+        self._rules = validated(FetchRules, user_config, "user_config of the image loader")
 
     async def load(self, batch: ImageBatch) -> LoadedImages:
         """Load all images of a batch; in the place of one that is bad stands what is wrong with it."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from deployments.catalogue import ModelCard, explain
+from deployments.catalogue import ModelCard, validated
 from deployments.contract import Batch, Embeddings, Vectors
-from deployments.errors import ConfigError, InternalError, ModelUnavailable
+from deployments.errors import InternalError, ModelUnavailable
 from deployments.families import load_family
 from deployments.families.chunks import cut, join
 from deployments.families.protocol import Family, Positions, Prepared
@@ -60,10 +60,7 @@ class ModelReplica:
             ModelError: the model cannot be run with these settings.
             ModelFilesError: its files are missing or damaged.
         """
-        try:
-            settings = ReplicaSettings.model_validate(user_config)
-        except ValidationError as error:
-            raise ConfigError(f"user_config of '{self._card.deployment}': {explain(error)}") from error
+        settings = validated(ReplicaSettings, user_config, f"user_config of '{self._card.deployment}'")
         if self._settings is None or settings.session() != self._settings.session():
             self._family = await asyncio.to_thread(_load, self._card, self._folder, settings.session())
         self._settings = settings

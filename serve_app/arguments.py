@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from deployments import catalogue
-from deployments.catalogue import ModelCard, Record, explain
+from deployments.catalogue import ModelCard, Record, validated
 from deployments.errors import ConfigError, UnknownModel
 
 
@@ -25,10 +23,7 @@ def read(arguments: Mapping[str, Any]) -> Arguments:
     Raises:
         ConfigError: names the key and what was expected.
     """
-    try:
-        return Arguments.model_validate(dict(arguments))
-    except ValidationError as error:
-        raise ConfigError(f"args of the application: {explain(error)}") from error
+    return validated(Arguments, dict(arguments), "args of the application")
 
 
 def cards(arguments: Arguments) -> Sequence[ModelCard]:

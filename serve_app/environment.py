@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from deployments.catalogue import Record, explain
-from deployments.errors import ConfigError
+from deployments.catalogue import Record, validated
 
 
 class Environment(Record):
@@ -64,7 +63,4 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
         ConfigError: names the variable and what was expected.
     """
     given = {name: value for name in Environment.model_fields if (value := variables.get(name.upper()))}
-    try:
-        return Environment.model_validate(given)
-    except ValidationError as error:
-        raise ConfigError(f"environment: {explain(error)}") from error
+    return validated(Environment, given, "environment")

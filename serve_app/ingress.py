@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from google.protobuf.message import Message
-from pydantic import ValidationError
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
@@ -15,7 +14,7 @@ from ray.serve.grpc_util import RayServegRPCContext
 from ray.serve.handle import DeploymentHandle
 
 from deployments import catalogue
-from deployments.catalogue import explain
+from deployments.catalogue import validated
 from deployments.contract import Batch, Embeddings, ImageBatch, LoadedImages
 from deployments.errors import ConfigError, ModelUnavailable, Overloaded, UpstreamUnavailable
 from serve_app import environment
@@ -60,10 +59,7 @@ class Ingress:
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take on new limits; requests under way keep the old ones."""
-        try:
-            limits = Limits.model_validate(user_config)
-        except ValidationError as error:
-            raise ConfigError(f"user_config of the deployment Ingress: {explain(error)}") from error
+        limits = validated(Limits, user_config, "user_config of the deployment Ingress")
         self._pipeline.limits = limits
         self._router.limits = limits.coalescing
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-import yaml
 from typing_extensions import Self
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue import ModelCard, from_file
 from deployments.errors import ConfigError, SetupError
 from serve_app import arguments
 from serve_app.ports import check_free, is_free
@@ -59,10 +58,10 @@ class Service:
         _set_environment(self._folder)
         try:
             self.config = _read_config(config_path)
+            os.environ.update(_replica_ports(self.config.http_options.port))
         except ConfigError:
             self._folder.rmdir()
             raise
-        os.environ.update(_replica_ports(self.config.http_options.port))
 
     def __enter__(self) -> Self:
         return self
@@ -204,18 +203,9 @@ def _replica_ports(rest_port: int) -> dict[str, str]:
 
 
 def _read_config(path: Path) -> ServeDeploySchema:
-    from pydantic import ValidationError  # noqa: PLC0415
     from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
 
-    from deployments.catalogue import explain  # noqa: PLC0415
-
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return ServeDeploySchema.model_validate(content)
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from error
+    return from_file(ServeDeploySchema, path)
 
 
 def _reachable(host: str) -> str:
