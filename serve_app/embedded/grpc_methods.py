@@ -14,7 +14,7 @@ from qdrant_client import grpc
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, grpc_field_type_to_payload_schema
 from qdrant_client.http import models
 
-from serve_app.embedded import operations
+from serve_app.embedded import legacy_grpc, operations
 from serve_app.embedded.errors import not_supported
 from serve_app.embedded.local import Local
 from serve_app.embedded.rest_routes import TITLE, VERSION
@@ -87,6 +87,18 @@ def _queries(request: Any) -> list[models.QueryRequest]:
     return [GrpcToRest.convert_query_points(query) for query in request.query_points]
 
 
+def _legacy(read: Callable[[Any], grpc.QueryPoints]) -> Callable[[Any], models.QueryRequest]:
+    return lambda request: GrpcToRest.convert_query_points(read(request))
+
+
+def _legacy_batch(read: Callable[[Any], grpc.QueryPoints], name: str) -> Callable[[Any], list[models.QueryRequest]]:
+    return lambda request: [_legacy(read)(one) for one in getattr(request, name)]
+
+
+def _legacy_groups(read: Callable[[Any], grpc.QueryPointGroups]) -> Callable[[Any], models.QueryGroupsRequest]:
+    return lambda request: _query_groups(read(request))
+
+
 def _aliases(request: Any) -> models.ChangeAliasesOperation:
     return models.ChangeAliasesOperation(
         actions=[GrpcToRest.convert_alias_operations(action) for action in request.actions]
@@ -150,6 +162,16 @@ def _collections(response: models.CollectionsResponse) -> Fields:
     return {"collections": [grpc.CollectionDescription(name=found.name) for found in response.collections]}
 
 
+_query_groups = _as(
+    models.QueryGroupsRequest,
+    *("query", "using", "prefetch", "filter", "params", "score_threshold", "lookup_from"),
+    *("group_by", "group_size", "limit", "with_lookup"),
+    *_SELECTED,
+)
+
+_ONE_QUERY = operations.query, _result(_hits)
+_MANY_QUERIES = operations.query_batch, _results(lambda response: grpc.BatchResult(result=_hits(response)))
+_IN_GROUPS = operations.query_groups, _result(_groups)
 _ONE_UPDATE = operations.update_points_once, _result(RestToGrpc.convert_update_result)
 _DONE = _result(bool)
 _UPDATED = _result(RestToGrpc.convert_update_result)
@@ -213,22 +235,17 @@ METHODS: dict[str, tuple[Read, Operate, Write]] = {
         operations.facet,
         lambda response: {"hits": [RestToGrpc.convert_facet_value_hit(hit) for hit in response.hits]},
     ),
-    "/qdrant.Points/Query": (GrpcToRest.convert_query_points, operations.query, _result(_hits)),
-    "/qdrant.Points/QueryBatch": (
-        _queries,
-        operations.query_batch,
-        _results(lambda response: grpc.BatchResult(result=_hits(response))),
-    ),
-    "/qdrant.Points/QueryGroups": (
-        _as(
-            models.QueryGroupsRequest,
-            *("query", "using", "prefetch", "filter", "params", "score_threshold", "lookup_from"),
-            *("group_by", "group_size", "limit", "with_lookup"),
-            *_SELECTED,
-        ),
-        operations.query_groups,
-        _result(_groups),
-    ),
+    "/qdrant.Points/Query": (GrpcToRest.convert_query_points, *_ONE_QUERY),
+    "/qdrant.Points/QueryBatch": (_queries, *_MANY_QUERIES),
+    "/qdrant.Points/QueryGroups": (_query_groups, *_IN_GROUPS),
+    "/qdrant.Points/Search": (_legacy(legacy_grpc.search), *_ONE_QUERY),
+    "/qdrant.Points/SearchBatch": (_legacy_batch(legacy_grpc.search, "search_points"), *_MANY_QUERIES),
+    "/qdrant.Points/SearchGroups": (_legacy_groups(legacy_grpc.search_groups), *_IN_GROUPS),
+    "/qdrant.Points/Recommend": (_legacy(legacy_grpc.recommend), *_ONE_QUERY),
+    "/qdrant.Points/RecommendBatch": (_legacy_batch(legacy_grpc.recommend, "recommend_points"), *_MANY_QUERIES),
+    "/qdrant.Points/RecommendGroups": (_legacy_groups(legacy_grpc.recommend_groups), *_IN_GROUPS),
+    "/qdrant.Points/Discover": (_legacy(legacy_grpc.discover), *_ONE_QUERY),
+    "/qdrant.Points/DiscoverBatch": (_legacy_batch(legacy_grpc.discover, "discover_points"), *_MANY_QUERIES),
     "/qdrant.Points/SearchMatrixPairs": (
         _as(models.SearchMatrixRequest, *_MATRIX),
         operations.matrix_pairs,

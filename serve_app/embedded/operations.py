@@ -194,6 +194,18 @@ def query(local: Local, collection: str, request: models.QueryRequest) -> models
     return query_batch(local, collection, [request])[0]
 
 
+def search(local: Local, collection: str, request: models.QueryRequest) -> list[models.ScoredPoint]:
+    """The points of one query's answer."""
+    return query(local, collection, request).points
+
+
+def search_batch(
+    local: Local, collection: str, requests: Sequence[models.QueryRequest]
+) -> list[list[models.ScoredPoint]]:
+    """The points of several queries' answers."""
+    return [response.points for response in query_batch(local, collection, requests)]
+
+
 def query_groups(local: Local, collection: str, request: models.QueryGroupsRequest) -> models.GroupsResult:
     """The answer of one query, in groups of equal payload values."""
     check_query(local.collection(collection), request)

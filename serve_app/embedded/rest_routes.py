@@ -13,7 +13,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter
 from qdrant_client.http import models
 
-from serve_app.embedded import operations
+from serve_app.embedded import legacy_rest, operations
 from serve_app.embedded.errors import not_found, not_supported, wrong_input
 from serve_app.embedded.local import Local
 
@@ -88,6 +88,14 @@ def _queries(_: Parameters, body: bytes) -> list[models.QueryRequest]:
     return models.QueryRequestBatch.model_validate(_json(body)).searches
 
 
+def _legacy(query: legacy_rest.Query, model: type[BaseModel] = models.QueryRequest) -> Reader:
+    return lambda _, body: legacy_rest.read(_json(body), query, model)
+
+
+def _legacy_batch(query: legacy_rest.Query) -> Reader:
+    return lambda _, body: legacy_rest.read_batch(_json(body), query)
+
+
 def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
@@ -146,8 +154,22 @@ ROUTES: dict[tuple[str, str], tuple[Reader, Callable[[Local, str, Any], Any]]] =
     ("POST", _POINTS + "/query/groups"): (_body(models.QueryGroupsRequest), operations.query_groups),
     ("POST", _POINTS + "/search/matrix/pairs"): (_body(models.SearchMatrixRequest), operations.matrix_pairs),
     ("POST", _POINTS + "/search/matrix/offsets"): (_body(models.SearchMatrixRequest), operations.matrix_offsets),
+    ("POST", _POINTS + "/search"): (_legacy(legacy_rest.search), operations.search),
+    ("POST", _POINTS + "/search/batch"): (_legacy_batch(legacy_rest.search), operations.search_batch),
+    ("POST", _POINTS + "/search/groups"): (
+        _legacy(legacy_rest.search, models.QueryGroupsRequest),
+        operations.query_groups,
+    ),
+    ("POST", _POINTS + "/recommend"): (_legacy(legacy_rest.recommend), operations.search),
+    ("POST", _POINTS + "/recommend/batch"): (_legacy_batch(legacy_rest.recommend), operations.search_batch),
+    ("POST", _POINTS + "/recommend/groups"): (
+        _legacy(legacy_rest.recommend, models.QueryGroupsRequest),
+        operations.query_groups,
+    ),
+    ("POST", _POINTS + "/discover"): (_legacy(legacy_rest.discover), operations.search),
+    ("POST", _POINTS + "/discover/batch"): (_legacy_batch(legacy_rest.discover), operations.search_batch),
 }
-"""By method and path, as in Qdrant's OpenAPI document: how the request is read, and the operation."""
+"""By method and path: how the request is read, and the operation."""
 
 _PATTERNS = [
     (method, re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", template)), *route)
