@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, model_validator
 
 from deployments.catalogue import Record, validated
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(","))
+
+
+def _is_url(value: str) -> str:
+    if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname:
+        raise ValueError("expected a URL such as http://localhost:6333, or several with commas between them")
+    return value
+
+
+Urls = Annotated[tuple[Annotated[str, AfterValidator(_is_url)], ...], BeforeValidator(_split)]
 
 
 class Environment(Record):
     """What the environment says; each field is the variable of the same name in capitals."""
 
-    qdrant_url: str | None = Field(default=None, description="Qdrant's REST address; without it, the embedded store")
-    qdrant_grpc_url: str | None = Field(default=None, description="Qdrant's gRPC address; default: port 6334 there")
+    qdrant_url: Urls = Field(default=(), description="Qdrant's REST address; without it, the embedded store")
+    qdrant_grpc_url: Urls = Field(default=(), description="Qdrant's gRPC address; default: port 6334 there")
+    qdrant_ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the authorities that certify Qdrant's addresses; default: the system's"
+    )
     qdrant_inference_data: Path = Field(
         default=Path("~/.local/share/qdrant-inference"), description="the folder of the embedded store"
     )
-
-    @field_validator("qdrant_url", "qdrant_grpc_url")
-    @classmethod
-    def _is_a_url(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
-            raise ValueError("expected a URL such as http://localhost:6333")
-        return value
 
     @model_validator(mode="after")
     def _grpc_beside_rest(self) -> Environment:
@@ -35,25 +45,24 @@ class Environment(Record):
         return self
 
     @property
-    def grpc_address(self) -> str:
+    def grpc_urls(self) -> Sequence[str]:
         """Where gRPC calls go when there is a Qdrant server."""
-        if self.qdrant_grpc_url:
-            return self.qdrant_grpc_url
-        url = urlsplit(self.qdrant_url or "")
-        return f"{url.scheme}://{url.hostname}:6334"
+        return self.qdrant_grpc_url or [f"{url.scheme}://{_host(url)}:6334" for url in map(urlsplit, self.qdrant_url)]
 
     @property
-    def shown_url(self) -> str | None:
-        """Qdrant's REST address without the credentials that may stand in it."""
-        if self.qdrant_url is None:
-            return None
-        url = urlsplit(self.qdrant_url)
-        return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+    def shown_url(self) -> str:
+        """Qdrant's REST addresses without the credentials that may stand in them; empty where there are none."""
+        urls = map(urlsplit, self.qdrant_url)
+        return ", ".join(url._replace(netloc=url.netloc.rpartition("@")[2]).geturl() for url in urls)
 
     @property
     def data(self) -> Path:
         """The folder of the embedded store, absolute."""
         return self.qdrant_inference_data.expanduser().resolve()
+
+
+def _host(url: SplitResult) -> str:
+    return f"[{url.hostname}]" if ":" in str(url.hostname) else str(url.hostname)
 
 
 def read(variables: Mapping[str, str] = os.environ) -> Environment:

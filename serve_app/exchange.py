@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from google.protobuf.message import Message
 
 Headers = Sequence[tuple[bytes, bytes]]
 Body = bytes | AsyncIterator[bytes]
@@ -59,6 +62,13 @@ class Call:
     """A gRPC call but for its message; `method` is the full name (`/qdrant.Points/Upsert`)."""
 
     method: str
+    metadata: Metadata = ()
+
+
+class Reply(NamedTuple):
+    """What a gRPC call is answered with when it succeeds."""
+
+    message: Message
     metadata: Metadata = ()
 
 

@@ -31,9 +31,9 @@ class GrpcApi:
     async def answer(self, name: str, message: Message, context: Any) -> Message:
         """Answer the method whose name ends in `name`; a failure is a status in `context` and an empty message."""
         method = full_name(name, message)
-        call = Call(method, _metadata(context))
+        call = Call(method, _passed_on(context.invocation_metadata()))
         try:
-            return await self._pipeline.grpc(message, call)
+            reply = await self._pipeline.grpc(message, call)
         except UpstreamStatus as status:
             _fail(context, status.code, status.details, status.metadata)
         except InferenceError as error:
@@ -43,18 +43,18 @@ class GrpcApi:
             # The error's own text may hold what the caller sent, so only its type is written down.
             log.error("a call failed with %s", origin(error))  # noqa: TRY400
             _fail(context, grpc.StatusCode.INTERNAL, "an internal error; the server's log has its origin", [])
+        else:
+            # Ray Serve has no way to set initial metadata.
+            context.set_trailing_metadata(_passed_on(reply.metadata))
+            return reply.message
         return response_class(method)()
 
 
 def _fail(context: Any, code: grpc.StatusCode, details: str, metadata: Metadata) -> None:
     context.set_code(code)
     context.set_details(details)
-    context.set_trailing_metadata(list(metadata))
+    context.set_trailing_metadata(_passed_on(metadata))
 
 
-def _metadata(context: Any) -> Metadata:
-    return [
-        (key, value)
-        for key, value in context.invocation_metadata()
-        if key not in _OURS and not key.startswith(("grpc-", ":"))
-    ]
+def _passed_on(metadata: Metadata) -> Metadata:
+    return [(key, value) for key, value in metadata if key not in _OURS and not key.startswith(("grpc-", ":"))]

@@ -23,8 +23,9 @@ from serve_app.http_api import HttpApi
 from serve_app.limits import Limits
 from serve_app.methods import NAMES
 from serve_app.pipeline import Pipeline
+from serve_app.remote_qdrant import RemoteQdrant
 from serve_app.router import Router
-from serve_app.upstream import EmbeddedQdrant, RemoteQdrant, Upstream
+from serve_app.upstream import EmbeddedQdrant, Upstream
 
 _TRIES = 3
 
@@ -105,9 +106,9 @@ def _upstream(store: DeploymentHandle[Any] | None) -> Upstream:
     if store is not None:
         return EmbeddedQdrant(_once(store.rest), _once(store.grpc))
     settings = environment.read()
-    if settings.qdrant_url is None:
+    if not settings.qdrant_url:
         raise ConfigError("neither an embedded store nor QDRANT_URL")
-    return RemoteQdrant(settings.qdrant_url, settings.grpc_address)
+    return RemoteQdrant(settings.qdrant_url, settings.grpc_urls, settings.qdrant_ca_file)
 
 
 def _once(method: Any) -> Callable[..., Awaitable[Any]]:

@@ -1,4 +1,4 @@
-"""The methods of Qdrant's gRPC services, read off their descriptors."""
+"""The methods of Qdrant's gRPC services and of gRPC's own health service, read off their descriptors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
 from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
 
 SERVICERS = [
@@ -17,14 +18,15 @@ SERVICERS = [
         ("snapshots_service", "Snapshots"),
         ("qdrant", "Qdrant"),
     )
-]
+] + ["grpc_health.v1.health_pb2_grpc.add_HealthServicer_to_server"]
 """What Ray Serve has to be told (`grpc_servicer_functions`) so that it accepts these services."""
 
 
 def _all_methods() -> Iterator[MethodDescriptor]:
-    for module in (points_service_pb2, collections_service_pb2, snapshots_service_pb2, qdrant_pb2):
+    """All but the one that streams, Health/Watch, which Qdrant does not have either."""
+    for module in (points_service_pb2, collections_service_pb2, snapshots_service_pb2, qdrant_pb2, health_pb2):
         for service in module.DESCRIPTOR.services_by_name.values():
-            yield from service.methods
+            yield from (method for method in service.methods if not method.server_streaming)
 
 
 _METHODS = {f"/{m.containing_service.full_name}/{m.name}": m for m in _all_methods()}

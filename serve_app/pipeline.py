@@ -11,13 +11,11 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from google.protobuf.message import Message
-
 from deployments.catalogue import Catalogue
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
 from deployments.errors import DeadlineExceeded, InternalError, TooLarge, WrongInput
 from serve_app.compression import decompress
-from serve_app.exchange import Call, Request, Response, read
+from serve_app.exchange import Call, Reply, Request, Response, read
 from serve_app.inference import find_json, find_proto, usage
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import Slot
@@ -69,7 +67,7 @@ class Pipeline:
             return answer
         return answer.rewritten(usage.add_to_json(await read(answer.body) or b"", used))
 
-    async def grpc(self, message: Any, call: Call) -> Message:
+    async def grpc(self, message: Any, call: Call) -> Reply:
         """Answer a gRPC call, in the same way.
 
         Raises:
@@ -81,9 +79,9 @@ class Pipeline:
         if not slots or not direction:
             return await self._upstream.grpc(message, call)
         used = await self.infer(slots, direction)
-        answer = await self._upstream.grpc(message, call)
-        usage.add_to_proto(answer, used)
-        return answer
+        reply = await self._upstream.grpc(message, call)
+        usage.add_to_proto(reply.message, used)
+        return reply
 
     async def infer(self, slots: Sequence[Slot], direction: Direction) -> usage.Usage:
         """Fill the slots with the vectors of what stood in them; the tokens that it took."""

@@ -1,28 +1,19 @@
-"""The way to Qdrant: a server elsewhere, over HTTP for REST and over gRPC for gRPC, or the embedded store."""
+"""The way to Qdrant, wherever it is; the way to the embedded store."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
 import grpc
 from google.protobuf.message import Message
 from typing_extensions import override
-from yarl import URL
 
-from deployments.errors import UpstreamUnavailable
-from serve_app.exchange import Call, Metadata, Request, Response, json_response, read, without
+from serve_app.exchange import Call, Metadata, Reply, Request, Response, json_response, read
 from serve_app.methods import response_class
 
-_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
-"""Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""
-
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
-_CHUNK = 64 * 1024
-_MAX_MESSAGE = 256 * 1024 * 1024
 
 
 class UpstreamStatus(Exception):
@@ -41,7 +32,7 @@ class Upstream(Protocol):
     async def rest(self, request: Request) -> Response:
         """Forward an HTTP request as it is."""
 
-    async def grpc(self, message: Message, call: Call) -> Message:
+    async def grpc(self, message: Message, call: Call) -> Reply:
         """Forward a gRPC call as it is.
 
         Raises:
@@ -50,69 +41,6 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """End all connections."""
-
-
-class RemoteQdrant(Upstream):
-    """A Qdrant server at `url`, for example `http://localhost:6333`, and its gRPC API at `grpc_url`."""
-
-    def __init__(self, url: str, grpc_url: str) -> None:
-        self._url = url.rstrip("/")
-        self._session = aiohttp.ClientSession(
-            auto_decompress=False,
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, connect=5),
-        )
-        options = [("grpc.max_send_message_length", _MAX_MESSAGE), ("grpc.max_receive_message_length", _MAX_MESSAGE)]
-        target = URL(grpc_url)
-        address = f"{target.host}:{target.port}"
-        self._channel = (
-            grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(), options)
-            if target.scheme == "https"
-            else grpc.aio.insecure_channel(address, options)
-        )
-
-    @override
-    async def rest(self, request: Request) -> Response:
-        url = URL(self._url + request.path + (f"?{request.query}" if request.query else ""), encoded=True)
-        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in without(request.headers, _HOP_BY_HOP)]
-        try:
-            answer = await self._session.request(
-                request.method, url, headers=headers, data=request.body, allow_redirects=False,
-                skip_auto_headers=("user-agent", "accept", "accept-encoding", "content-type"),
-            )  # fmt: skip
-        except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
-            raise UpstreamUnavailable("Qdrant cannot be reached") from error
-        return Response(answer.status, without(answer.raw_headers, _HOP_BY_HOP), _stream(answer))
-
-    @override
-    async def grpc(self, message: Message, call: Call) -> Message:
-        answer = response_class(call.method)
-        invoke = self._channel.unary_unary(
-            call.method, request_serializer=type(message).SerializeToString, response_deserializer=answer.FromString
-        )
-        try:
-            result: Message = await invoke(message, metadata=tuple(call.metadata))
-        except grpc.aio.AioRpcError as error:
-            details = error.details() or ""
-            if error.code() == grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
-                raise UpstreamUnavailable("Qdrant cannot be reached") from error
-            raise UpstreamStatus(error.code(), details, tuple(error.trailing_metadata() or ())) from error
-        return result
-
-    @override
-    async def close(self) -> None:
-        await self._session.close()
-        await self._channel.close()
-
-
-async def _stream(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    try:
-        async for part in answer.content.iter_chunked(_CHUNK):
-            yield part
-    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
-        raise UpstreamUnavailable("Qdrant broke off in the middle of its answer") from error
-    finally:
-        answer.close()
 
 
 @dataclass(frozen=True)
@@ -129,11 +57,11 @@ class EmbeddedQdrant(Upstream):
         return json_response(status, answer)
 
     @override
-    async def grpc(self, message: Message, call: Call) -> Message:
+    async def grpc(self, message: Message, call: Call) -> Reply:
         code, details, answer = await self.call_grpc(call.method, message.SerializeToString())
         if code:
             raise UpstreamStatus(_STATUS_CODES[code], details)
-        return response_class(call.method).FromString(answer)
+        return Reply(response_class(call.method).FromString(answer))
 
     @override
     async def close(self) -> None:

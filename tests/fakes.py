@@ -11,7 +11,7 @@ import orjson
 from google.protobuf.message import Message
 
 from deployments.contract import Batch, DenseVectors, Embeddings, ImageBatch, LoadedImages, SparseVectors
-from serve_app.exchange import Call, Request, Response, json_response, read
+from serve_app.exchange import Call, Reply, Request, Response, json_response, read
 from serve_app.methods import response_class
 
 
@@ -72,11 +72,11 @@ class FakeQdrant:
         self.requests.append(Request(request.method, request.path, request.query, request.headers, body or b""))
         return json_response(self.status, orjson.dumps(self.answer))
 
-    async def grpc(self, message: Message, call: Call) -> Message:
+    async def grpc(self, message: Message, call: Call) -> Reply:
         kept = type(message)()
         kept.CopyFrom(message)
         self.messages.append((call.method, kept))
-        return response_class(call.method)()
+        return Reply(response_class(call.method)())
 
     async def close(self) -> None: ...
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 from pydantic import BaseModel
 from qdrant_client import grpc
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, grpc_field_type_to_payload_schema
@@ -265,6 +266,8 @@ def answer(local: Local, method: str, request: Message) -> Message:
     started = time.perf_counter()
     if method == "/qdrant.Qdrant/HealthCheck":
         return grpc.HealthCheckReply(title=TITLE, version=VERSION)
+    if method == "/grpc.health.v1.Health/Check":
+        return HealthCheckResponse(status=HealthCheckResponse.SERVING)
     if method not in METHODS:
         raise not_supported(f"the method {method}")
     read, operate, write = METHODS[method]

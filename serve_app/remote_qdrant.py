@@ -1,0 +1,188 @@
+"""Qdrant servers elsewhere, over HTTP for REST and over gRPC for gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import grpc.aio
+from google.protobuf.message import Message
+from typing_extensions import override
+from yarl import URL
+
+from deployments.errors import ConfigError, UpstreamUnavailable
+from serve_app.exchange import Call, Reply, Request, Response, without
+from serve_app.methods import response_class
+from serve_app.upstream import Upstream, UpstreamStatus
+
+log = logging.getLogger("ray.serve")
+
+_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
+"""Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""
+
+_CHUNK = 64 * 1024
+_MAX_MESSAGE = 256 * 1024 * 1024
+_CONNECT_S = 5.0
+_PASSED_OVER_S = 2.0
+"""How long a node that could not be reached is tried after the others only."""
+
+_GRPC_OPTIONS = [
+    ("grpc.max_send_message_length", _MAX_MESSAGE),
+    ("grpc.max_receive_message_length", _MAX_MESSAGE),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+_State = grpc.ChannelConnectivity
+_Channel = grpc.aio.Channel
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""No connection came about, so the request may go to another node."""
+
+
+@dataclass
+class _Node:
+    url: str
+    passed_over_until: float = 0.0
+
+
+class Turns:
+    """Nodes of one cluster, which take turns."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._nodes = [_Node(url.rstrip("/")) for url in urls]
+        self._next = 0
+
+    def order(self) -> list[_Node]:
+        """All nodes, the one whose turn it is first, and those last that could not be reached a moment ago."""
+        self._next = (self._next + 1) % len(self._nodes)
+        now = time.monotonic()
+        rotated = self._nodes[self._next :] + self._nodes[: self._next]
+        return sorted(rotated, key=lambda node: node.passed_over_until > now)
+
+
+class RemoteQdrant(Upstream):
+    """The nodes of a Qdrant cluster by their addresses, for example `http://localhost:6333`; those for gRPC likewise.
+
+    They take turns. One to which no connection comes about is passed over; a request that a node may have seen is
+    never sent again.
+    """
+
+    def __init__(self, urls: Sequence[str], grpc_urls: Sequence[str], certificates: Path | None = None) -> None:
+        """`certificates` (PEM) are of the authorities that are trusted instead of the system's.
+
+        Raises:
+            ConfigError: the certificates cannot be read.
+        """
+        trusted = _read(certificates) if certificates else None
+        self._nodes = Turns(urls)
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=0, ssl=_context(certificates, trusted)),
+            timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_S),
+        )
+        self._channels = [_channel(URL(url), trusted) for url in grpc_urls]
+        self._next = 0
+
+    @override
+    async def rest(self, request: Request) -> Response:
+        for node in self._nodes.order():
+            try:
+                answer = await self._send(node.url, request)
+            except _NOT_SENT as error:
+                node.passed_over_until = time.monotonic() + _PASSED_OVER_S
+                log.warning("Qdrant at %s cannot be reached: %s", URL(node.url).authority, type(error).__name__)
+            except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
+                raise UpstreamUnavailable("Qdrant broke off before it answered") from error
+            else:
+                return Response(answer.status, without(answer.raw_headers, _HOP_BY_HOP), _stream(answer))
+        raise UpstreamUnavailable("Qdrant cannot be reached")
+
+    async def _send(self, node: str, request: Request) -> aiohttp.ClientResponse:
+        url = URL(node + request.path + (f"?{request.query}" if request.query else ""), encoded=True)
+        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in without(request.headers, _HOP_BY_HOP)]
+        return await self._session.request(
+            request.method, url, headers=headers, data=request.body, allow_redirects=False,
+            skip_auto_headers=("user-agent", "accept", "accept-encoding", "content-type"),
+        )  # fmt: skip
+
+    @override
+    async def grpc(self, message: Message, call: Call) -> Reply:
+        channel = await self._connected()
+        invoke = channel.unary_unary(
+            call.method,
+            request_serializer=type(message).SerializeToString,
+            response_deserializer=response_class(call.method).FromString,
+        )(message, metadata=tuple(call.metadata))
+        try:
+            answer: Message = await invoke
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
+                raise UpstreamUnavailable("Qdrant cannot be reached") from error
+            metadata = [*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())]
+            raise UpstreamStatus(error.code(), error.details() or "", metadata) from error
+        return Reply(answer, [*await invoke.initial_metadata(), *await invoke.trailing_metadata()])
+
+    async def _connected(self) -> _Channel:
+        """The channel of the node whose turn it is, or of the next one that has a connection."""
+        self._next = (self._next + 1) % len(self._channels)
+        for channel in self._channels[self._next :] + self._channels[: self._next]:
+            if await _connects(channel):
+                return channel
+        raise UpstreamUnavailable("Qdrant cannot be reached")
+
+    @override
+    async def close(self) -> None:
+        await self._session.close()
+        for channel in self._channels:
+            await channel.close()
+
+
+async def _connects(channel: _Channel) -> bool:
+    """Whether a channel has a connection, after waiting for one that is on its way.
+
+    After a failure gRPC tries again by itself, at most a second later; until then the channel is not waited for.
+    """
+    state = channel.get_state(try_to_connect=True)
+    while state in {_State.IDLE, _State.CONNECTING}:
+        try:
+            await asyncio.wait_for(channel.wait_for_state_change(state), _CONNECT_S)
+        except asyncio.TimeoutError:
+            return False
+        state = channel.get_state(try_to_connect=True)
+    return state is _State.READY
+
+
+async def _stream(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for part in answer.content.iter_chunked(_CHUNK):
+            yield part
+    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
+        raise UpstreamUnavailable("Qdrant broke off in the middle of its answer") from error
+    finally:
+        answer.close()
+
+
+def _channel(url: URL, trusted: bytes | None) -> _Channel:
+    address = f"{url.host}:{url.port}"
+    if url.scheme == "https":
+        return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(trusted), _GRPC_OPTIONS)
+    return grpc.aio.insecure_channel(address, _GRPC_OPTIONS)
+
+
+def _read(certificates: Path) -> bytes:
+    try:
+        return certificates.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"QDRANT_CA_FILE: {error}") from error
+
+
+def _context(certificates: Path | None, trusted: bytes | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cadata=trusted.decode() if trusted else None)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(f"QDRANT_CA_FILE: {certificates} holds no certificates in PEM format") from error
