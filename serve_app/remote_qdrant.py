@@ -7,26 +7,22 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiohttp
 import grpc.aio
 from google.protobuf.message import Message
 from typing_extensions import override
 from yarl import URL
 
 from deployments.errors import ConfigError, UpstreamUnavailable
-from serve_app.exchange import Call, Reply, Request, Response, without
+from serve_app.exchange import Call, Reply, Request, Response
+from serve_app.http_client import BrokenOffError, HttpClient, NotSentError
 from serve_app.methods import response_class
 from serve_app.upstream import Upstream, UpstreamStatus
 
 log = logging.getLogger("ray.serve")
 
-_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
-"""Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""
-
-_CHUNK = 64 * 1024
 _MAX_MESSAGE = 256 * 1024 * 1024
 _CONNECT_S = 5.0
 _PASSED_OVER_S = 2.0
@@ -40,21 +36,20 @@ _GRPC_OPTIONS = [
 ]
 _State = grpc.ChannelConnectivity
 _Channel = grpc.aio.Channel
-_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""No connection came about, so the request may go to another node."""
 
 
 @dataclass
 class _Node:
-    url: str
+    client: HttpClient
+    name: str
     passed_over_until: float = 0.0
 
 
 class Turns:
     """Nodes of one cluster, which take turns."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
-        self._nodes = [_Node(url.rstrip("/")) for url in urls]
+    def __init__(self, urls: Sequence[URL], context: ssl.SSLContext) -> None:
+        self._nodes = [_Node(HttpClient(url, context), f"{url.host}:{url.port}") for url in urls]
         self._next = 0
 
     def order(self) -> list[_Node]:
@@ -63,6 +58,11 @@ class Turns:
         now = time.monotonic()
         rotated = self._nodes[self._next :] + self._nodes[: self._next]
         return sorted(rotated, key=lambda node: node.passed_over_until > now)
+
+    def close(self) -> None:
+        """End all connections."""
+        for node in self._nodes:
+            node.client.close()
 
 
 class RemoteQdrant(Upstream):
@@ -79,12 +79,7 @@ class RemoteQdrant(Upstream):
             ConfigError: the certificates cannot be read.
         """
         trusted = _read(certificates) if certificates else None
-        self._nodes = Turns(urls)
-        self._session = aiohttp.ClientSession(
-            auto_decompress=False,
-            connector=aiohttp.TCPConnector(limit=0, ssl=_context(certificates, trusted)),
-            timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_S),
-        )
+        self._nodes = Turns([URL(url) for url in urls], _context(certificates, trusted))
         self._channels = [_channel(URL(url), trusted) for url in grpc_urls]
         self._next = 0
 
@@ -92,23 +87,15 @@ class RemoteQdrant(Upstream):
     async def rest(self, request: Request) -> Response:
         for node in self._nodes.order():
             try:
-                answer = await self._send(node.url, request)
-            except _NOT_SENT as error:
+                answer = await node.client.send(request)
+            except NotSentError as error:
                 node.passed_over_until = time.monotonic() + _PASSED_OVER_S
-                log.warning("Qdrant at %s cannot be reached: %s", URL(node.url).authority, type(error).__name__)
-            except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
+                log.warning("Qdrant at %s cannot be reached: %s", node.name, error)
+            except BrokenOffError as error:
                 raise UpstreamUnavailable("Qdrant broke off before it answered") from error
             else:
-                return Response(answer.status, without(answer.raw_headers, _HOP_BY_HOP), _stream(answer))
+                return answer if isinstance(answer.body, bytes) else replace(answer, body=_whole(answer.body))
         raise UpstreamUnavailable("Qdrant cannot be reached")
-
-    async def _send(self, node: str, request: Request) -> aiohttp.ClientResponse:
-        url = URL(node + request.path + (f"?{request.query}" if request.query else ""), encoded=True)
-        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in without(request.headers, _HOP_BY_HOP)]
-        return await self._session.request(
-            request.method, url, headers=headers, data=request.body, allow_redirects=False,
-            skip_auto_headers=("user-agent", "accept", "accept-encoding", "content-type"),
-        )  # fmt: skip
 
     @override
     async def grpc(self, message: Message, call: Call) -> Reply:
@@ -137,7 +124,7 @@ class RemoteQdrant(Upstream):
 
     @override
     async def close(self) -> None:
-        await self._session.close()
+        self._nodes.close()
         for channel in self._channels:
             await channel.close()
 
@@ -157,14 +144,12 @@ async def _connects(channel: _Channel) -> bool:
     return state is _State.READY
 
 
-async def _stream(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _whole(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
-        async for part in answer.content.iter_chunked(_CHUNK):
+        async for part in body:
             yield part
-    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
+    except BrokenOffError as error:
         raise UpstreamUnavailable("Qdrant broke off in the middle of its answer") from error
-    finally:
-        answer.close()
 
 
 def _channel(url: URL, trusted: bytes | None) -> _Channel:
