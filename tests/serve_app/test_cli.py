@@ -2,86 +2,47 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
+from deployments.catalogue import HOME
+from deployments.errors import ConfigError
 from serve_app.cli import app
+from serve_app.terminal import interruptible
 
-CATALOGUE = """
-models:
-  - name: toys/bear
-    family: sparse
-    context_window: 8
-    licence: none
-    card: none
-    sources:
-      - folder: bear
-        files: {weights.bin: {sha256: 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b}}
-  - name: qdrant/bm25
-    family: bm25
-    licence: none
-    card: none
-"""
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A catalogue with one model whose only file says `secret`, and an empty cache."""
-    monkeypatch.setenv("QDRANT_INFERENCE_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "bear").mkdir()
-    (tmp_path / "bear" / "weights.bin").write_text("secret")
-    path = tmp_path / "catalogue.yaml"
-    path.write_text(CATALOGUE)
-    return path
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    return result.exit_code, result.output
-
-
-def test_models_are_listed_pulled_and_verified(catalogue: Path) -> None:
-    options = ("--catalogue", catalogue)
-    assert "missing" in run("models", "list", *options)[1]
-    assert run("models", "verify", *options)[0] == 1
-    assert run("models", "pull", *options)[0] == 0
-    assert run("models", "verify", *options)[0] == 0
-    status, listed = run("models", "list", *options)
-    assert status == 0
-    assert "ready" in listed
-    assert "none needed" in listed
-
-
-def test_a_damaged_file_is_found_by_verify(catalogue: Path) -> None:
-    options = ("--catalogue", catalogue)
-    run("models", "pull", *options)
-    (catalogue.parent / "bear" / "weights.bin").write_text("SECRET")
-    status, said = run("models", "verify", "toys/bear", *options)
-    assert status == 1
-    assert "expected sha256 2bb80d5" in " ".join(said.split())
-
-
-@pytest.mark.parametrize("command", ["pull", "verify"])
-def test_an_unknown_model_is_one_line_and_status_1(catalogue: Path, command: str) -> None:
-    status, said = run("models", command, "toys/bea", "--catalogue", catalogue)
-    assert status == 1
-    assert "no model 'toys/bea' here; available: toys/bear, qdrant/bm25" in said
-    assert "Traceback" not in said
-
-
-def test_a_wrong_catalogue_names_file_key_and_expectation(catalogue: Path) -> None:
-    catalogue.write_text(CATALOGUE.replace("context_window: 8", "context_window: many"))
-    status, said = run("models", "list", "--catalogue", catalogue)
-    assert status == 1
-    assert "models.0.context_window" in said.replace("\n", "")
+COMMANDS = ("list", "show", "pull", "verify", "remove", "bench", "add")
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("up",), ("demo",), ("store",), ("models",), ("models", "list"), ("models", "pull")]
+    "command", [(), ("up",), ("demo",), ("store",), ("models",), *(("models", name) for name in COMMANDS)]
 )
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
-    status, said = run(*command, "--help")
-    assert status == 0
-    assert "Usage" in said
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_an_error_is_told_as_it_is_even_where_it_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, interruptible():
+        raise ConfigError("no token '[unused0]' in [red]here")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: no token '[unused0]' in [red]here\n"
+
+
+def test_ctrl_c_is_no_traceback() -> None:
+    with pytest.raises(SystemExit) as caught, interruptible():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+
+
+def test_listing_models_imports_nothing_that_only_models_need() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from serve_app.cli import app; "
+        "assert CliRunner().invoke(app, ['models', 'list']).exit_code == 0; "
+        "print(sorted({'onnxruntime', 'onnx', 'tokenizers', 'huggingface_hub', 'grpc'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.strip() == "[]"

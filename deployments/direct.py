@@ -1,0 +1,49 @@
+"""A model run in this process, with no replica around it: to check it and to measure it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from onnx import helper
+
+from deployments.catalogue import ModelCard
+from deployments.contract import Batch, Embeddings
+from deployments.families.chunks import cut, join
+from deployments.families.protocol import Family
+from deployments.replica import ReplicaSettings
+from deployments.session import SessionSettings, open_session
+
+TOKEN_BUDGET = ReplicaSettings().token_budget
+"""As replicas have it where nothing else is configured."""
+
+
+def embed(family: Family, batch: Batch) -> Embeddings:
+    """The embeddings of a batch, cut into the chunks that a replica would run."""
+    prepared = family.prepare(batch)
+    chunks = cut(prepared.tokens, TOKEN_BUDGET)
+    return join(prepared, chunks, [family.run(prepared, chunk) for chunk in chunks])
+
+
+def runs_as(card: ModelCard, settings: SessionSettings) -> str:
+    """The provider and the precision that a model gets here with these settings, in words.
+
+    Raises:
+        ModelError: they cannot be had here.
+    """
+    if not card.sources:
+        return "on the CPU, by code of its own"
+    session = open_session(_smallest_model, settings)
+    return f"on {session.provider} in {session.precision}"
+
+
+def _smallest_model(_weights: npt.DTypeLike) -> bytes:
+    """A model that gives back its input, to see where a session opens."""
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(np.float32))
+    ends = [helper.make_tensor_value_info(name, kind, [1]) for name in ("input", "output")]
+    node = helper.make_node("Identity", ["input"], ["output"])
+    model = helper.make_model(
+        helper.make_graph([node], "smallest", ends[:1], ends[1:]),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    return bytes(model.SerializeToString())
