@@ -76,7 +76,7 @@ class Server:
 
     async def stop(self) -> None:
         await self.runner.cleanup()
-        await self.grpc.stop(0)
+        await self.grpc.stop(None)
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
