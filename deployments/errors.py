@@ -7,6 +7,9 @@
     │   ├── WrongInput               the input does not fit the model, or is no image, or cannot be fetched
     │   ├── BadOption                an option that the model does not take, or a bad value of one
     │   └── TooLarge                 over a limit on size
+    ├── AccessError                the caller's: it has to show another credential
+    │   ├── Unauthenticated          no key or token, or a wrong one
+    │   └── Forbidden                the key or token does not allow this
     ├── TemporaryError             nobody's: the same request may pass later
     │   ├── Overloaded               the queue is full
     │   ├── ModelUnavailable         no replica of the model answers
@@ -33,6 +36,8 @@ class Kind(Enum):
 
     BAD_REQUEST = "bad request"
     TOO_LARGE = "too large"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
     DEADLINE = "deadline exceeded"
@@ -76,6 +81,22 @@ class TooLarge(RequestError):
     """The request is over a limit on size."""
 
     kind = Kind.TOO_LARGE
+
+
+class AccessError(InferenceError):
+    """The request may pass with another credential. Its text never quotes one."""
+
+
+class Unauthenticated(AccessError):
+    """No key and no token, or a wrong one."""
+
+    kind = Kind.UNAUTHENTICATED
+
+
+class Forbidden(AccessError):
+    """The key or token is known here, and does not allow what was asked for."""
+
+    kind = Kind.FORBIDDEN
 
 
 class TemporaryError(InferenceError):

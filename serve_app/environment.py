@@ -1,4 +1,4 @@
-"""The environment variables: addresses and places on this machine. Nothing else is read from the environment."""
+"""The environment variables: addresses, keys, and places on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, FilePath, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, FilePath, SecretStr, model_validator
 
 from deployments.catalogue import Record, validated
 
@@ -26,23 +26,53 @@ def _is_url(value: str) -> str:
 Urls = Annotated[tuple[Annotated[str, AfterValidator(_is_url)], ...], BeforeValidator(_split)]
 
 
+def _fits_a_header(key: SecretStr) -> SecretStr:
+    if not all("!" <= character <= "~" for character in key.get_secret_value()):
+        raise ValueError("expected visible ASCII characters only, no spaces or line ends: a header has to carry it")
+    return key
+
+
+_NEEDS = {
+    "qdrant_grpc_url": "qdrant_url",
+    "qdrant_jwt_rbac": "qdrant_api_key",
+    "qdrant_inference_tenants": "qdrant_api_key",
+}
+"""Variables that mean nothing without another one."""
+
+Key = Annotated[SecretStr, AfterValidator(_fits_a_header)]
+
+
 class Environment(Record):
     """What the environment says; each field is the variable of the same name in capitals."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     qdrant_url: Urls = Field(default=(), description="Qdrant's REST address; without it, the embedded store")
     qdrant_grpc_url: Urls = Field(default=(), description="Qdrant's gRPC address; default: port 6334 there")
     qdrant_ca_file: FilePath | None = Field(
         default=None, description="PEM file of the authorities that certify Qdrant's addresses; default: the system's"
     )
+    qdrant_api_key: Key | None = Field(default=None, description="the key that allows everything; default: no key")
+    qdrant_read_only_api_key: Key | None = Field(default=None, description="a key that allows reading")
+    qdrant_jwt_rbac: bool = Field(default=False, description="whether tokens signed with QDRANT_API_KEY are taken too")
+    qdrant_inference_tenants: FilePath | None = Field(
+        default=None, description="YAML file of tenants, who have keys of their own"
+    )
     qdrant_inference_data: Path = Field(
         default=Path("~/.local/share/qdrant-inference"), description="the folder of the embedded store"
     )
 
     @model_validator(mode="after")
-    def _grpc_beside_rest(self) -> Environment:
-        if self.qdrant_grpc_url and not self.qdrant_url:
-            raise ValueError("QDRANT_GRPC_URL needs QDRANT_URL beside it")
+    def _none_without_the_other(self) -> Environment:
+        for name, needed in _NEEDS.items():
+            if getattr(self, name) and not getattr(self, needed):
+                raise ValueError(f"{name.upper()} needs {needed.upper()} beside it")
         return self
+
+    @property
+    def asks_for_a_key(self) -> bool:
+        """Whether callers need a key. Without one the service is open, as Qdrant is."""
+        return bool(self.qdrant_api_key or self.qdrant_read_only_api_key)
 
     @property
     def grpc_urls(self) -> Sequence[str]:

@@ -18,13 +18,17 @@ _ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-enco
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request. `path` and `query` are as they were sent, percent-encoded; header names are lower case."""
+    """An HTTP request. `path` and `query` are as they were sent, percent-encoded; header names are lower case.
+
+    `tenant` is the caller's name, where its credential tells one.
+    """
 
     method: str
     path: str
     query: str
     headers: Headers
     body: Body
+    tenant: str | None = None
 
     @property
     def encoding(self) -> str:
@@ -59,10 +63,11 @@ Metadata = Sequence[tuple[str, str | bytes]]
 
 @dataclass(frozen=True)
 class Call:
-    """A gRPC call but for its message; `method` is the full name (`/qdrant.Points/Upsert`)."""
+    """A gRPC call but for its message; `method` is the full name (`/qdrant.Points/Upsert`), `tenant` as above."""
 
     method: str
     metadata: Metadata = ()
+    tenant: str | None = None
 
 
 class Reply(NamedTuple):

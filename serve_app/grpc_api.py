@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 
 from deployments.errors import InferenceError, TemporaryError
+from serve_app import permissions
+from serve_app.access import CARRIERS, OPEN, Access, Gate, credential
 from serve_app.exchange import Call, Metadata
 from serve_app.http_api import origin
 from serve_app.methods import full_name, response_class
+from serve_app.permissions import Need
 from serve_app.pipeline import Pipeline
 from serve_app.statuses import GRPC, retry_after
 from serve_app.upstream import UpstreamStatus
@@ -25,15 +29,16 @@ _OURS = frozenset({"user-agent", "content-type", "te", "application", "request_i
 class GrpcApi:
     """Qdrant's gRPC API."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, gate: Gate = OPEN) -> None:
         self._pipeline = pipeline
+        self._gate = gate
 
     async def answer(self, name: str, message: Message, context: Any) -> Message:
         """Answer the method whose name ends in `name`; a failure is a status in `context` and an empty message."""
         method = full_name(name, message)
         call = Call(method, _passed_on(context.invocation_metadata()))
         try:
-            reply = await self._pipeline.grpc(message, call)
+            reply = await self._pipeline.grpc(message, self._admitted(message, call))
         except UpstreamStatus as status:
             _fail(context, status.code, status.details, status.metadata)
         except InferenceError as error:
@@ -48,6 +53,23 @@ class GrpcApi:
             context.set_trailing_metadata(_passed_on(reply.metadata))
             return reply.message
         return response_class(method)()
+
+    def _admitted(self, message: Any, call: Call) -> Call:
+        """The call as it goes on, where its credential allows it."""
+        need = permissions.of_method(call.method)
+        headers = [(key.encode(), value.encode()) for key, value in call.metadata if isinstance(value, str)]
+        access = self._gate.admit(credential(headers), need, getattr(message, "collection_name", ""))
+        if access.everywhere is None and need is Need.READ:
+            for other in permissions.other_collections_of_message(message):
+                access.check(need, other)
+        return replace(call, metadata=_for_qdrant(call.metadata, access), tenant=access.tenant)
+
+
+def _for_qdrant(metadata: Metadata, access: Access) -> Metadata:
+    """The metadata with the key that stands in for the caller's credential, where one does."""
+    if access.stands_in is None:
+        return metadata
+    return [*(pair for pair in metadata if pair[0].encode() not in CARRIERS), ("api-key", access.stands_in.decode())]
 
 
 def _fail(context: Any, code: grpc.StatusCode, details: str, metadata: Metadata) -> None:

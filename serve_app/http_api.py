@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 from deployments.errors import InferenceError, InternalError
-from serve_app import inference_service
+from serve_app import inference_service, permissions
+from serve_app.access import OPEN, Gate, credential, for_qdrant
 from serve_app.exchange import Body, Request, Response
+from serve_app.inference import find_json
+from serve_app.permissions import Need
 from serve_app.pipeline import Pipeline
 from serve_app.statuses import http_error
 
@@ -26,8 +30,9 @@ class ClientGone(Exception):
 class HttpApi:
     """Qdrant's REST API, and the inference service that a Qdrant server calls."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, gate: Gate = OPEN) -> None:
         self._pipeline = pipeline
+        self._gate = gate
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection's scope, as ASGI has it."""
@@ -43,8 +48,8 @@ class HttpApi:
         request = _request(scope, receive)
         try:
             if (request.method, request.path) == ("POST", inference_service.PATH):
-                return await inference_service.answer(self._pipeline, request)
-            return await self._pipeline.rest(request)
+                return await inference_service.answer(self._pipeline, self._gate, request)
+            return await self._pipeline.rest(await self._admitted(request))
         except InferenceError as error:
             return http_error(error)
         except (ClientGone, GeneratorExit):
@@ -53,6 +58,16 @@ class HttpApi:
             # The error's own text may hold what the caller sent, so only its type is written down.
             log.error("a request failed with %s", origin(error))  # noqa: TRY400
             return http_error(InternalError("an internal error; the server's log has its origin"))
+
+    async def _admitted(self, request: Request) -> Request:
+        """The request as it goes on, where its credential allows it; without that no body is read."""
+        need, collection = permissions.of_route(request.method, request.path)
+        access = self._gate.admit(credential(request.headers), need, collection)
+        if access.everywhere is None and need is Need.READ:
+            request, text = await self._pipeline.read(request)
+            for other in permissions.other_collections(find_json.parse(text or b"null")):
+                access.check(need, other)
+        return replace(request, headers=for_qdrant(request.headers, access), tenant=access.tenant)
 
 
 def origin(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from deployments.catalogue import validated
 from deployments.contract import Batch, Embeddings, ImageBatch, LoadedImages
 from deployments.errors import ConfigError, ModelUnavailable, Overloaded, UpstreamUnavailable
 from serve_app import environment
+from serve_app.access import Gate
 from serve_app.grpc_api import GrpcApi
 from serve_app.http_api import HttpApi
 from serve_app.limits import Limits
@@ -52,8 +53,9 @@ class Ingress:
             load_images=_image_call(image_loader) if image_loader else None,
             limits=limits,
         )
-        self._http = HttpApi(self._pipeline)
-        self._grpc = GrpcApi(self._pipeline)
+        gate = Gate(environment.read())
+        self._http = HttpApi(self._pipeline, gate)
+        self._grpc = GrpcApi(self._pipeline, gate)
 
     def __serve_build_asgi_app__(self) -> HttpApi:
         return self._http

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -29,14 +29,27 @@ class Input(BaseModel):
 
 
 class Question(BaseModel):
-    """The body of a request; `token` is the caller's, and nothing here needs it."""
+    """The body of a request."""
 
     inputs: list[Input]
     inference: Direction
+    token: str | None = None
 
 
-def read(body: bytes) -> tuple[Direction, list[Slot], list[Vector | None]]:
-    """What the vectors are for, a slot for every input, and the list that the slots write into.
+class Reading(NamedTuple):
+    """What a request asks for: a slot for every input, and the list that the slots write into.
+
+    `token` is the one of Qdrant's configuration (`inference.token`), or its caller's.
+    """
+
+    direction: Direction
+    slots: list[Slot]
+    vectors: list[Vector | None]
+    token: str | None
+
+
+def read(body: bytes) -> Reading:
+    """Read the body of a request.
 
     Raises:
         MalformedRequest: the body is not of this protocol.
@@ -50,7 +63,7 @@ def read(body: bytes) -> tuple[Direction, list[Slot], list[Vector | None]]:
         Slot(f"inputs[{position}]", _object(asked), named=True, put=partial(vectors.__setitem__, position))
         for position, asked in enumerate(question.inputs)
     ]
-    return question.inference, slots, vectors
+    return Reading(question.inference, slots, vectors, question.token)
 
 
 def _object(asked: Input) -> InferenceObject:

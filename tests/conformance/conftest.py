@@ -13,6 +13,8 @@ import pytest
 
 from tests.cluster.running import RunningService, free_ports
 
+KEY, READ_ONLY_KEY = "key-of-the-conformance-tests-5129", "reading-key-of-the-conformance-tests-5129"
+
 
 @pytest.fixture(scope="session")
 def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
@@ -35,10 +37,11 @@ def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]
 
 @pytest.fixture(scope="session")
 def remote_service(qdrant: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service in front of that store."""
+    """A service in front of that store, which asks for keys."""
     rest, grpc = qdrant
     address = {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
-    running = RunningService(tmp_path_factory.mktemp("remote-service"), address).start()
+    keys = {"QDRANT_API_KEY": KEY, "QDRANT_READ_ONLY_API_KEY": READ_ONLY_KEY}
+    running = RunningService(tmp_path_factory.mktemp("remote-service"), {**address, **keys}).start()
     yield running
     assert running.stop() == 0, running.said
     assert running.left == [], "processes were left behind"

@@ -11,6 +11,9 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from tests.cluster.running import RunningService
+from tests.conformance.conftest import KEY
+
+pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
 
 MODELS = {"dense": "sentence-transformers/all-minilm-l6-v2", "bm25": "qdrant/bm25", "splade": "starter/splade-tiny"}
 TEXTS = (
@@ -33,7 +36,7 @@ class Raw:
     """Vectors, computed beforehand by the same models."""
 
     def __init__(self, address: str) -> None:
-        self.address = address
+        self.http = httpx.Client(base_url=address, headers={"api-key": KEY}, timeout=60)
         self.known: dict[Any, Any] = {}
 
     def __call__(self, text: str, name: str, search: bool = False) -> Any:
@@ -41,7 +44,7 @@ class Raw:
         if key not in self.known:
             asked = {"data": text, "data_type": "text", "model": MODELS[name]}
             body = {"inputs": [asked], "inference": "search" if search else "update"}
-            (vector,) = httpx.post(f"{self.address}/inference", json=body, timeout=60).json()["embeddings"]
+            (vector,) = self.http.post("/inference", json=body).json()["embeddings"]
             self.known[key] = models.SparseVector(**vector) if isinstance(vector, dict) else vector
         return self.known[key]
 
@@ -55,8 +58,10 @@ def address(request: pytest.FixtureRequest) -> RunningService:
 
 
 @pytest.fixture(scope="session")
-def raw(address: RunningService) -> Raw:
-    return Raw(address.rest_address)
+def raw(address: RunningService) -> Iterator[Raw]:
+    raw = Raw(address.rest_address)
+    yield raw
+    raw.http.close()
 
 
 @pytest.fixture(params=["rest", "grpc"])
@@ -65,6 +70,7 @@ def options(request: pytest.FixtureRequest, address: RunningService) -> dict[str
         "url": address.rest_address,
         "grpc_port": address.grpc_port,
         "prefer_grpc": request.param == "grpc",
+        "api_key": KEY,
         "cloud_inference": True,
         "check_compatibility": False,
         "timeout": 60,

@@ -1,0 +1,171 @@
+"""Who may come in, and what they may do there: Qdrant's API keys and tokens, and tenants.
+
+Qdrant itself sees the caller's credential too and has the last word; the embedded store knows no credentials, so what
+is let in here is all that it asks.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from deployments.errors import Forbidden, Unauthenticated
+from serve_app import tenants, tokens
+from serve_app.environment import Environment
+from serve_app.exchange import Headers, without
+from serve_app.permissions import Need
+from serve_app.tokens import Global, Level
+
+CARRIERS = frozenset({b"api-key", b"authorization"})
+"""The headers, and gRPC metadata, in which a credential comes."""
+
+_LEVELS: Mapping[Need, frozenset[Level]] = {
+    Need.READ: frozenset({"r", "rw", "prw"}),
+    Need.READ_EXTRAS: frozenset({"r", "rw"}),
+    Need.WRITE: frozenset({"rw", "prw"}),
+    Need.WRITE_EXTRAS: frozenset({"rw"}),
+}
+_READING = frozenset({Need.LISTING, Need.READ_ALL, Need.READ, Need.READ_EXTRAS})
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a credential allows: something in all collections, or else in those that are named.
+
+    `tenant` is the caller's name, where there is one; `stands_in` is the key to show to Qdrant instead of a credential
+    that only this gateway knows.
+    """
+
+    everywhere: Global | None = None
+    collections: Mapping[str, Level] = field(default_factory=dict)
+    tenant: str | None = None
+    stands_in: bytes | None = field(default=None, repr=False)
+
+    def check(self, need: Need, collection: str) -> None:
+        """Let pass what is allowed.
+
+        Raises:
+            Forbidden: in Qdrant's words.
+        """
+        if self.everywhere is None:
+            self._check_one(need, collection)
+        elif self.everywhere == "r" and need not in _READING:
+            raise Forbidden("Forbidden: Global manage access is required")
+
+    def _check_one(self, need: Need, collection: str) -> None:
+        if need is Need.LISTING:
+            return
+        if need not in _LEVELS:
+            raise Forbidden("Forbidden: Global access is required")
+        level = self.collections.get(collection)
+        if level is None:
+            raise Forbidden(f"Forbidden: Access to collection {collection} is required")
+        if level not in _LEVELS[need]:
+            raise Forbidden(
+                f"Forbidden: Only points access is allowed for collection {collection}"
+                if level == "prw"
+                else f"Forbidden: Write access to collection {collection} is required"
+            )
+
+
+_EVERYTHING = Access("m")
+
+
+class Gate:
+    """Knows the keys. Without any, everybody may do everything, as in Qdrant.
+
+    Raises:
+        ConfigError: the file of tenants is wrong; names the file, the key, and what was expected there.
+    """
+
+    def __init__(self, settings: Environment) -> None:
+        self._open = not settings.asks_for_a_key
+        self._key = _bytes(settings.qdrant_api_key)
+        self._read_only_key = _bytes(settings.qdrant_read_only_api_key)
+        self._takes_tokens = settings.qdrant_jwt_rbac
+        self._tenants = tenants.load(settings.qdrant_inference_tenants) if settings.qdrant_inference_tenants else {}
+        self._store_knows_no_keys = not settings.qdrant_url
+
+    def admit(self, credential: bytes | None, need: Need, collection: str = "") -> Access:
+        """What a caller may do, who asks for what has this need.
+
+        Raises:
+            Unauthenticated: there is no credential, or none that is known here.
+            Forbidden: it does not allow this, has expired, or has a wrong signature.
+        """
+        if self._open or need is Need.NOTHING:
+            return _EVERYTHING
+        access = _found(credential, self._of_key, self._of_token)
+        if need is Need.LISTING and self._store_knows_no_keys:  # it would leave nothing out of its answer
+            need = Need.READ_ALL
+        access.check(need, collection)
+        return access
+
+    def admit_server(self, credential: bytes | None) -> Access:
+        """What a Qdrant server may do that asks for vectors. It shows a key: what is claimed by a token, Qdrant judges.
+
+        Raises:
+            Unauthenticated: there is no key, or none that is known here.
+        """
+        return _EVERYTHING if self._open else _found(credential, self._of_key)
+
+    def _of_key(self, key: bytes) -> Access | None:
+        if self._key and hmac.compare_digest(self._key, key):
+            return _EVERYTHING
+        if self._read_only_key and hmac.compare_digest(self._read_only_key, key):
+            return Access("r")
+        tenant = self._tenants.get(tenants.digest(key))
+        if tenant is None:
+            return None
+        stands_in = self._read_only_key if tenant.access == "r" else None
+        return Access(tenant.access, tenant=tenant.name, stands_in=stands_in or self._key)
+
+    def _of_token(self, token: bytes) -> Access | None:
+        claims = tokens.read(token, self._key, time.time()) if self._takes_tokens and self._key else None
+        if claims is None:
+            return None
+        if claims.value_exists is not None and self._store_knows_no_keys:
+            raise Unauthenticated("Invalid JWT: the embedded store cannot look up what value_exists names")
+        if isinstance(claims.access, str):
+            return Access(claims.access, tenant=claims.subject)
+        return Access(None, {grant.collection: grant.access for grant in claims.access}, tenant=claims.subject)
+
+
+def _found(credential: bytes | None, *ways: Callable[[bytes], Access | None]) -> Access:
+    if credential is None:
+        raise Unauthenticated("Must provide an API key or an Authorization bearer token")
+    for way in ways:
+        access = way(credential)
+        if access:
+            return access
+    raise Unauthenticated("Invalid API key or JWT")
+
+
+def _bytes(key: SecretStr | None) -> bytes | None:
+    return key.get_secret_value().encode() if key else None
+
+
+OPEN = Gate(Environment())
+"""Lets everybody do everything."""
+
+
+def credential(headers: Headers) -> bytes | None:
+    """The credential that a request shows: the header `api-key`, or else a bearer token."""
+    shown: dict[bytes, bytes] = {}
+    for name, value in headers:
+        shown.setdefault(name, value)
+    if b"api-key" in shown:
+        return shown[b"api-key"]
+    bearer = shown.get(b"authorization", b"")
+    return bearer.removeprefix(b"Bearer ") if bearer.startswith(b"Bearer ") else None
+
+
+def for_qdrant(headers: Headers, access: Access) -> Headers:
+    """The headers with the key that stands in for the caller's credential, where one does."""
+    if access.stands_in is None:
+        return headers
+    return [*without(headers, CARRIERS), (b"api-key", access.stands_in)]
