@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from deployments.errors import SetupError
+from serve_app import environment
 from serve_app.demo import searches
 from serve_app.demo.collections import CAPTION_MODEL, IMAGES, TEXT_MODELS, TEXTS, create, image_point, text_point
 from serve_app.demo.corpus import standard_library
@@ -61,7 +62,14 @@ def tell(url: str, console: Console) -> None:
 
 def _client(url: str) -> QdrantClient:
     try:
-        return QdrantClient(url=url, cloud_inference=True, timeout=TIMEOUT_S, check_compatibility=False)
+        key = environment.read().qdrant_api_key
+        return QdrantClient(
+            url=url,
+            api_key=key.get_secret_value() if key else None,
+            cloud_inference=True,
+            timeout=TIMEOUT_S,
+            check_compatibility=False,
+        )
     except ValueError as error:
         raise SetupError(f"{url}: {error}") from error
 

@@ -1,0 +1,76 @@
+"""How fast do texts become points?
+
+Docstrings of very different length, in upserts of 64 points, 4 under way at a time: dense vectors alone, and dense with
+BM25 and SPLADE; into a store that forgets them, to see inference alone, and into the embedded one. Beside it, in the
+same run and on the same texts: the bare model, and what a user would take instead (`peers/`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import orjson
+
+from benchmarks import bare, load, peer_runs, processes, tables, texts
+from tests.cluster.running import RunningService
+
+POINTS = 64
+_AT_A_TIME = 4
+MODELS = {"dense": bare.MINILM, "bm25": "qdrant/bm25", "splade": "starter/splade-tiny"}
+COLLECTION = {
+    "vectors": {"dense": {"size": 384, "distance": "Cosine"}},
+    "sparse_vectors": {"bm25": {"modifier": "idf"}, "splade": {}},
+}
+
+
+def main() -> None:
+    """Run all of it and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--texts", type=int, default=6400)
+    parser.add_argument("--peer-texts", type=int, default=1000, help="for the peers, which take long")
+    asked = parser.parse_args()
+    tables.show_machine()
+    corpus = texts.corpus(asked.texts)
+    best = bare.measure(bare.load(), corpus)
+    rows: list[Sequence[Any]] = [("bare model, sorted by length", "dense", "none", best.texts_per_second, 1.0)]
+    with processes.forgetful_store() as environment, processes.service(environment) as running:
+        for names in (["dense"], list(MODELS)):
+            rate = ingest(running, corpus, names)
+            rows.append(("this service", " + ".join(names), "forgets", rate, rate / best.texts_per_second))
+    with processes.service({}) as running:
+        for names in (["dense"], list(MODELS)):
+            rate = ingest(running, corpus, names)
+            rows.append(("this service", " + ".join(names), "embedded", rate, rate / best.texts_per_second))
+    for name, found in peer_runs.measure(corpus[: asked.peer_texts]).items():
+        if isinstance(found, str):
+            rows.append((name, "dense", "", found, ""))
+        else:
+            rows.append((name, "dense", "none", found, found / best.texts_per_second))
+    tables.show("Texts a second", ("what", "vectors", "store", "texts a second", "to bare"), rows)
+
+
+def ingest(running: RunningService, corpus: Sequence[str], names: Sequence[str]) -> float:
+    """Texts a second; the first few upserts are sent beforehand and not counted."""
+    name = "-".join(names)
+    httpx.put(f"{running.rest_address}/collections/{name}", json=COLLECTION).raise_for_status()
+    path = f"/collections/{name}/points?wait=true"
+    upserts = [load.http_request("PUT", path, upsert(corpus, start, names)) for start in range(0, len(corpus), POINTS)]
+    load.run(load.offer(load.http(running.rest_port, upserts), _AT_A_TIME, 60, limit=8)).expect(200)
+    outcome = load.run(load.offer(load.http(running.rest_port, upserts), _AT_A_TIME, 600, limit=len(upserts)))
+    return len(corpus) / float(outcome.expect(200).elapsed)
+
+
+def upsert(corpus: Sequence[str], start: int, names: Sequence[str]) -> bytes:
+    """The body of an upsert of so many texts from `start` on, each with these vectors."""
+    points = [
+        {"id": number, "vector": {name: {"text": corpus[number], "model": MODELS[name]} for name in names}}
+        for number in range(start, min(start + POINTS, len(corpus)))
+    ]
+    return orjson.dumps({"points": points})
+
+
+if __name__ == "__main__":
+    main()

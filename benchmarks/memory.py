@@ -1,0 +1,93 @@
+"""How much memory does each process hold: at rest, under load, and after it?
+
+Resident memory, of which processes share some: the sum over all of them counts that more than once. The load is a bulk
+upload of docstrings with all three kinds of vectors into the embedded store, searches at the same time, and one upsert
+of 30 MB of raw vectors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Sequence
+
+import httpx
+import numpy as np
+import orjson
+import psutil
+
+from benchmarks import bare, ingest, load, processes, tables, texts
+from tests.cluster.running import RunningService
+
+_RAW_POINTS = 3000  # of 10 KB each
+_DIMENSIONS = 384
+
+
+def main() -> None:
+    """Run it and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of load")
+    seconds: float = parser.parse_args().seconds
+    tables.show_machine()
+    with processes.service({}) as running:
+        rest = resident(running)
+        load.run(_load(running, seconds, under := {}))
+        time.sleep(10)
+        after = resident(running)
+    rows: list[Sequence[object]] = [(name, rest[name], under.get(name, 0.0), after.get(name, 0.0)) for name in rest]
+    tables.show("Resident memory, MB", ("process", "at rest", "most under load", "10 s after"), rows)
+
+
+def resident(running: RunningService) -> dict[str, float]:
+    """Resident memory by kind of process, in MB."""
+    found: dict[str, float] = {}
+    for process in running.family():
+        try:
+            name, size = processes.kind(process.cmdline()), process.memory_info().rss / 1e6
+        except psutil.NoSuchProcess:
+            continue
+        found[name] = found.get(name, 0.0) + size
+    return dict(sorted(found.items()))
+
+
+async def _load(running: RunningService, seconds: float, most: dict[str, float]) -> None:
+    """All of the load; keeps the most that each process held."""
+    names = list(ingest.MODELS)
+    await asyncio.to_thread(_create, running)
+    corpus = texts.corpus(6400)
+    upserts = [
+        load.http_request("PUT", "/collections/c/points", ingest.upsert(corpus, start, names))
+        for start in range(0, len(corpus), 64)
+    ]
+    query = {"query": {"text": "memory", "model": bare.MINILM}, "using": "dense"}
+    search = load.http_request("POST", "/collections/c/points/query", orjson.dumps(query))
+    rows = np.random.default_rng(0).random((_RAW_POINTS, _DIMENSIONS))
+    points = [{"id": 10**6 + n, "vector": {"dense": row}} for n, row in enumerate(rows)]
+    raw = load.http_request(
+        "PUT", "/collections/c/points", orjson.dumps({"points": points}, option=orjson.OPT_SERIALIZE_NUMPY)
+    )
+    watching = asyncio.create_task(_watch(running, most))
+    outcomes = await asyncio.gather(
+        load.offer(load.http(running.rest_port, upserts), 4, seconds),
+        load.offer(load.http(running.rest_port, [search]), 4, seconds),
+        load.offer(load.http(running.rest_port, [raw]), 1, seconds, limit=3),
+    )
+    watching.cancel()
+    for outcome in outcomes:
+        outcome.expect(200)
+
+
+def _create(running: RunningService) -> None:
+    httpx.put(f"{running.rest_address}/collections/c", json=ingest.COLLECTION, timeout=30).raise_for_status()
+
+
+async def _watch(running: RunningService, most: dict[str, float]) -> None:
+    while True:
+        for name, size in (await asyncio.to_thread(resident, running)).items():
+            most[name] = max(size, most.get(name, 0.0))
+        await asyncio.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()

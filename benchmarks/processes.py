@@ -1,0 +1,98 @@
+"""Everything that a benchmark starts beside itself, each thing for as long as a context is open."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from benchmarks import forgetful
+from tests.cluster.running import RunningService, free_ports
+
+_STOP_S = 60.0
+
+
+@contextmanager
+def module(name: str, *arguments: str) -> Iterator[None]:
+    """A module of this package in a process of its own, which says `ready` and ends when its input does."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+    process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        for line in process.stdout:
+            if line.strip() == "ready":
+                break
+        else:
+            raise RuntimeError(f"benchmarks.{name} did not start")
+        yield
+    finally:
+        process.stdin.close()
+        process.wait(_STOP_S)
+
+
+@contextmanager
+def forgetful_store() -> Iterator[dict[str, str]]:
+    """A Qdrant that forgets, over REST and gRPC; gives the environment variables that lead a service to it."""
+    rest, grpc = free_ports(2)
+    with forgetful.rest_store(rest), module("forgetful_grpc", str(grpc)):
+        yield {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
+
+
+@contextmanager
+def service(environment: dict[str, str], change: Callable[[Any], None] | None = None) -> Iterator[RunningService]:
+    """Our service, from the local config; `change` is given the application's part of it to alter."""
+    with tempfile.TemporaryDirectory() as folder:
+        running = RunningService(Path(folder), environment)
+        if change:
+            config = yaml.safe_load(running.config.read_text())
+            change(config["applications"][0])
+            running.config.write_text(yaml.safe_dump(config))
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def deployment(application: Any, name: str) -> Any:
+    """One deployment of an application in a Serve config, to alter."""
+    (found,) = (entry for entry in application["deployments"] if entry["name"] == name)
+    return found
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Processor time that each kind of process has used, in seconds."""
+
+    seconds: dict[str, float]
+
+    def since(self, earlier: Spent) -> dict[str, float]:
+        """What was used since then."""
+        return {name: used - earlier.seconds.get(name, 0.0) for name, used in self.seconds.items()}
+
+
+def spent(running: RunningService) -> Spent:
+    """What the processes of a service have used so far, by their kind."""
+    seconds: dict[str, float] = {}
+    for process in running.family():
+        try:
+            name, times = kind(process.cmdline()), process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        seconds[name] = seconds.get(name, 0.0) + times.user + times.system
+    return Spent(seconds)
+
+
+def kind(command: list[str]) -> str:
+    """`Ingress`, the name of another deployment, `HAProxy`, or `Ray` for all that keeps the cluster together."""
+    text = " ".join(command)
+    if text.startswith("ray::ServeReplica:"):
+        return text.split(":")[-1].strip()
+    return "HAProxy" if command and command[0].endswith("/haproxy") else "Ray"

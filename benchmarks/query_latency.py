@@ -1,0 +1,116 @@
+"""How long does a search with a text take, and how many can there be?
+
+One text in each `points/query`, over REST and gRPC, in front of a store that answers at once, so that nothing but the
+way through this software and the model is measured. Beside it, in the same run and with the same model file: the bare
+model in one process, and a plain Ray Serve app.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import grpc.aio
+import httpx
+import orjson
+from qdrant_client import grpc as q
+
+from benchmarks import bare, load, processes, tables, texts
+from tests.cluster.running import RunningService, free_ports
+
+_GRPC_METHOD = "/qdrant.Points/Query"
+_HEAD = ("what", "at a time", "p50 ms", "p95 ms", "p99 ms", "a second", "to bare")
+_SPENT_HEAD = (
+    "processor time for one request, ms",
+    "at a time",
+    "HAProxy",
+    "Ingress",
+    "model",
+    "Ray",
+    "load generator",
+)
+
+
+def main() -> None:
+    """Run all of it and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each line of the table")
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 16, 64, 128])
+    asked = parser.parse_args()
+    tables.show_machine()
+    queries = texts.queries(1000)
+    best = bare.measure(bare.load(), queries)
+    rows: list[Sequence[object]] = [
+        ("bare model, one after the other", 1, best.one_text_ms, "", "", 1000 / best.one_text_ms, ""),
+        ("bare model, best batches", len(queries), "", "", "", best.texts_per_second, 1.0),
+    ]
+    spent: list[Sequence[object]] = []
+    with processes.forgetful_store() as environment, processes.service(environment) as running:
+        for concurrency in asked.concurrency:
+            outcome = over_rest(running, queries, concurrency, asked.seconds, spent)
+            rows.append(_row("REST", outcome, concurrency, best))
+        for concurrency in asked.concurrency:
+            outcome = load.run(over_grpc(running, queries, concurrency, asked.seconds))
+            rows.append(_row("gRPC", outcome, concurrency, best))
+    (port,) = free_ports(1)
+    with processes.module("plain_serve", str(port)):
+        for concurrency in asked.concurrency:
+            outcome = plain(port, queries, concurrency, asked.seconds)
+            rows.append(_row("plain Ray Serve", outcome, concurrency, best))
+    tables.show("Searches with one text", _HEAD, rows)
+    tables.show("Where the processors' time goes, REST", _SPENT_HEAD, spent)
+
+
+def _row(what: str, outcome: load.Outcome, concurrency: int, best: bare.Bare) -> Sequence[object]:
+    percentiles = [outcome.percentile(percent) for percent in (50, 95, 99)]
+    return (what, concurrency, *percentiles, outcome.rate, outcome.rate / best.texts_per_second)
+
+
+def over_rest(
+    running: RunningService, queries: Sequence[str], concurrency: int, seconds: float, spent: list[Sequence[object]]
+) -> load.Outcome:
+    """Searches over REST; adds a line on the processors' time to `spent`."""
+    bodies = [orjson.dumps({"query": {"text": text, "model": bare.MINILM}, "limit": 3}) for text in queries]
+    connect = load.http(
+        running.rest_port, [load.http_request("POST", "/collections/c/points/query", body) for body in bodies]
+    )
+    load.run(load.offer(connect, concurrency, seconds / 5)).expect(200)
+    before, own = processes.spent(running), load.processor_time()
+    outcome: load.Outcome = load.run(load.offer(connect, concurrency, seconds)).expect(200)
+    used, own = processes.spent(running).since(before), load.processor_time() - own
+    model = used[bare.MINILM.replace("/", "--")]
+    each = (used["HAProxy"], used["Ingress"], model, used["Ray"], own)
+    spent.append(("", concurrency, *(part / len(outcome.seconds) * 1000 for part in each)))
+    return outcome
+
+
+async def over_grpc(running: RunningService, queries: Sequence[str], concurrency: int, seconds: float) -> load.Outcome:
+    """Searches over gRPC."""
+    messages = [
+        q.QueryPoints(
+            collection_name="c",
+            query=q.Query(nearest=q.VectorInput(document=q.Document(text=text, model=bare.MINILM))),
+            limit=3,
+        ).SerializeToString()
+        for text in queries
+    ]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel:
+        connect = load.rpc(channel, _GRPC_METHOD, messages)
+        (await load.offer(connect, concurrency, seconds / 5)).expect("OK")
+        return (await load.offer(connect, concurrency, seconds)).expect("OK")
+
+
+def plain(port: int, queries: Sequence[str], concurrency: int, seconds: float) -> load.Outcome:
+    """The plain app, which gives back the vector and searches nowhere."""
+    bodies = [orjson.dumps({"text": text}) for text in queries]
+    vector = httpx.post(f"http://127.0.0.1:{port}/", content=bodies[0], timeout=30).json()
+    if len(vector) != 384:
+        raise RuntimeError("the plain app gave no vector")
+    connect = load.http(port, [load.http_request("POST", "/", body) for body in bodies])
+    load.run(load.offer(connect, concurrency, seconds / 5)).expect(200)
+    outcome: load.Outcome = load.run(load.offer(connect, concurrency, seconds)).expect(200)
+    return outcome
+
+
+if __name__ == "__main__":
+    main()
