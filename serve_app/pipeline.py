@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 from deployments.catalogue import Catalogue
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
 from deployments.errors import DeadlineExceeded, InternalError, TooLarge, WrongInput
+from serve_app.admission import Admission
 from serve_app.compression import decompress
 from serve_app.exchange import Call, Reply, Request, Response, read
-from serve_app.inference import find_json, find_proto, usage
+from serve_app.inference import bounds, find_json, find_proto, usage
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import Slot
 from serve_app.inference.places import GRPC_PLACES, Place, rest_place
@@ -41,6 +43,7 @@ class Pipeline:
         self._router = router
         self._upstream = upstream
         self._load_images = load_images
+        self._admission = Admission()
 
     async def rest(self, request: Request) -> Response:
         """Answer an HTTP request; without inference objects its bytes pass through as they are.
@@ -61,7 +64,7 @@ class Pipeline:
         slots = find_json.find(content, place.schema)
         if not slots:
             return await self._upstream.rest(request)
-        used = await self.infer(slots, place.direction)
+        used = await self.infer(slots, place.direction, _asked_timeout(request.query))
         answer = await self._upstream.rest(request.rewritten(find_json.dump(content)))
         if answer.status != HTTPStatus.OK:
             return answer
@@ -78,18 +81,27 @@ class Pipeline:
         slots = find_proto.find(message) if direction else []
         if not slots or not direction:
             return await self._upstream.grpc(message, call)
-        used = await self.infer(slots, direction)
+        used = await self.infer(slots, direction, message.timeout if message.HasField("timeout") else None)
         reply = await self._upstream.grpc(message, call)
         usage.add_to_proto(reply.message, used)
         return reply
 
-    async def infer(self, slots: Sequence[Slot], direction: Direction) -> usage.Usage:
-        """Fill the slots with the vectors of what stood in them; the tokens that it took."""
+    async def infer(self, slots: Sequence[Slot], direction: Direction, timeout_s: float | None = None) -> usage.Usage:
+        """Fill the slots with the vectors of what stood in them; the tokens that it took.
+
+        `timeout_s` is how long the caller wants to wait, where that is less than the configured time.
+
+        Raises:
+            InferenceError: none of the slots may be used.
+        """
+        bounds.check(slots, self.limits)
         groups = plan(slots, direction, self._catalogue)
-        try:
-            results = await asyncio.wait_for(_all(self._embed(group) for group in groups), self.limits.timeout_s)
-        except asyncio.TimeoutError as error:
-            raise DeadlineExceeded(f"the models did not answer within {self.limits.timeout_s:g} s") from error
+        patience = min(self.limits.timeout_s, timeout_s or self.limits.timeout_s)
+        with self._admission.admitted(groups, self.limits.queue_tokens):
+            try:
+                results = await asyncio.wait_for(_all(self._embed(group) for group in groups), patience)
+            except asyncio.TimeoutError as error:
+                raise DeadlineExceeded(f"the models did not answer within {patience:g} s") from error
         used: dict[str, int] = {}
         for group, (vectors, tokens) in zip(groups, results, strict=True):
             fill(group, vectors)
@@ -124,6 +136,12 @@ class Pipeline:
         if body is None:
             raise TooLarge(f"the body is larger than {limit} bytes, the limit for requests that may need inference")
         return replace(request, body=body), decompress(body, request.encoding, limit)
+
+
+def _asked_timeout(query: str) -> float | None:
+    """Qdrant's own parameter `timeout`, in seconds; what is no number is left to Qdrant to refuse."""
+    asked = parse_qs(query).get("timeout", [""])[-1]
+    return float(asked) if asked.isdecimal() and int(asked) else None
 
 
 async def _all(parts: Iterable[Awaitable[T]]) -> list[T]:

@@ -238,3 +238,66 @@ async def test_rest_and_grpc_compute_the_same_vectors(gateway: Gateway) -> None:
     await gateway.grpc.answer("Query", q.QueryPoints(query=query), Context())
     sent: Any = gateway.qdrant.messages[0][1]
     assert gateway.qdrant.body["query"] == pytest.approx(list(sent.query.nearest.dense.data))
+
+
+class SlowModel(FakeModel):
+    """Never answers, and counts who gave up on it."""
+
+    given_up = 0
+
+    async def __call__(self, batch: Any) -> Any:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+
+
+def impatient(**limits: Any) -> Gateway:
+    gateway = Gateway(limits=Limits(**limits))
+    gateway.pipeline._router._calls = {"org/dense": SlowModel()}  # type: ignore[dict-item]
+    return gateway
+
+
+async def test_the_callers_timeout_counts_where_it_is_shorter() -> None:
+    gateway = impatient(timeout_s=30)
+    answer = await gateway.put(UPSERT, "/collections/c/points?wait=true&timeout=1")
+    assert (answer.status_code, answer.json()["status"]["error"]) == (504, "the models did not answer within 1 s")
+    request = q.QueryPoints(
+        collection_name="c",
+        query=q.Query(nearest=q.VectorInput(document=q.Document(text="tea", model="org/dense"))),
+        timeout=1,
+    )
+    context = Context()
+    await gateway.grpc.answer("Query", request, context)
+    assert (context.code, context.details) == (
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "the models did not answer within 1 s",
+    )
+    assert gateway.qdrant.requests == gateway.qdrant.messages == []
+
+
+@pytest.mark.parametrize("query", ["", "?timeout=60", "?timeout=x", "?timeout=0", "?timeout="])
+async def test_the_configured_timeout_counts_otherwise(query: str) -> None:
+    answer = await impatient(timeout_s=0.05).put(UPSERT, f"/collections/c/points{query}")
+    assert answer.json()["status"]["error"] == "the models did not answer within 0.05 s"
+
+
+async def test_too_much_waiting_work_is_refused_with_a_time_to_come_back() -> None:
+    gateway = impatient(queue_tokens=5, timeout_s=0.2)
+    waiting = asyncio.create_task(gateway.put(UPSERT))
+    await asyncio.sleep(0.05)
+    refused = await gateway.put({"points": [{"id": 1, "vector": {"text": "x" * 30, "model": "org/dense"}}]})
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (await waiting).status_code == 504
+    assert gateway.qdrant.requests == []
+
+
+async def test_a_request_over_a_limit_reaches_neither_model_nor_store() -> None:
+    gateway = Gateway(limits=Limits(objects=1))
+    points = [{"id": n, "vector": {"text": "tea", "model": "org/dense"}} for n in range(2)]
+    answer = await gateway.put({"points": points})
+    assert answer.status_code == 400
+    assert "at most 1 are allowed (objects)" in answer.json()["status"]["error"]
+    assert gateway.model.batches == gateway.qdrant.requests == []
