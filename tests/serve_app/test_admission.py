@@ -91,7 +91,7 @@ def test_without_a_rate_the_wait_is_bounded(admission: Admission) -> None:
 
 def test_a_text_counts_for_no_more_than_the_model_reads(admission: Admission) -> None:
     long = Group(DENSE, "update", {}, inputs=["x" * 10**6])
-    with admission.admitted([long], 10**3), admission.admitted([group(10)], 10**3):
+    with admission.admitted([long], 2000), admission.admitted([group(990)], 2000):
         pass
 
 
