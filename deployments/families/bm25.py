@@ -16,6 +16,7 @@ from deployments.contract import Batch, SparseVector, SparseVectors
 from deployments.errors import BadOption
 from deployments.families.chunks import pack
 from deployments.families.protocol import Positions, Prepared
+from deployments.families.unicode import well_formed
 from deployments.options import Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.session import SessionSettings
 
@@ -41,8 +42,9 @@ class Bm25Model:
         which for b = 0 and a huge k is f, how often the term occurs.
         """
         counter = _model({**batch.options, **_COUNTING})
-        counts = [round(sum(counter.embed_document(str(text)).values)) for text in batch.inputs]
-        return Prepared(batch, batch.inputs, np.array(counts, np.int64))
+        texts = [well_formed(str(text)) for text in batch.inputs]
+        counts = [round(sum(counter.embed_document(text).values)) for text in texts]
+        return Prepared(batch, texts, np.array(counts, np.int64))
 
     def run(self, prepared: Prepared, positions: Positions) -> SparseVectors:
         """The vectors of some of the texts."""

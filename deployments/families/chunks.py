@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from deployments.contract import DenseVectors, Embeddings, SparseVector, SparseVectors, Vectors
+from deployments.contract import DenseVectors, Embeddings, Floats, MultiVectors, SparseVector, SparseVectors, Vectors
 from deployments.errors import InternalError
 from deployments.families.protocol import Positions, Prepared
 
@@ -58,10 +58,12 @@ def _in_order(results: Sequence[Vectors], order: Positions) -> Vectors:
     dense = [result.rows for result in results if isinstance(result, DenseVectors)]
     if dense and len(dense) == len(results):
         return DenseVectors(np.concatenate(dense)[order])
-    sparse = [result for result in results if isinstance(result, SparseVectors)]
-    if sparse and len(sparse) == len(results):
-        vectors = [result[place] for result in sparse for place in range(len(result))]
-        return pack([vectors[place] for place in order])
+    sparse = [each[place] for each in results if isinstance(each, SparseVectors) for place in range(len(each))]
+    if sparse and len(sparse) == len(order):
+        return pack([sparse[place] for place in order])
+    multi = [each[place] for each in results if isinstance(each, MultiVectors) for place in range(len(each))]
+    if multi and len(multi) == len(order):
+        return _pack_multi([multi[place] for place in order])
     raise InternalError("a batch has vectors of different kinds, or none")
 
 
@@ -70,3 +72,9 @@ def pack(vectors: Sequence[SparseVector]) -> SparseVectors:
     offsets = np.cumsum([0, *(len(vector.indices) for vector in vectors)], dtype=np.int64)
     indices = np.concatenate([vector.indices for vector in vectors])
     return SparseVectors(indices, np.concatenate([vector.values for vector in vectors]), offsets)
+
+
+def _pack_multi(vectors: Sequence[Floats]) -> MultiVectors:
+    """Multivectors laid end to end."""
+    offsets = np.cumsum([0, *(len(vector) for vector in vectors)], dtype=np.int64)
+    return MultiVectors(np.concatenate(vectors), offsets)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from deployments.catalogue import ModelCard
-from deployments.checkpoint import Checkpoint
 from deployments.contract import DenseVectors, Floats
+from deployments.families.networks import open_network
 from deployments.families.pooling import POOLINGS, Lengths, normalize
-from deployments.families.text import TextModel, check_window
+from deployments.families.text import TextModel
 from deployments.graphs import bert
-from deployments.session import SessionSettings, open_session
+from deployments.session import SessionSettings
+
+_TOKENS = 3
+"""The axes of an output with a vector a token; a ready file may have pooled already."""
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a dense text model."""
-    checkpoint = Checkpoint(folder)
-    check_window(card, checkpoint.setting("max_position_embeddings"))
     pool = POOLINGS[str(card.pooling)]
 
-    def finish(hidden: Floats, lengths: Lengths) -> DenseVectors:
-        rows = pool(hidden, lengths)
+    def finish(output: Floats, lengths: Lengths) -> DenseVectors:
+        rows = pool(output, lengths) if output.ndim == _TOKENS else output
         return DenseVectors(normalize(rows) if card.normalize else rows)
 
-    return TextModel(card, folder, open_session(bert.encoder(checkpoint), settings), finish)
+    network = open_network(card, folder, settings, bert.encoder, bert.positions)
+    return TextModel(card, folder, network, finish)

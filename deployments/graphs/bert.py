@@ -1,29 +1,58 @@
-"""BERT (Devlin et al. 2018) and its masked-language head as used by SPLADE (Formal et al. 2021).
+"""BERT (Devlin et al. 2018), RoBERTa (Liu et al. 2019) and XLM-R (Conneau et al. 2020), and heads on top of them.
+
+The heads are the masked-language head as used by SPLADE (Formal et al. 2021) and the projection of ColBERT (Khattab,
+Zaharia 2020).
 
 Inputs: `input_ids` int32 `[batch, tokens]`, filled up on the right, and `lengths` int32 `[batch]`, how many of each
-row's tokens count.
+row's tokens are attended to.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from deployments.checkpoint import Checkpoint
-from deployments.errors import ModelError
+from deployments.checkpoint import Checkpoint, Config
 from deployments.graphs.builder import FUSED, Graph
 
+_ROBERTAS = ("roberta", "xlm-roberta", "camembert")
+_UNUSED = ("pooler.*", "embeddings.*_ids")
+_HEADS = ("cls.*", "lm_head.*")
 
-def encoder(checkpoint: Checkpoint) -> bytes:
-    """A model that gives the last hidden states, float32 `[batch, tokens, hidden]`; those of padding mean nothing.
+
+def positions(config: Config) -> int:
+    """How many tokens a model can read."""
+    return int(config.setting("max_position_embeddings")) - _first_position(config)
+
+
+def encoder(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes:
+    """A model that gives the last hidden states, float32 `[batch, tokens, hidden]`.
+
+    Tokens beyond `lengths` have hidden states too, though no other token attends to them. `weights` is the type of the
+    weights, and the one that the model computes in: float32 or float16.
 
     Raises:
         ModelError: the checkpoint is no BERT, or of a kind not known here.
     """
-    graph = Graph(checkpoint)
-    return graph.serialize(_hidden_states(graph), ["batch", "tokens", checkpoint.setting("hidden_size")])
+    graph = Graph(checkpoint, weights)
+    hidden = _hidden_states(graph)
+    checkpoint.expect_all_read(*_UNUSED, *_HEADS)
+    return graph.serialize(hidden, ["batch", "tokens", checkpoint.setting("hidden_size")])
 
 
-def splade(checkpoint: Checkpoint) -> bytes:
+def colbert(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes:
+    """A model that gives a vector a token, float32 `[batch, tokens, dimensions]`, not normalized yet.
+
+    Raises:
+        ModelError: as for `encoder`.
+    """
+    graph = Graph(checkpoint, weights)
+    projected = graph.matmul(_hidden_states(graph), "linear")
+    checkpoint.expect_all_read(*_UNUSED, *_HEADS)
+    return graph.serialize(projected, ["batch", "tokens", len(checkpoint["linear.weight"])])
+
+
+def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes:
     """A model that gives each vocabulary entry's weight, float32 `[batch, vocabulary]`.
 
     The weight is the maximum over the text's tokens of log(1 + relu(logit)). Both functions are monotone and the bias
@@ -32,21 +61,25 @@ def splade(checkpoint: Checkpoint) -> bytes:
     Raises:
         ModelError: as for `encoder`.
     """
-    graph = Graph(checkpoint)
+    graph = Graph(checkpoint, weights)
     hidden = _first_token_for_padding(graph, _hidden_states(graph))
-    hidden = graph.add("Gelu", graph.linear(hidden, "cls.predictions.transform.dense"))
+    hidden = graph.linear(hidden, "cls.predictions.transform.dense")
+    hidden = graph.activate(hidden, checkpoint.setting("hidden_act"))
     hidden = graph.layer_norm(hidden, "cls.predictions.transform.LayerNorm", checkpoint.setting("layer_norm_eps"))
     logits = graph.matmul(hidden, _output_embeddings(checkpoint))
-    highest = graph.add("ReduceMax", logits, graph.constant(np.array([1])), keepdims=0)
+    highest = graph.to_float32(graph.add("ReduceMax", logits, graph.constant(np.array([1])), keepdims=0))
     highest = graph.add("Add", highest, graph.constant(checkpoint["cls.predictions.bias"]))
     one = graph.constant(np.ones(1, np.float32))
-    weights = graph.add("Log", graph.add("Add", graph.add("Relu", highest), one))
-    return graph.serialize(weights, ["batch", checkpoint.setting("vocab_size")])
+    entries = graph.add("Log", graph.add("Add", graph.add("Relu", highest), one))
+    checkpoint.expect_all_read(*_UNUSED, "cls.seq_relationship.*", "cls.predictions.decoder.bias")
+    return graph.serialize(entries, ["batch", checkpoint.setting("vocab_size")])
 
 
 def _hidden_states(graph: Graph) -> str:
     checkpoint = graph.checkpoint
-    _expect_plain_bert(checkpoint)
+    checkpoint.expect_architecture("bert", *_ROBERTAS)
+    checkpoint.expect("position_embedding_type", known="absolute")
+    checkpoint.expect("is_decoder", known=False)
     epsilon = checkpoint.setting("layer_norm_eps")
     ids = graph.input("input_ids", np.int32, ["batch", "tokens"])
     lengths = graph.input("lengths", np.int32, ["batch"])
@@ -56,35 +89,43 @@ def _hidden_states(graph: Graph) -> str:
         names = [f"{layer}.attention.self.{part}" for part in ("query", "key", "value")]
         attended = graph.attention(hidden, names, checkpoint.setting("num_attention_heads"), lengths=lengths)
         hidden = _add_and_norm(graph, attended, hidden, f"{layer}.attention.output", epsilon)
-        wide = graph.matmul(hidden, f"{layer}.intermediate.dense")
-        bias = graph.constant(checkpoint[f"{layer}.intermediate.dense.bias"])
-        wide = graph.add("BiasGelu", wide, bias, domain=FUSED)
+        wide = _widen(graph, hidden, f"{layer}.intermediate.dense")
         hidden = _add_and_norm(graph, wide, hidden, f"{layer}.output", epsilon)
     return hidden
 
 
-def _expect_plain_bert(checkpoint: Checkpoint) -> None:
-    checkpoint.expect_architecture("bert")
-    for name, known in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
-        value = checkpoint.setting(name, default=known)
-        if value != known:
-            raise ModelError(f"{checkpoint.folder}: {name} '{value}' cannot be run here, only '{known}'")
+def _first_position(config: Config) -> int:
+    """The row of the position table that belongs to a text's first token.
+
+    RoBERTa's tables begin with rows for padding: up to and with the one whose number is the padding token's id.
+    """
+    is_roberta = config.setting("model_type") in _ROBERTAS
+    return int(config.setting("pad_token_id", default=1)) + 1 if is_roberta else 0
 
 
 def _embed(graph: Graph, ids: str, epsilon: float) -> str:
     """Words and positions; the segment is always the first, so its embedding goes into those of the positions."""
     checkpoint = graph.checkpoint
     segments = checkpoint["embeddings.token_type_embeddings.weight"]
-    words = graph.constant(checkpoint["embeddings.word_embeddings.weight"])
-    positions = graph.constant(checkpoint["embeddings.position_embeddings.weight"] + segments[0])
+    words = graph.weight(checkpoint["embeddings.word_embeddings.weight"])
+    table = checkpoint["embeddings.position_embeddings.weight"][_first_position(checkpoint) :]
     norm = graph.norm_weights("embeddings.LayerNorm")
-    inputs = [ids, "", words, positions, "", *norm]
+    inputs = [ids, "", words, graph.weight(table + segments[0]), "", *norm]
     return graph.add("EmbedLayerNormalization", *inputs, domain=FUSED, epsilon=epsilon, unused=1)
+
+
+def _widen(graph: Graph, value: str, name: str) -> str:
+    """The wide layer with its activation."""
+    activation = graph.checkpoint.setting("hidden_act")
+    if activation != "gelu":
+        return graph.activate(graph.linear(value, name), activation)
+    bias = graph.weight(graph.checkpoint[f"{name}.bias"])
+    return graph.add("BiasGelu", graph.matmul(value, name), bias, domain=FUSED)
 
 
 def _add_and_norm(graph: Graph, value: str, skip: str, name: str, epsilon: float) -> str:
     """A linear layer, the residual, and the LayerNorm after it."""
-    bias = graph.constant(graph.checkpoint[f"{name}.dense.bias"])
+    bias = graph.weight(graph.checkpoint[f"{name}.dense.bias"])
     inputs = [graph.matmul(value, f"{name}.dense"), skip, *graph.norm_weights(f"{name}.LayerNorm"), bias]
     return graph.add("SkipLayerNormalization", *inputs, domain=FUSED, epsilon=epsilon)
 
@@ -94,8 +135,8 @@ def _first_token_for_padding(graph: Graph, hidden: str) -> str:
     zero, one = graph.constant(np.array(0, np.int32)), graph.constant(np.array(1, np.int32))
     last_axis = graph.constant(np.array([-1]))
     tokens = graph.add("Squeeze", graph.cast(graph.add("Shape", "input_ids", start=1, end=2), np.int32))
-    positions = graph.add("Range", zero, tokens, one)
-    is_text = graph.add("Less", positions, graph.add("Unsqueeze", "lengths", last_axis))
+    numbers = graph.add("Range", zero, tokens, one)
+    is_text = graph.add("Less", numbers, graph.add("Unsqueeze", "lengths", last_axis))
     first = graph.add("Gather", hidden, graph.constant(np.array([0])), axis=1)
     return graph.add("Where", graph.add("Unsqueeze", is_text, last_axis), hidden, first)
 

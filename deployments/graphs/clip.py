@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel
 
-from deployments.checkpoint import Checkpoint
+from deployments.checkpoint import Checkpoint, Config
 from deployments.contract import Floats
-from deployments.errors import ModelError
-from deployments.graphs.builder import FUSED, Graph
+from deployments.graphs.builder import Graph
 
 Channels = tuple[float, float, float]
 
@@ -19,33 +21,47 @@ class Preprocessor(BaseModel):
     image_mean: Channels
     image_std: Channels
     rescale_factor: float = 1 / 255
+    do_rescale: Literal[True] = True
+    do_normalize: Literal[True] = True
+
+    def scale_and_shift(self) -> tuple[Floats, Floats]:
+        """The same as pixel * scale + shift, one of each a channel: float32 `[3]`."""
+        mean, std = np.array(self.image_mean, np.float32), np.array(self.image_std, np.float32)
+        return np.float32(self.rescale_factor) / std, -mean / std
 
 
-def text(checkpoint: Checkpoint) -> bytes:
+def positions(config: Config) -> int:
+    """How many tokens the text encoder can read."""
+    return int(config.setting("text_config", "max_position_embeddings"))
+
+
+def text(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes:
     """A model from `input_ids` int32 `[batch, tokens]`, filled up with zeros, to float32 `[batch, projection]`.
 
-    The result is read at the first end-of-text token, which has the highest id of all. Attention looks back only, so
-    what comes after it changes nothing.
+    The result is read at the first end-of-text token. Attention looks back only, so what comes after it changes
+    nothing. `weights` is the type of the weights, and the one that the model computes in: float32 or float16.
 
     Raises:
         ModelError: the checkpoint is no CLIP, or of a kind not known here.
     """
     checkpoint.expect_architecture("clip")
-    graph = Graph(checkpoint)
+    graph = Graph(checkpoint, weights)
     ids = graph.input("input_ids", np.int32, ["batch", "tokens"])
-    words = graph.constant(checkpoint["text_model.embeddings.token_embedding.weight"])
-    positions = graph.constant(checkpoint["text_model.embeddings.position_embedding.weight"])
+    words = graph.weight(checkpoint["text_model.embeddings.token_embedding.weight"])
+    table = graph.weight(checkpoint["text_model.embeddings.position_embedding.weight"])
     start = graph.constant(np.array([0]))
-    positions = graph.add("Slice", positions, start, graph.add("Shape", ids, start=1, end=2), start)
-    hidden = graph.add("Add", graph.add("Gather", words, ids), positions)
+    table = graph.add("Slice", table, start, graph.add("Shape", ids, start=1, end=2), start)
+    hidden = graph.add("Add", graph.add("Gather", words, ids), table)
     hidden = _layers(graph, "text", hidden)
-    hidden = graph.add("GatherND", hidden, graph.add("ArgMax", ids, axis=1), batch_dims=1)
+    hidden = graph.add("GatherND", hidden, _end_of_text(graph, ids), batch_dims=1)
     epsilon = checkpoint.setting("text_config", "layer_norm_eps")
     hidden = graph.layer_norm(hidden, "text_model.final_layer_norm", epsilon)
-    return graph.serialize(graph.matmul(hidden, "text_projection"), ["batch", checkpoint.setting("projection_dim")])
+    projected = graph.matmul(hidden, "text_projection")
+    checkpoint.expect_all_read("vision_model.*", "visual_projection.*", "logit_scale", "text_model.embeddings.*_ids")
+    return graph.serialize(projected, ["batch", checkpoint.setting("projection_dim")])
 
 
-def vision(checkpoint: Checkpoint, preprocessor: Preprocessor) -> bytes:
+def vision(checkpoint: Checkpoint, preprocessor: Preprocessor, weights: npt.DTypeLike = np.float32) -> bytes:
     """A model from `pixels` uint8 `[batch, size, size, 3]` to float32 `[batch, projection]`.
 
     Scaling and normalizing the pixels is part of the model.
@@ -54,7 +70,8 @@ def vision(checkpoint: Checkpoint, preprocessor: Preprocessor) -> bytes:
         ModelError: as for `text`.
     """
     checkpoint.expect_architecture("clip")
-    graph = Graph(checkpoint)
+    checkpoint.expect("vision_config", "num_channels", known=3)
+    graph = Graph(checkpoint, weights)
     size, epsilon = (checkpoint.setting("vision_config", name) for name in ("image_size", "layer_norm_eps"))
     pixels = graph.input("pixels", np.uint8, ["batch", size, size, 3])
     hidden = _patches(graph, pixels, preprocessor)
@@ -62,11 +79,27 @@ def vision(checkpoint: Checkpoint, preprocessor: Preprocessor) -> bytes:
     hidden = _layers(graph, "vision", hidden)
     hidden = graph.add("Gather", hidden, graph.constant(np.array(0)), axis=1)
     hidden = graph.layer_norm(hidden, "vision_model.post_layernorm", epsilon)
-    return graph.serialize(graph.matmul(hidden, "visual_projection"), ["batch", checkpoint.setting("projection_dim")])
+    projected = graph.matmul(hidden, "visual_projection")
+    checkpoint.expect_all_read("text_model.*", "text_projection.*", "logit_scale", "vision_model.embeddings.*_ids")
+    return graph.serialize(projected, ["batch", checkpoint.setting("projection_dim")])
+
+
+def _end_of_text(graph: Graph, ids: str) -> str:
+    """The position of each row's first end-of-text token.
+
+    Old checkpoints say 2 where they mean the token with the highest id of all.
+    """
+    token = graph.checkpoint.setting("text_config", "eos_token_id", default=2)
+    if token != 2:  # noqa: PLR2004
+        ids = graph.cast(graph.add("Equal", ids, graph.constant(np.array(token, np.int32))), np.int32)
+    return graph.add("ArgMax", ids, axis=1)
 
 
 def _patches(graph: Graph, pixels: str, preprocessor: Preprocessor) -> str:
-    """The class token and one token a patch, with their positions: `[batch, 1 + patches, hidden]`."""
+    """The class token and one token a patch, with their positions: `[batch, 1 + patches, hidden]`.
+
+    In float32 always: its weights are the smallest of the model, and it sums up thousands of pixels at a time.
+    """
     checkpoint = graph.checkpoint
     weight, bias = _patch_layer(checkpoint, preprocessor)
     width, size = weight.shape[0], list(weight.shape[2:])
@@ -75,25 +108,24 @@ def _patches(graph: Graph, pixels: str, preprocessor: Preprocessor) -> str:
     rows = graph.add("Reshape", grid, graph.constant(np.array([0, width, -1])))
     tokens = graph.add("Transpose", rows, perm=[0, 2, 1])
     tokens = graph.add("Pad", tokens, graph.constant(np.array([0, 1, 0, 0, 0, 0])))  # room for the class token
-    positions = checkpoint["vision_model.embeddings.position_embedding.weight"]
-    positions[0] += checkpoint["vision_model.embeddings.class_embedding"]
-    return graph.add("Add", tokens, graph.constant(positions))
+    table = checkpoint["vision_model.embeddings.position_embedding.weight"]
+    table[0] += checkpoint["vision_model.embeddings.class_embedding"]
+    return graph.to_weights(graph.add("Add", tokens, graph.constant(table)))
 
 
 def _patch_layer(checkpoint: Checkpoint, preprocessor: Preprocessor) -> tuple[Floats, Floats]:
-    """The convolution that embeds patches, changed to take raw pixels: w((x * scale - mean) / std) = w'x + b."""
+    """The convolution that embeds patches, changed to take raw pixels: w(x * scale + shift) = w'x + b."""
     weight = checkpoint["vision_model.embeddings.patch_embedding.weight"]
-    mean = np.array(preprocessor.image_mean, np.float32)[:, None, None]
-    std = np.array(preprocessor.image_std, np.float32)[:, None, None]
-    bias: Floats = -(weight * (mean / std)).sum(axis=(1, 2, 3))
-    return weight * (np.float32(preprocessor.rescale_factor) / std), bias
+    scale, shift = (each[:, None, None] for each in preprocessor.scale_and_shift())
+    bias: Floats = (weight * shift).sum(axis=(1, 2, 3))
+    return weight * scale, bias
 
 
 def _layers(graph: Graph, side: str, hidden: str) -> str:
     """The transformer: LayerNorms stand before attention and before the wide layer, not after."""
     checkpoint, config = graph.checkpoint, f"{side}_config"
     heads, epsilon = (checkpoint.setting(config, name) for name in ("num_attention_heads", "layer_norm_eps"))
-    activation = _activation(checkpoint, config)
+    activation = checkpoint.setting(config, "hidden_act")
     for number in range(checkpoint.setting(config, "num_hidden_layers")):
         layer = f"{side}_model.encoder.layers.{number}"
         names = [f"{layer}.self_attn.{part}_proj" for part in "qkv"]
@@ -101,15 +133,6 @@ def _layers(graph: Graph, side: str, hidden: str) -> str:
         attended = graph.attention(normed, names, heads, causal=side == "text")
         hidden = graph.add("Add", hidden, graph.linear(attended, f"{layer}.self_attn.out_proj"))
         normed = graph.layer_norm(hidden, f"{layer}.layer_norm2", epsilon)
-        wide = graph.add(activation[0], graph.linear(normed, f"{layer}.mlp.fc1"), domain=activation[1])
+        wide = graph.activate(graph.linear(normed, f"{layer}.mlp.fc1"), activation)
         hidden = graph.add("Add", hidden, graph.linear(wide, f"{layer}.mlp.fc2"))
     return hidden
-
-
-def _activation(checkpoint: Checkpoint, config: str) -> tuple[str, str]:
-    """The operator and its domain."""
-    known = {"quick_gelu": ("QuickGelu", FUSED), "gelu": ("Gelu", "")}
-    name = checkpoint.setting(config, "hidden_act")
-    if name not in known:
-        raise ModelError(f"{checkpoint.folder}: {config}.hidden_act '{name}' cannot be run, only {', '.join(known)}")
-    return known[name]

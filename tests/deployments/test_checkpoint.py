@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from deployments.checkpoint import Checkpoint
+from deployments.checkpoint import Checkpoint, has_tensors
 from deployments.errors import ModelError, ModelFilesError
 from tests.deployments import tiny
 
@@ -34,6 +36,34 @@ def test_tensors_have_canonical_names(tmp_path: Path, stored: str, canonical: st
     checkpoint = Checkpoint(tiny.write(tmp_path, {stored: VALUES}))
     assert canonical in checkpoint
     assert (checkpoint[canonical] == VALUES).all()
+
+
+def test_tensors_may_be_spread_over_several_files(tmp_path: Path) -> None:
+    tiny.write(tmp_path, {})
+    (tmp_path / "model.safetensors").unlink()
+    for number in (1, 2):
+        save_file({f"weight.{number}": VALUES * number}, tmp_path / f"model-{number}.safetensors")
+    weights = {f"weight.{number}": f"model-{number}.safetensors" for number in (1, 2)}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weights}))
+    assert has_tensors(tmp_path)
+    checkpoint = Checkpoint(tmp_path)
+    assert (checkpoint["weight.1"] == VALUES).all()
+    assert (checkpoint["weight.2"] == VALUES * 2).all()
+
+
+def test_quantized_tensors_are_refused(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tiny.write(tmp_path, {"weight": VALUES.astype(np.int8)}))
+    with pytest.raises(ModelError, match="tensor 'weight' is of type I8; only F32, F16, BF16, F64 can be read"):
+        checkpoint["weight"]
+
+
+def test_a_tensor_that_nobody_has_read_is_named_unless_it_may_be_ignored(tmp_path: Path) -> None:
+    names = ("adapter.down", "adapter.up", "pooler.dense.weight", "encoder.weight")
+    checkpoint = Checkpoint(tiny.write(tmp_path, dict.fromkeys(names, VALUES)))
+    checkpoint["encoder.weight"]
+    with pytest.raises(ModelError, match=r"tensor 'adapter\.down' and 1 more: not known here"):
+        checkpoint.expect_all_read("pooler.*")
+    checkpoint.expect_all_read("pooler.*", "adapter.*")
 
 
 def test_a_tensor_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of a few kilobytes with random weights."""
+"""Checkpoints of a few hundred kilobytes with random weights, and tokenizers to go with them."""
 
 from __future__ import annotations
 
@@ -8,54 +8,168 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-HIDDEN, LAYERS, WORDS, POSITIONS = 16, 2, 50, 64
+HIDDEN, LAYERS, HEADS, WORDS, POSITIONS = 16, 2, 4, 50, 64
+IMAGE, PATCH, PROJECTION = 16, 8, 12
+
+Tensors = dict[str, np.ndarray]
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_WORDS = ("the", "is", "of", "and", "capital", "vector", "vectors", "are", "text", "##ing", "##er", "巴", "黎")
 
 
-def bert_tensors() -> dict[str, np.ndarray]:
+class Weights:
+    """Random weights, always the same."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(7)
+
+    def weight(self, *shape: int) -> np.ndarray:
+        return (self._random.standard_normal(shape) * 0.3).astype(np.float32)
+
+    def linear(self, name: str, outputs: int, inputs: int) -> Tensors:
+        return {f"{name}.weight": self.weight(outputs, inputs), f"{name}.bias": self.weight(outputs)}
+
+    def norm(self, name: str, size: int = HIDDEN) -> Tensors:
+        return {f"{name}.weight": 1 + self.weight(size), f"{name}.bias": self.weight(size)}
+
+
+def bert_tensors(words: int = WORDS, positions: int = POSITIONS, segments: int = 2) -> Tensors:
     """A BERT's tensors by their canonical names."""
-    random = np.random.default_rng(7)
-
-    def weight(*shape: int) -> np.ndarray:
-        return (random.standard_normal(shape) * 0.3).astype(np.float32)
-
+    random = Weights()
     tensors = {
-        "embeddings.word_embeddings.weight": weight(WORDS, HIDDEN),
-        "embeddings.position_embeddings.weight": weight(POSITIONS, HIDDEN),
-        "embeddings.token_type_embeddings.weight": weight(2, HIDDEN),
-    }
-    linear = {
-        "attention.self.query": 1,
-        "attention.self.key": 1,
-        "attention.self.value": 1,
-        "attention.output.dense": 1,
+        "embeddings.word_embeddings.weight": random.weight(words, HIDDEN),
+        "embeddings.position_embeddings.weight": random.weight(positions, HIDDEN),
+        "embeddings.token_type_embeddings.weight": random.weight(segments, HIDDEN),
+        **random.norm("embeddings.LayerNorm"),
     }
     for layer in (f"encoder.layer.{number}" for number in range(LAYERS)):
-        for name in linear:
-            tensors |= {f"{layer}.{name}.weight": weight(HIDDEN, HIDDEN), f"{layer}.{name}.bias": weight(HIDDEN)}
-        wide = 4 * HIDDEN
-        tensors |= {f"{layer}.intermediate.dense.weight": weight(wide, HIDDEN)}
-        tensors |= {f"{layer}.intermediate.dense.bias": weight(wide)}
-        tensors |= {f"{layer}.output.dense.weight": weight(HIDDEN, wide), f"{layer}.output.dense.bias": weight(HIDDEN)}
-    norms = ["embeddings", *(f"encoder.layer.{n}.{part}output" for n in range(LAYERS) for part in ("attention.", ""))]
-    for norm in norms:
-        tensors |= {f"{norm}.LayerNorm.weight": 1 + weight(HIDDEN), f"{norm}.LayerNorm.bias": weight(HIDDEN)}
+        for name in ("self.query", "self.key", "self.value", "output.dense"):
+            tensors |= random.linear(f"{layer}.attention.{name}", HIDDEN, HIDDEN)
+        tensors |= random.linear(f"{layer}.intermediate.dense", 4 * HIDDEN, HIDDEN)
+        tensors |= random.linear(f"{layer}.output.dense", HIDDEN, 4 * HIDDEN)
+        tensors |= random.norm(f"{layer}.attention.output.LayerNorm")
+        tensors |= random.norm(f"{layer}.output.LayerNorm")
     return tensors
 
 
-def write(folder: Path, tensors: dict[str, np.ndarray], **config: Any) -> Path:
-    """Write a checkpoint; `config` goes over that of a BERT with these tensors, None takes a key away."""
+def masked_language_head(words: int = WORDS) -> Tensors:
+    """BERT's head for masked tokens, its output layer being the table of input words."""
+    random, head = Weights(), "cls.predictions"
+    return {
+        **random.linear(f"{head}.transform.dense", HIDDEN, HIDDEN),
+        **random.norm(f"{head}.transform.LayerNorm"),
+        f"{head}.bias": random.weight(words),
+    }
+
+
+def clip_tensors(words: int = WORDS) -> Tensors:
+    """A CLIP's tensors."""
+    random, text, vision = Weights(), "text_model.embeddings", "vision_model.embeddings"
+    tensors = {
+        f"{text}.token_embedding.weight": random.weight(words, HIDDEN),
+        f"{text}.position_embedding.weight": random.weight(POSITIONS, HIDDEN),
+        f"{vision}.class_embedding": random.weight(HIDDEN),
+        f"{vision}.patch_embedding.weight": random.weight(HIDDEN, 3, PATCH, PATCH),
+        f"{vision}.position_embedding.weight": random.weight((IMAGE // PATCH) ** 2 + 1, HIDDEN),
+        "text_projection.weight": random.weight(PROJECTION, HIDDEN),
+        "visual_projection.weight": random.weight(PROJECTION, HIDDEN),
+        "logit_scale": np.array(1, np.float32),
+    }
+    for name in ("text_model.final_layer_norm", "vision_model.pre_layrnorm", "vision_model.post_layernorm"):
+        tensors |= random.norm(name)
+    for layer in (f"{side}_model.encoder.layers.{number}" for side in ("text", "vision") for number in range(LAYERS)):
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            tensors |= random.linear(f"{layer}.self_attn.{name}", HIDDEN, HIDDEN)
+        tensors |= random.linear(f"{layer}.mlp.fc1", 4 * HIDDEN, HIDDEN)
+        tensors |= random.linear(f"{layer}.mlp.fc2", HIDDEN, 4 * HIDDEN)
+        tensors |= random.norm(f"{layer}.layer_norm1") | random.norm(f"{layer}.layer_norm2")
+    return tensors
+
+
+def bert_config(**changes: Any) -> dict[str, Any]:
+    """The configuration of a BERT with these tensors; a change to None takes a key away."""
     plain = {
         "model_type": "bert",
         "hidden_act": "gelu",
         "hidden_size": HIDDEN,
+        "intermediate_size": 4 * HIDDEN,
         "num_hidden_layers": LAYERS,
-        "num_attention_heads": 4,
+        "num_attention_heads": HEADS,
         "layer_norm_eps": 1e-12,
         "max_position_embeddings": POSITIONS,
+        "type_vocab_size": 2,
         "vocab_size": WORDS,
     }
-    merged = {name: value for name, value in (plain | config).items() if value is not None}
-    (folder / "config.json").write_text(json.dumps(merged))
-    save_file(tensors, folder / "model.safetensors")
+    return {name: value for name, value in (plain | changes).items() if value is not None}
+
+
+def clip_config(activation: str, words: int = WORDS, **text: Any) -> dict[str, Any]:
+    """The configuration of a CLIP with these tensors; `text` are changes to its text side."""
+    side = {
+        "hidden_act": activation,
+        "hidden_size": HIDDEN,
+        "intermediate_size": 4 * HIDDEN,
+        "layer_norm_eps": 1e-5,
+        "num_attention_heads": HEADS,
+        "num_hidden_layers": LAYERS,
+        "projection_dim": PROJECTION,
+    }
+    return {
+        "model_type": "clip",
+        "projection_dim": PROJECTION,
+        "text_config": {**side, "max_position_embeddings": POSITIONS, "vocab_size": words, **text},
+        "vision_config": {**side, "image_size": IMAGE, "patch_size": PATCH, "num_channels": 3},
+    }
+
+
+def write(folder: Path, tensors: Tensors, **config: Any) -> Path:
+    """Write a checkpoint; `config` goes over that of a BERT with the tensors from here, None takes a key away."""
+    return write_as(folder, tensors, bert_config(**config))
+
+
+def write_as(folder: Path, tensors: Tensors, config: dict[str, Any]) -> Path:
+    """Write a checkpoint."""
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def word_pieces() -> Tokenizer:
+    """BERT's kind of tokenizer; the ids 1 and 2 are free to mark queries and documents."""
+    tokens = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens += [*_WORDS, *_LETTERS, *(f"##{letter}" for letter in _LETTERS), *"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"]
+    tokenizer = Tokenizer(models.WordPiece({token: number for number, token in enumerate(tokens)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return _finished(tokenizer, "[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]")
+
+
+def unigrams() -> Tokenizer:
+    """XLM-R's kind of tokenizer, after SentencePiece; padding has the id 1."""
+    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0)]
+    pieces += [(f"▁{word}", -4.0) for word in _WORDS if word.isalpha()]
+    pieces += [(letter, -6.0) for letter in (*_LETTERS, *"巴黎.,?!éç")] + [("<mask>", 0.0)]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=3, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    split = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split)
+    return _finished(tokenizer, "<s>", "</s>", "<pad>", "<mask>", "<unk>")
+
+
+def byte_pairs(start: str = "<s>", end: str = "</s>") -> Tokenizer:
+    """RoBERTa's kind of tokenizer, and CLIP's; padding has the id 1, and the end of a text the highest."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "s"), ("a", "n"), ("an", "d"), ("e", "r")]
+    tokens = [start, "<pad>", *alphabet, *("".join(pair) for pair in merges), "<mask>", end]
+    tokenizer = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return _finished(tokenizer, start, end, "<pad>", "<mask>")
+
+
+def _finished(tokenizer: Tokenizer, start: str, end: str, *others: str) -> Tokenizer:
+    tokenizer.add_special_tokens([start, end, *others])
+    ids = [(token, tokenizer.token_to_id(token)) for token in (start, end)]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{start} $A {end}", special_tokens=ids)
+    return tokenizer

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import pytest
 
@@ -24,13 +23,6 @@ PROVIDERS = [
     for name, provider in (("cpu", "CPUExecutionProvider"), ("openvino", "OpenVINOExecutionProvider"))
     if provider in onnxruntime.get_available_providers()
 ]
-
-
-@pytest.fixture(scope="session")
-def references() -> Any:
-    """What tests/data/make_references.py has stored."""
-    with np.load(Path(__file__).parents[2] / "data" / "references.npz") as arrays:
-        return dict(arrays)
 
 
 @pytest.fixture(scope="session")

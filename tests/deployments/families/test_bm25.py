@@ -52,6 +52,12 @@ def test_a_text_without_terms_has_an_empty_vector(embed: Any) -> None:
     assert len(embed(["", "cookies"]).vectors[0].indices) == 0
 
 
+def test_any_unicode_is_read(embed: Any) -> None:
+    texts = ["cookies \ud83c", "\0", "🍮", "عاصمة فرنسا", "巴黎是法国的首都", "e\u0301"]
+    for direction in ("update", "search"):
+        assert [len(embed([text], direction).vectors[0].indices) for text in texts] == [1, 0, 0, 2, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("options", "terms"),
     [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.contract import Batch, DenseVectors, SparseVector, SparseVectors
+from deployments.contract import Batch, DenseVectors, MultiVectors, SparseVector, SparseVectors
 from deployments.errors import InternalError
 from deployments.families.chunks import cut, join, pack, padded_length
 from deployments.families.protocol import Positions, Prepared
@@ -27,6 +27,12 @@ def dense(positions: Positions) -> DenseVectors:
 def sparse(positions: Positions) -> SparseVectors:
     """Input i has i % 3 entries, all of value i."""
     return pack([SparseVector(np.arange(i % 3, dtype=np.uint32), np.full(i % 3, i, np.float32)) for i in positions])
+
+
+def multi(positions: Positions) -> MultiVectors:
+    """Input i has i % 3 vectors, all of value i."""
+    offsets = np.concatenate([[0], (positions % 3).cumsum()])
+    return MultiVectors(np.repeat(positions, positions % 3)[:, None].astype(np.float32), offsets)
 
 
 @given(token_counts, budgets)
@@ -76,6 +82,16 @@ def test_sparse_results_come_back_in_input_order(tokens: np.ndarray, budget: int
         assert isinstance(vector, SparseVector)
         assert vector.indices.tolist() == list(range(position % 3))
         assert vector.values.tolist() == [position] * (position % 3)
+
+
+@given(token_counts, budgets)
+def test_multivectors_come_back_in_input_order(tokens: np.ndarray, budget: int) -> None:
+    chunks = cut(tokens, budget)
+    vectors = join(prepared(tokens), chunks, [multi(chunk) for chunk in chunks]).vectors
+    assert isinstance(vectors, MultiVectors)
+    assert [vectors[position].tolist() for position in range(len(tokens))] == [
+        [[position]] * (position % 3) for position in range(len(tokens))
+    ]
 
 
 def test_a_result_with_a_vector_too_few_is_an_error() -> None:

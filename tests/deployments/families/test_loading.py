@@ -44,9 +44,3 @@ def test_a_missing_preprocessor_is_an_error_of_the_files(starter: Catalogue, tmp
     tiny.write(tmp_path, {}, model_type="clip")
     with pytest.raises(ModelFilesError, match=r"preprocessor_config\.json"):
         load_family(starter.find("starter/clip-shapes-vision", "test"), tmp_path, CPU)
-
-
-def test_a_family_that_cannot_be_run_is_named(tmp_path: Path) -> None:
-    colbert = card(family="late-interaction", pooling=None, markers={"query": 1, "document": 2})
-    with pytest.raises(ModelError, match="tiny: models of the family 'late-interaction' cannot be run yet"):
-        load_family(colbert, tmp_path, CPU)

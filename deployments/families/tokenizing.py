@@ -1,0 +1,90 @@
+"""From texts to token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Encoding, Tokenizer
+
+from deployments.errors import ModelFilesError
+from deployments.families.unicode import well_formed
+
+_CHARACTERS_PER_TOKEN = 10
+"""A text of this many characters a token fills a context window nearly always: English has about five."""
+
+_LONGEST_SPECIAL_TOKEN = 32
+"""In characters. One that was cut in two is read as at most this many words."""
+
+
+class TextTokenizer:
+    """A tokenizer that cuts texts off at a context window, in tokens with the special ones counted."""
+
+    def __init__(self, path: Path, window: int) -> None:
+        """Read a `tokenizer.json`.
+
+        Raises:
+            ModelFilesError: it is missing or damaged.
+        """
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises nothing more specific
+            raise ModelFilesError(f"{path}: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(window)
+        self._window = window
+        self._enough = window * _CHARACTERS_PER_TOKEN
+
+    def encode(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """The token ids of each text, at most a context window of them, and how many texts were longer than that.
+
+        Of a long text only the beginning is read, where that is sure to give the same.
+        """
+        encodings = self._encode(["" if len(text) > self._enough else text for text in texts])
+        long = [position for position, text in enumerate(texts) if len(text) > self._enough]
+        for position, encoding in zip(long, self._encode_long([texts[each] for each in long]), strict=True):
+            encodings[position] = encoding
+        ids = [encoding.ids for encoding in encodings]
+        full = (encoding for encoding, row in zip(encodings, ids, strict=True) if len(row) == self._window)
+        return ids, sum(1 for encoding in full if encoding.overflowing)
+
+    def token_id(self, token: str) -> int | None:
+        """The id of a token of the vocabulary."""
+        number: int | None = self._tokenizer.token_to_id(token)
+        return number
+
+    def first_id(self, text: str) -> int:
+        """The id of a text's first token, special ones aside."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids[0]
+
+    def _encode_long(self, texts: list[str]) -> list[Encoding]:
+        """As `_encode`, but reads no more than the beginning where that is enough."""
+        # Only the slower way to encode numbers the words.
+        beginnings = self._tokenizer.encode_batch([well_formed(text[: self._enough]) for text in texts])
+        return [
+            beginning if _is_settled(beginning) else self._encode([text])[0]
+            for text, beginning in zip(texts, beginnings, strict=True)
+        ]
+
+    def _encode(self, texts: list[str]) -> list[Encoding]:
+        try:
+            encodings: list[Encoding] = self._tokenizer.encode_batch_fast(texts)
+        except TypeError:  # a text has half of a surrogate pair, which no UTF-8 can hold
+            encodings = self._tokenizer.encode_batch_fast([well_formed(text) for text in texts])
+        return encodings
+
+
+def _is_settled(encoding: Encoding) -> bool:
+    """Whether what was kept of the beginning of a text would be the same if all of the text had been read.
+
+    What follows may change the last word that was read, or a special token that was cut in two, but no word before:
+    tokenizers go from left to right, and inside of words. So it is enough that enough words lie beyond the window.
+    """
+    overflow = encoding.overflowing
+    return bool(overflow) and _last_word(overflow[-1]) - _last_word(encoding) > _LONGEST_SPECIAL_TOKEN
+
+
+def _last_word(encoding: Encoding) -> int:
+    """The number of the word that the last token belongs to, special ones aside."""
+    return next((word for word in reversed(encoding.word_ids) if word is not None), -1)

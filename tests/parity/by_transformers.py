@@ -1,0 +1,103 @@
+"""What PyTorch and transformers make of a case: one input at a time, without padding, in float32."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoModelForMaskedLM, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
+
+from deployments.catalogue import Markers
+from tests.parity.cases import Case
+from tests.parity.ours import ENTRIES
+
+normalize = torch.nn.functional.normalize
+
+_POOLINGS: dict[str, Callable[[Any], Any]] = {
+    "mean": lambda hidden: hidden.mean(dim=0),
+    "cls": lambda hidden: hidden[0],
+    "last": lambda hidden: hidden[-1],
+}
+
+
+def theirs(case: Case, folder: Path) -> np.ndarray:
+    """The case's result."""
+    with torch.inference_mode():
+        return _FAMILIES[case.card.family](case, folder)
+
+
+def _dense(case: Case, folder: Path) -> np.ndarray:
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    pools = {
+        "mean": lambda hidden: hidden.mean(dim=0),
+        "cls": lambda hidden: hidden[0],
+        "last": lambda hidden: hidden[-1],
+    }
+    hidden = [model(input_ids=ids).last_hidden_state[0] for ids in _ids(case, folder)]
+    rows = torch.stack([pools[str(case.card.pooling)](each) for each in hidden])
+    return (normalize(rows) if case.card.normalize else rows).numpy()
+
+
+def _sparse(case: Case, folder: Path) -> np.ndarray:
+    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
+    logits = [model(input_ids=ids).logits[0] for ids in _ids(case, folder)]
+    rows = torch.stack([torch.log1p(torch.relu(each)).amax(dim=0) for each in logits]).numpy()
+    return np.pad(rows, ((0, 0), (0, ENTRIES - rows.shape[1])))
+
+
+def _late_interaction(case: Case, folder: Path) -> np.ndarray:
+    """After the paper's code: mask tokens are not attended to, and punctuation in documents is left out."""
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    projection = load_file(folder / "model.safetensors")["linear.weight"]
+    tokenizer, markers = _tokenizer(folder), cast("Markers", case.card.markers)
+    skipped = {tokenizer.encode(symbol, add_special_tokens=False)[0] for symbol in string.punctuation}
+    found = []
+    for ids in _ids(case, folder, room=1):
+        marker = markers.query if case.direction == "search" else markers.document
+        row = [int(ids[0, 0]), marker, *ids[0, 1:].tolist()]
+        attended = [1] * len(row)
+        if case.direction == "search":
+            row += [tokenizer.convert_tokens_to_ids("[MASK]")] * (markers.query_length - len(row))
+            attended += [0] * (len(row) - len(attended))
+        hidden = model(input_ids=torch.tensor([row]), attention_mask=torch.tensor([attended])).last_hidden_state[0]
+        kept = [case.direction == "search" or token not in skipped for token in row]
+        found.append(normalize(hidden @ projection.T)[torch.tensor(kept)])
+    return torch.cat(found).numpy()
+
+
+def _clip_text(case: Case, folder: Path) -> np.ndarray:
+    model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
+    rows = [model.get_text_features(input_ids=ids).pooler_output for ids in _ids(case, folder)]
+    return normalize(torch.cat(rows)).numpy()
+
+
+def _clip_vision(case: Case, folder: Path) -> np.ndarray:
+    model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
+    pixels = CLIPImageProcessor.from_pretrained(folder)(case.inputs, return_tensors="pt")
+    return normalize(model.get_image_features(**pixels).pooler_output).numpy()
+
+
+_FAMILIES: dict[str, Callable[[Case, Path], np.ndarray]] = {
+    "dense": _dense,
+    "sparse": _sparse,
+    "late-interaction": _late_interaction,
+    "clip-text": _clip_text,
+    "clip-vision": _clip_vision,
+}
+
+
+def _ids(case: Case, folder: Path, room: int = 0) -> list[Any]:
+    """The token ids of each text, `[1, tokens]`, with `room` for so many more in the context window."""
+    tokenizer, window = _tokenizer(folder), int(case.card.context_window or 0) - room
+    return [
+        tokenizer(text, truncation=True, max_length=window, return_tensors="pt")["input_ids"] for text in case.inputs
+    ]
+
+
+def _tokenizer(folder: Path) -> Any:
+    return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))

@@ -1,0 +1,137 @@
+"""The models that are compared with other software: the starter models, and one small random model a layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from deployments import catalogue
+from deployments.catalogue import HOME, ModelCard
+from deployments.contract import Direction
+from deployments.model_store import ModelStore, cache_folder
+from tests.deployments import tiny
+from tests.parity.inputs import CAPTIONS, TEXTS, images
+
+Write = Callable[[Path], Path]
+"""Writes a model's files into a folder."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model, and the direction in which it embeds."""
+
+    card: ModelCard
+    write: Write | None = None
+    direction: Direction = "update"
+
+    @property
+    def name(self) -> str:
+        """The model's name; late interaction has two results."""
+        return f"{self.card.name} ({self.direction})" if self.card.markers else self.card.name
+
+    @property
+    def inputs(self) -> Sequence[Any]:
+        if self.card.family == "clip-vision":
+            return list(images(int(self.card.image_size or 0)))
+        return CAPTIONS if self.card.family == "clip-text" else TEXTS
+
+    def folder(self, scratch: Path) -> Path:
+        """The folder with the model's files; a random model's are made in an empty one."""
+        if self.write is None:
+            return ModelStore(cache_folder()).pull(self.card) or scratch
+        scratch.mkdir(parents=True)
+        return self.write(scratch)
+
+
+def _card(name: str, family: str, **fields: Any) -> ModelCard:
+    plain = {"name": f"random/{name}", "family": family, "dimensions": tiny.HIDDEN, "licence": "none", "card": "none"}
+    sources = [{"folder": ".", "files": {"config.json": {}}}]
+    return ModelCard.model_validate({**plain, "sources": sources, "context_window": tiny.POSITIONS, **fields})
+
+
+def _bert(folder: Path, *, prefix: str = "", extra: tiny.Tensors | None = None, **config: Any) -> Path:
+    tokenizer = tiny.word_pieces()
+    words = tokenizer.get_vocab_size()
+    tensors = {f"{prefix}{name}": tensor for name, tensor in tiny.bert_tensors(words).items()} | (extra or {})
+    return _written(folder, tokenizer, tensors, tiny.bert_config(vocab_size=words, pad_token_id=0, **config))
+
+
+def _splade(folder: Path) -> Path:
+    """As old checkpoints are, with names of that time."""
+    tokenizer = tiny.word_pieces()
+    words = tokenizer.get_vocab_size()
+    bert = {f"bert.{name}": tensor for name, tensor in tiny.bert_tensors(words).items()}
+    tensors = {_old(name): tensor for name, tensor in (bert | tiny.masked_language_head(words)).items()}
+    return _written(folder, tokenizer, tensors, tiny.bert_config(vocab_size=words, pad_token_id=0))
+
+
+def _old(name: str) -> str:
+    return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+
+
+def _roberta(folder: Path, *, tokenizer: Tokenizer, model_type: str, prefix: str = "") -> Path:
+    words = tokenizer.get_vocab_size()
+    tensors = {f"{prefix}{name}": tensor for name, tensor in tiny.bert_tensors(words, segments=1).items()}
+    config = tiny.bert_config(model_type=model_type, vocab_size=words, type_vocab_size=1, pad_token_id=1)
+    return _written(folder, tokenizer, tensors, config)
+
+
+def _clip(folder: Path, *, activation: str, end: int | None = None) -> Path:
+    tokenizer = tiny.byte_pairs("<|startoftext|>", "<|endoftext|>")
+    words = tokenizer.get_vocab_size()
+    config = tiny.clip_config(activation, words, eos_token_id=end or words - 1, bos_token_id=0, pad_token_id=1)
+    preprocessor = json.loads((HOME / "configs/models/clip-shapes/preprocessor_config.json").read_text())
+    size: dict[str, Any] = {
+        "crop_size": {"height": tiny.IMAGE, "width": tiny.IMAGE},
+        "size": {"shortest_edge": tiny.IMAGE},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor | size))
+    return _written(folder, tokenizer, tiny.clip_tensors(words), config)
+
+
+def _written(folder: Path, tokenizer: Tokenizer, tensors: tiny.Tensors, config: dict[str, Any]) -> Path:
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return tiny.write_as(folder, tensors, config)
+
+
+def _starter() -> list[Case]:
+    cards = catalogue.load(HOME / "configs/models/starter.yaml")
+    return [Case(card) for card in cards if card.family != "bm25"]
+
+
+def _random_dense() -> Iterator[Case]:
+    for pooling in ("mean", "cls", "last"):
+        yield Case(_card(f"bert-{pooling}", "dense", pooling=pooling), _bert)
+    yield Case(_card("bert-not-normalized", "dense", pooling="cls", normalize=False), _bert)
+    for activation in ("gelu_new", "gelu_pytorch_tanh", "relu"):
+        yield Case(_card(f"bert-{activation}", "dense", pooling="mean"), partial(_bert, hidden_act=activation))
+    for model_type, prefix, tokenizer in (
+        ("roberta", "", tiny.byte_pairs()),
+        ("xlm-roberta", "roberta.", tiny.unigrams()),
+        ("camembert", "roberta.", tiny.unigrams()),
+    ):
+        write = partial(_roberta, model_type=model_type, prefix=prefix, tokenizer=tokenizer)
+        yield Case(_card(model_type, "dense", pooling="mean", context_window=tiny.POSITIONS - 2), write)
+
+
+def _random_others() -> Iterator[Case]:
+    size: dict[str, Any] = {"dimensions": tiny.PROJECTION}
+    yield Case(_card("splade", "sparse", dimensions=None), _splade)
+    projection = {"linear.weight": tiny.Weights().weight(tiny.PROJECTION, tiny.HIDDEN)}
+    colbert = _card("colbert", "late-interaction", markers={"query": 1, "document": 2}, **size)
+    for direction in ("update", "search"):
+        yield Case(colbert, partial(_bert, prefix="bert.", extra=projection), direction)
+    image: dict[str, Any] = {"image_size": tiny.IMAGE, "image_limits": {}, "context_window": None, **size}
+    for activation, end in (("quick_gelu", None), ("gelu", 2)):
+        write = partial(_clip, activation=activation, end=end)
+        yield Case(_card(f"clip-text-{activation}", "clip-text", **size), write)
+        yield Case(_card(f"clip-vision-{activation}", "clip-vision", **image), write)
+
+
+CASES = [*_starter(), *_random_dense(), *_random_others()]

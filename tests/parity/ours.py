@@ -1,0 +1,51 @@
+"""What this software makes of a case: one array a case, to be compared as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from deployments.contract import Batch, SparseVector, Vector, Vectors
+from deployments.families import load_family
+from deployments.families.chunks import cut, join
+from deployments.session import SessionSettings
+from tests.parity.cases import Case
+
+ENTRIES = 1 << 15
+"""Sparse vectors become rows of this many entries, more than any vocabulary here has."""
+
+
+class Embed(Protocol):
+    """Embeds inputs within a budget of tokens."""
+
+    def __call__(self, inputs: Sequence[Any], budget: int = 1024) -> Vectors: ...
+
+
+def load(case: Case, folder: Path, settings: SessionSettings) -> Embed:
+    """The case's model."""
+    family = load_family(case.card, folder, settings)
+
+    def embed(inputs: Sequence[Any], budget: int = 1024) -> Vectors:
+        prepared = family.prepare(Batch(list(inputs), case.direction))
+        chunks = cut(prepared.tokens, budget)
+        return join(prepared, chunks, [family.run(prepared, chunk) for chunk in chunks]).vectors
+
+    return embed
+
+
+def ours(case: Case, folder: Path, settings: SessionSettings) -> np.ndarray:
+    """The case's result."""
+    vectors = load(case, folder, settings)(case.inputs)
+    return np.concatenate([as_rows(vectors[position]) for position in range(len(vectors))])
+
+
+def as_rows(vector: Vector) -> np.ndarray:
+    """A dense vector `[1, dimensions]`, a sparse one `[1, ENTRIES]`, a multivector `[tokens, dimensions]`."""
+    if isinstance(vector, SparseVector):
+        row = np.zeros((1, ENTRIES), np.float32)
+        row[0, vector.indices] = vector.values
+        return row
+    return np.atleast_2d(vector)
