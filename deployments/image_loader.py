@@ -10,16 +10,29 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import aiohttp
+from pydantic import Field
 
 from deployments.catalogue import ImageLimits, validated
 from deployments.contract import ImageBatch, LoadedImages, Pixels
 from deployments.errors import WrongInput
-from deployments.image_decoding import decode, from_base64
-from deployments.image_fetching import FetchRules, fetch, open_session
+from deployments.images.decoding import decode, from_base64
+from deployments.images.fetching import Fetcher
+from deployments.images.rules import FetchRules
 
-_CONCURRENT_FETCHES = 32
+_FETCHED_AT_ONCE = 64
+_LOADED_AT_ONCE = 16
+"""Of one batch, so that a request with a thousand images, or with a few that never arrive, leaves room for others."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+class LoaderSettings(FetchRules):
+    """The image loader's `user_config` in the Serve config file.
+
+    `threads` is how many images are decoded at once (0: one a core). An image that is being decoded takes up to
+    twelve bytes a pixel, and has up to its model's `max_pixels`.
+    """
+
+    threads: int = Field(default=0, ge=0)
 
 
 class ImageLoader:
@@ -28,39 +41,59 @@ class ImageLoader:
     Args:
         sides: each model's square side in pixels, by the catalogue's name.
         limits: each model's limits, by the same names.
-        threads: how many images are decoded at once; each may hold a decoded image of `max_pixels`.
     """
 
-    def __init__(self, sides: Mapping[str, int], limits: Mapping[str, ImageLimits], threads: int | None = None) -> None:
+    def __init__(self, sides: Mapping[str, int], limits: Mapping[str, ImageLimits]) -> None:
         self._sides = sides
         self._limits = limits
-        self._rules = FetchRules()
-        self._fetches = asyncio.Semaphore(_CONCURRENT_FETCHES)
-        self._threads = ThreadPoolExecutor(threads or os.cpu_count(), thread_name_prefix="decode")
+        self._fetches = asyncio.Semaphore(_FETCHED_AT_ONCE)
+        self._configure(LoaderSettings())
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take new rules for fetching, the keys of `FetchRules`; batches under way keep theirs.
+        """Take new settings, the keys of `LoaderSettings`; batches under way keep theirs.
 
         Raises:
             ConfigError: names the key and what was expected.
         """
-        self._rules = validated(FetchRules, user_config, "user_config of the image loader")
+        self._configure(validated(LoaderSettings, user_config, "user_config of the image loader"))
+
+    def _configure(self, settings: LoaderSettings) -> None:
+        self._settings = settings
+        # Threads start when they are needed, and those of an old pool end with the batches that use it.
+        self._threads = ThreadPoolExecutor(settings.threads or os.cpu_count(), thread_name_prefix="decode")
 
     async def load(self, batch: ImageBatch) -> LoadedImages:
         """Load all images of a batch; in the place of one that is bad stands what is wrong with it."""
-        rules = self._rules
-        async with open_session(rules) as session:
-            loads = (self._load(source, batch.model, session, rules) for source in batch.sources)
-            return LoadedImages(await asyncio.gather(*loads))
+        async with Fetcher(self._settings) as fetcher:
+            load = _Loading(fetcher, self._fetches, self._threads, self._sides[batch.model], self._limits[batch.model])
+            return LoadedImages(await asyncio.gather(*map(load, batch.sources)))
 
-    async def _load(self, source: str, model: str, session: aiohttp.ClientSession, rules: FetchRules) -> Pixels | str:
-        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+
+class _Loading:
+    """Loads the images of one batch."""
+
+    def __init__(
+        self, fetcher: Fetcher, fetches: asyncio.Semaphore, threads: ThreadPoolExecutor, side: int, limits: ImageLimits
+    ) -> None:
+        self._fetcher = fetcher
+        self._fetches = fetches
+        self._in_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
+        self._side = side
+        self._limits = limits
+        self._turns = asyncio.Semaphore(_LOADED_AT_ONCE)
+
+    async def __call__(self, source: str) -> Pixels | str:
+        """One image, or what is wrong with it."""
         try:
-            if _URL.match(source):
+            async with self._turns:
+                if not _URL.match(source):
+                    return await self._in_thread(self._from_base64, source)
+                # Its bytes are in memory from here until they are decoded.
                 async with self._fetches:
-                    data = await fetch(session, source, rules)
-            else:
-                data = await in_thread(from_base64, source)
-            return await in_thread(decode, data, self._sides[model], self._limits[model])
+                    data = await self._fetcher.fetch(source, self._limits.max_bytes)
+                    return await self._in_thread(decode, data, self._side, self._limits)
         except WrongInput as error:
             return error.message
+
+    def _from_base64(self, source: str) -> Pixels:
+        return decode(from_base64(source, self._limits.max_bytes), self._side, self._limits)

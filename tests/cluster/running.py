@@ -40,7 +40,7 @@ def write_config(folder: Path, rest_port: int, grpc_port: int) -> Path:
     config["grpc_options"]["port"] = grpc_port
     (application,) = config["applications"]
     (loader,) = (d for d in application["deployments"] if d["name"] == "ImageLoader")
-    loader["user_config"] = {"allowed_hosts": ["127.0.0.1"]}
+    loader["user_config"] = {"private_hosts": ["127.0.0.1"], "ports": []}
     path = folder / "serve-test.yaml"
     path.write_text(yaml.safe_dump(config))
     return path

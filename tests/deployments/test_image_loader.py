@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+import threading
+import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +30,9 @@ def png(color: tuple[int, int, int]) -> bytes:
 
 
 RED, BLUE = png((255, 0, 0)), png((0, 0, 255))
+SIDES = {"small": 8, "large": 16, "tight": 16}
+LIMITS = {"small": ImageLimits(max_pixels=500), "large": ImageLimits(), "tight": ImageLimits(max_bytes=50)}
+SETTINGS: dict[str, Any] = {"private_hosts": ["127.0.0.1"], "ports": []}
 RED_BASE64 = base64.b64encode(RED).decode()
 
 
@@ -39,7 +46,12 @@ async def address() -> AsyncIterator[str]:
     async def page(_: web.Request) -> web.Response:
         return web.Response(text="<html>")
 
+    async def never(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
     app = web.Application()
+    app.router.add_get("/never", never)
     app.router.add_get("/blue", blue)
     app.router.add_get("/page", page)
     async with TestServer(app) as server:
@@ -48,8 +60,8 @@ async def address() -> AsyncIterator[str]:
 
 @pytest.fixture
 def loader() -> ImageLoader:
-    loader = ImageLoader({"small": 8, "large": 16}, {"small": ImageLimits(max_pixels=500), "large": ImageLimits()})
-    loader.reconfigure({"allowed_hosts": ["127.0.0.1"]})
+    loader = ImageLoader(SIDES, LIMITS)
+    loader.reconfigure(SETTINGS)
     return loader
 
 
@@ -86,11 +98,13 @@ async def test_each_model_has_its_own_size_and_limits(loader: ImageLoader) -> No
 
 async def test_without_configuration_private_addresses_are_refused(address: str) -> None:
     (message,) = await load(ImageLoader({"large": 16}, {"large": ImageLimits()}), f"{address}/blue")
-    assert message == "the image URL leads to an address that is not public"
+    assert message == "the port in the image URL is not allowed; allowed are 80, 443"
+    (message,) = await load(ImageLoader({"large": 16}, {"large": ImageLimits()}), "http://127.0.0.1/blue")
+    assert message.startswith("the image URL's host is not allowed or cannot be reached")
 
 
 async def test_new_rules_hold_from_the_next_batch_on(loader: ImageLoader, address: str) -> None:
-    loader.reconfigure({"allowed_hosts": ["127.0.0.1"], "max_bytes": 10})
+    loader.reconfigure({**SETTINGS, "max_bytes": 10})
     (message,) = await load(loader, f"{address}/blue")
     assert message == "the image behind the URL is larger than 10 bytes"
 
@@ -109,7 +123,67 @@ async def test_an_empty_batch_is_an_empty_answer(loader: ImageLoader) -> None:
     assert await load(loader) == []
 
 
-@pytest.mark.parametrize("wrong", [{"timeout": 1}, {"timeout_s": "soon"}])
+async def test_a_models_limit_on_bytes_holds_for_urls_and_base64(loader: ImageLoader, address: str) -> None:
+    images = await load(loader, f"{address}/blue", RED_BASE64, model="tight")
+    assert images == [
+        "the image behind the URL is larger than 50 bytes",
+        f"the image has {len(RED)} bytes; at most 50 are allowed",
+    ]
+
+
+async def test_images_that_never_arrive_leave_room_for_other_batches(loader: ImageLoader, address: str) -> None:
+    loader.reconfigure({**SETTINGS, "timeout_s": 60})
+    stuck = asyncio.create_task(load(loader, *[f"{address}/never"] * 1000))
+    await asyncio.sleep(0.1)
+    images = await asyncio.wait_for(load(loader, RED_BASE64, f"{address}/blue"), 10)
+    assert all(isinstance(image, np.ndarray) for image in images)
+    stuck.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stuck
+
+
+async def test_a_cancelled_batch_is_not_decoded_to_its_end(
+    loader: ImageLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[float] = []
+
+    def slowly(data: bytes, size: int, limits: ImageLimits) -> Pixels:
+        decoded.append(time.perf_counter())
+        time.sleep(0.02)
+        return np.zeros((size, size, 3), np.uint8)
+
+    monkeypatch.setattr("deployments.image_loader.decode", slowly)
+    loader.reconfigure({**SETTINGS, "threads": 1})
+    batch = asyncio.create_task(load(loader, *[RED_BASE64] * 1000))
+    await asyncio.sleep(0.1)
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    done = len(decoded)
+    await asyncio.sleep(0.1)
+    assert 0 < done < 20
+    assert len(decoded) <= done + 1
+
+
+async def test_images_are_decoded_on_as_many_threads_as_the_settings_say(
+    loader: ImageLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: set[str] = set()
+
+    def named(data: bytes, size: int, limits: ImageLimits) -> Pixels:
+        names.add(threading.current_thread().name)
+        time.sleep(0.01)
+        return np.zeros((size, size, 3), np.uint8)
+
+    monkeypatch.setattr("deployments.image_loader.decode", named)
+    loader.reconfigure({**SETTINGS, "threads": 3})
+    await load(loader, *[RED_BASE64] * 12)
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"timeout": 1}, {"timeout_s": "soon"}, {"threads": -1}, {"denied_hosts": "a.example"}]
+)
 def test_a_wrong_configuration_names_its_key(loader: ImageLoader, wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         loader.reconfigure(wrong)

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from deployments.catalogue import ImageLimits
 from deployments.contract import Pixels
 from deployments.errors import WrongInput
-from deployments.image_decoding import decode, from_base64
+from deployments.images import decoding
+from deployments.images.decoding import decode, from_base64
 
 LIMITS = ImageLimits()
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
@@ -173,7 +175,8 @@ def test_more_bytes_than_the_limit_are_refused() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,", "DATA:;base64,", "data:image/png;charset=x;base64,"])
 def test_base64_is_taken_with_and_without_a_data_prefix(prefix: str) -> None:
-    assert from_base64(prefix + base64.b64encode(b"\xfb\xff\x00secret").decode()) == b"\xfb\xff\x00secret"
+    encoded = prefix + base64.b64encode(b"\xfb\xff\x00secret").decode()
+    assert from_base64(encoded, 100) == b"\xfb\xff\x00secret"
 
 
 @pytest.mark.parametrize(
@@ -181,5 +184,85 @@ def test_base64_is_taken_with_and_without_a_data_prefix(prefix: str) -> None:
 )
 def test_bad_base64_is_an_error_that_does_not_quote_it(text: str) -> None:
     with pytest.raises(WrongInput) as caught:
-        from_base64(text)
+        from_base64(text, 100)
     assert caught.value.message == "the image is neither an http(s) URL nor valid base64"
+
+
+@pytest.mark.parametrize("length", [8, 9, 10])
+def test_base64_of_more_bytes_than_the_limit_is_refused_before_it_is_decoded(length: int) -> None:
+    encoded = base64.b64encode(bytes(length)).decode()
+    assert from_base64(encoded, length) == bytes(length)
+    for text in (encoded, f"data:;base64,{encoded}", "!" * len(encoded)):
+        with pytest.raises(WrongInput, match="bytes; at most 6 are allowed"):
+            from_base64(text, 6)
+
+
+def photo(width: int, height: int) -> Image.Image:
+    """Something like a photograph: noise at several scales, edges, and a little noise of each pixel."""
+    chance = np.random.default_rng(0)
+    picture = np.full((height, width, 3), 128.0)
+    for cells in (4, 16, 64, 256):
+        noise = Image.fromarray(chance.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        picture += (np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC)) - 127.5) * (2 / cells**0.5)
+    picture[height // 3 : height // 2, width // 4 : width // 2] = (240, 30, 30)
+    y, x = np.mgrid[0:height, 0:width]
+    picture[(x - width * 0.6) ** 2 + (y - height * 0.6) ** 2 < (height * 0.2) ** 2] = (20, 60, 220)
+    return Image.fromarray(np.clip(picture + chance.normal(0, 3, (height, width, 1)), 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def large() -> Image.Image:
+    """Sides that no power of two divides, so that a reduced picture ends within a pixel."""
+    return photo(1607, 1203)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_jpeg_at_reduced_scale_looks_as_it_does_at_full_scale(
+    large: Image.Image, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = encode(large, "JPEG", quality=90, exif=exif)
+    reduced = decode(data, 64, LIMITS).astype(int)
+    monkeypatch.setattr(JpegImageFile, "draft", lambda *_: None)
+    difference = np.abs(reduced - decode(data, 64, LIMITS))
+    assert 0 < difference.mean() < 0.5
+    assert difference.max() <= 12
+    # No corner is out of place.
+    assert max(part.mean() for half in np.split(difference, 2) for part in np.split(half, 2, axis=1)) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("size", "decoded"), [(400, (1607, 1203)), (200, (804, 602)), (100, (402, 301)), (9, (201, 151))]
+)
+def test_a_jpeg_is_reduced_only_while_it_stays_three_times_as_large_as_the_model_wants(
+    large: Image.Image, size: int, decoded: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(decoding, "_rgb", lambda image: seen.append(image.size) or image.convert("RGB"))
+    decode(encode(large, "JPEG"), size, LIMITS)
+    assert seen == [decoded]
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("size", [(61, 40), (40, 61)])
+def test_each_orientation_gives_what_pillow_makes_of_it(size: tuple[int, int], turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = encode(Image.fromarray(picture(*size)), "PNG", exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert np.array_equal(decode(data, 16, LIMITS), decode(encode(upright, "PNG", exif=Image.Exif()), 16, LIMITS))
+
+
+def test_the_pixel_limit_never_exceeds_pillows_own_which_only_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(plain((1, 2, 3)))
+    assert Image.MAX_IMAGE_PIXELS is not None
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1600)
+    decode(data, 16, LIMITS)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1599)
+    with pytest.raises(WrongInput, match="40 x 40 pixels; at most 1599"):
+        decode(data, 16, LIMITS)
+
+
+def test_broken_files_are_not_completed() -> None:
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
