@@ -9,11 +9,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, PriorityQueue
 
+from deployments import memory
 from deployments.contract import Direction, Vectors
 from deployments.errors import ModelUnavailable
 
 _URGENCY: dict[Direction, int] = {"search": 0, "update": 1}
 _STOP = -1
+
+_IDLE = 5.0
+"""Seconds without work after which the memory that the work has left behind goes back to the system."""
 
 Call = Callable[[], Vectors]
 
@@ -73,8 +77,16 @@ class Worker:
 
 def _work(jobs: PriorityQueue[_Job]) -> None:
     """Has no reference to the worker, so that a forgotten worker can be collected; keeps none to a job that is done."""
-    while _run(jobs.get()):
+    while _run(_next(jobs)):
         pass
+
+
+def _next(jobs: PriorityQueue[_Job]) -> _Job:
+    try:
+        return jobs.get(timeout=_IDLE)
+    except Empty:
+        memory.give_back()
+        return jobs.get()
 
 
 def _run(job: _Job) -> bool:

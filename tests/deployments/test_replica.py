@@ -30,6 +30,7 @@ class FakeFamily:
         self.runs: list[list[str]] = []
         self.started = threading.Event()
         self.go_on = threading.Event()
+        self.broken = False
 
     def samples(self) -> Sequence[Batch]:
         return [Batch(["warm up"], "search")]
@@ -40,7 +41,7 @@ class FakeFamily:
     def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
         texts = [prepared.items[position] for position in positions]
         self.runs.append(texts)
-        if texts == ["broken"]:
+        if self.broken or texts == ["broken"]:
             raise InternalError("broken")
         if texts == ["busy"]:
             self.started.set()
@@ -121,6 +122,21 @@ async def test_the_chunks_of_a_caller_who_gave_up_are_dropped(replica: ModelRepl
     assert loads[0].runs == [["busy"], ["kept"]]
 
 
+async def test_long_texts_are_tokenized_beside_the_event_loop(replica: ModelReplica, loads: Loads) -> None:
+    threads: list[str] = []
+    prepare = loads[0].prepare
+
+    def noted(batch: Batch) -> Prepared:
+        threads.append(threading.current_thread().name)
+        return prepare(batch)
+
+    loads[0].prepare = noted  # type: ignore[method-assign]
+    await replica.embed(Batch(["short", "texts"], "search"))
+    await replica.embed(Batch(["x" * 600, "y" * 600], "search"))
+    assert threads[0] == threading.current_thread().name
+    assert threads[1].startswith("tokenizer")
+
+
 async def test_an_error_reaches_only_its_own_caller(replica: ModelReplica, loads: Loads) -> None:
     busy = await keep_busy(replica, loads[0])
     bad = await queued(replica, ["broken", "xxxxxxx"], "update")
@@ -139,16 +155,66 @@ async def test_the_event_loop_goes_on_while_the_model_runs(replica: ModelReplica
     await busy
 
 
-async def test_a_model_is_run_before_the_first_request(starter: Catalogue, loads: Loads) -> None:
+async def test_before_the_first_request_the_model_has_run_samples_and_the_largest_chunk(
+    starter: Catalogue, loads: Loads
+) -> None:
+    replica = ModelReplica(starter.find(NAME, "test"), None)
+    await replica.reconfigure({"token_budget": 15})
+    assert loads[0].runs == [["warm up"], ["warm up"] * 2]
+    replica.close()
+
+
+async def test_no_sample_is_run_when_the_time_for_it_is_over(
+    starter: Catalogue, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "_WARM_UP_SECONDS", -1.0)
     replica = ModelReplica(starter.find(NAME, "test"), None)
     await replica.reconfigure({})
     assert loads[0].runs == [["warm up"]]
     replica.close()
 
 
+async def test_a_model_has_as_many_threads_as_the_replica_has_cores(
+    starter: Catalogue, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "_reserved_cores", lambda: 4)
+    replica = ModelReplica(starter.find(NAME, "test"), None)
+    for said in (0, 3):
+        await replica.reconfigure({"threads": said})
+    assert [family.settings.threads for family in loads] == [4, 3]
+    replica.close()
+
+
+async def test_a_replica_is_healthy_while_its_model_runs(replica: ModelReplica, loads: Loads) -> None:
+    await replica.check_health()
+    assert loads[0].runs == [["warm up"]]
+    loads[0].broken = True
+    with pytest.raises(InternalError, match="broken"):
+        await replica.check_health()
+
+
+async def test_a_health_check_overtakes_a_bulk_upload(replica: ModelReplica, loads: Loads) -> None:
+    busy = await keep_busy(replica, loads[0])
+    update = await queued(replica, ["u" * 12], "update")
+    health = asyncio.create_task(replica.check_health())
+    await asyncio.sleep(0)
+    loads[0].go_on.set()
+    await asyncio.gather(busy, update, health)
+    assert loads[0].runs == [["busy"], ["warm up"], ["u" * 12]]
+
+
+async def test_settings_that_the_model_cannot_have_end_the_replicas_health(replica: ModelReplica) -> None:
+    with pytest.raises(ModelError, match="no float16"):
+        await replica.reconfigure({"precision": "float16"})
+    with pytest.raises(ModelError, match="no float16"):
+        await replica.check_health()
+    await replica.reconfigure({"precision": "float32"})
+    await replica.check_health()
+
+
 async def test_a_replica_without_a_model_is_unavailable_not_broken(starter: Catalogue) -> None:
     replica = ModelReplica(starter.find(NAME, "test"), None)
-    replica.check_health()
+    await replica.check_health()
     with pytest.raises(ModelUnavailable):
         await replica.embed(Batch(["text"], "search"))
     replica.close()
@@ -188,7 +254,7 @@ async def test_closing_leaves_no_thread(starter: Catalogue, loads: Loads) -> Non
     with pytest.raises(ModelUnavailable):
         await replica.embed(Batch(["text"], "search"))
     with pytest.raises(InternalError):
-        replica.check_health()
+        await replica.check_health()
 
 
 async def test_a_replica_that_is_dropped_leaves_no_thread(starter: Catalogue, loads: Loads) -> None:

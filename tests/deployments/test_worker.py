@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
+from deployments import worker as worker_module
 from deployments.contract import DenseVectors
 from deployments.errors import ModelUnavailable
 from deployments.worker import Call, Worker
@@ -104,3 +105,15 @@ def test_a_closed_worker_takes_no_calls_and_may_be_closed_again(log: Log) -> Non
     worker.close()
     with pytest.raises(ModelUnavailable):
         worker.submit(log.call("late"), "search")
+
+
+def test_memory_goes_back_once_when_no_work_comes(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+    given = threading.Semaphore(0)
+    monkeypatch.setattr(worker_module, "_IDLE", 0.01)
+    monkeypatch.setattr(worker_module.memory, "give_back", given.release)
+    worker = Worker()
+    for _ in range(2):
+        worker.submit(log.call("work"), "search").result(10)
+        assert given.acquire(timeout=10)
+        assert not given.acquire(timeout=0.05)
+    worker.close()
