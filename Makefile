@@ -34,6 +34,8 @@ constraints: $(SETUP)  ## pin anew everything that is installed
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.10 --all-extras pyproject.toml --output-file constraints.txt \
 		--no-header --no-annotate --upgrade --quiet
+	sed -i.old "1i # Exact versions of everything that is installed, for every supported Python and platform. 'make constraints' renews it." \
+		constraints.txt && rm constraints.txt.old
 
 clean:  ## remove what the targets here have made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

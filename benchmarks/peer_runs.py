@@ -40,7 +40,8 @@ def _run(script: Path, folder: str, corpus: Sequence[str]) -> float | str:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
     done = subprocess.run(
         [str(_PYTHON), str(script), folder],
-        input=json.dumps(list(corpus)), capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment, check=False,
+        input=json.dumps(list(corpus)), capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment,
+        check=False,
     )  # fmt: skip
     if done.returncode:
         return f"failed: {done.stderr.strip().splitlines()[-1][:100]}"

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from onnx import helper
 
 from deployments.catalogue import ModelCard
-from deployments.contract import Batch, Embeddings
-from deployments.families.chunks import cut, join
+from deployments.contract import Batch, Embeddings, Vector
+from deployments.families.chunks import cut, together
 from deployments.families.protocol import Family
 from deployments.replica import ReplicaSettings
 from deployments.session import SessionSettings, open_session
@@ -17,11 +17,15 @@ TOKEN_BUDGET = ReplicaSettings().token_budget
 """As replicas have it where nothing else is configured."""
 
 
-def embed(family: Family, batch: Batch) -> Embeddings:
-    """The embeddings of a batch, cut into the chunks that a replica would run."""
+def embed(family: Family, batch: Batch, budget: int = TOKEN_BUDGET) -> Embeddings:
+    """The embeddings of a batch, cut by length into chunks of at most `budget` tokens, padding included."""
     prepared = family.prepare(batch)
-    chunks = cut(prepared.tokens, TOKEN_BUDGET)
-    return join(prepared, chunks, [family.run(prepared, chunk) for chunk in chunks])
+    vectors: dict[int, Vector] = {}
+    for chunk in cut(prepared.tokens, budget):
+        results = family.run(prepared, chunk)
+        vectors.update((int(position), results[place]) for place, position in enumerate(chunk))
+    in_order = [vectors[position] for position in range(len(batch))]
+    return Embeddings(together(in_order), prepared.tokens, prepared.truncated)
 
 
 def runs_as(card: ModelCard, settings: SessionSettings) -> str:

@@ -1,13 +1,14 @@
 """What waits for a model: inputs of many batches in one pool, from which chunks of like length are taken.
 
 The more inputs there are to choose from, the less padding there is: with batches of 64 texts of very different length,
-four at a time, a chunk costs 1.14 times its own tokens instead of the 1.37 that each batch would cost by itself.
+four at a time, a chunk costs 1.13 times its own tokens instead of the 1.37 that each batch would cost by itself.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -17,6 +18,7 @@ from deployments.families.chunks import padded_length
 
 Owner = TypeVar("Owner")
 _by_tokens = attrgetter("tokens")
+_number = itertools.count()
 
 _RUN = 32
 """What a run costs beside its tokens, in tokens: about 2 ms for a small model on two cores."""
@@ -38,16 +40,16 @@ class Pool(Generic[Owner]):
 
     def __init__(self) -> None:
         self._by_length: list[Waiting[Owner]] = []
-        self._by_age: deque[Waiting[Owner]] = deque()
+        self._by_urgency: list[tuple[float, int, Waiting[Owner]]] = []
 
     def __len__(self) -> int:
         return len(self._by_length)
 
-    def add(self, inputs: Iterable[Waiting[Owner]]) -> None:
-        """Put inputs in, the oldest first."""
-        added = list(inputs)
-        self._by_age.extend(added)
-        self._by_length += added
+    def add(self, inputs: Iterable[Waiting[Owner]], due: float) -> None:
+        """Put inputs in; what is due earlier is taken before what is due later, equal ones in their order."""
+        for one in inputs:
+            self._by_length.append(one)
+            heapq.heappush(self._by_urgency, (due, next(_number), one))
         self._by_length.sort(key=_by_tokens)
 
     def discard(self, owner: Owner) -> None:
@@ -56,16 +58,25 @@ class Pool(Generic[Owner]):
             one.taken = one.taken or one.owner is owner
         self._by_length = [one for one in self._by_length if not one.taken]
 
+    def owners(self) -> set[Owner]:
+        """All whose inputs wait."""
+        return {one.owner for one in self._by_length}
+
+    @property
+    def due(self) -> float:
+        """When its most urgent input is due; infinite where nothing waits."""
+        while self._by_urgency and self._by_urgency[0][2].taken:
+            heapq.heappop(self._by_urgency)
+        return self._by_urgency[0][0] if self._by_urgency else float("inf")
+
     def take(self, budget: int) -> Sequence[Waiting[Owner]]:
-        """The next chunk: the oldest input and those of like length whose company costs the least padding.
+        """The next chunk: the most urgent input and those of like length whose company costs least.
 
         (Padded length x rows) is at most `budget`, unless one input alone is longer. Empty where nothing waits.
         """
-        while self._by_age and self._by_age[0].taken:
-            self._by_age.popleft()
-        if not self._by_age:
+        if self.due == float("inf"):
             return []
-        start, end = _cheapest([one.tokens for one in self._by_length], self._place(self._by_age[0]), budget)
+        start, end = _cheapest([one.tokens for one in self._by_length], self._place(self._by_urgency[0][2]), budget)
         chunk = self._by_length[start:end]
         del self._by_length[start:end]
         for one in chunk:

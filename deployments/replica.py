@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ from pydantic import Field
 
 from deployments import memory
 from deployments.catalogue import ModelCard, validated
-from deployments.contract import Batch, Embeddings, Vectors
+from deployments.contract import Batch, Embeddings
 from deployments.errors import InternalError, ModelUnavailable, SetupError
 from deployments.families import load_family
-from deployments.families.chunks import cut, join, padded_length
-from deployments.families.protocol import Family, Positions, Prepared
+from deployments.families.chunks import padded_length
+from deployments.families.protocol import Family
 from deployments.session import SessionSettings
-from deployments.worker import Worker
+from deployments.worker import Work, Worker
 
 _TOKENIZING_THREADS = 2
 _WARM_UP_SECONDS = 5.0
@@ -81,6 +80,7 @@ class ModelReplica:
         if self._settings is None or settings.session() != self._settings.session():
             self._family = await asyncio.to_thread(_load, self._card, self._folder, settings)
         self._settings = settings
+        self._worker.budget = settings.token_budget
 
     async def embed(self, batch: Batch) -> Embeddings:
         """The embeddings of a batch. When the caller gives up, the chunks that have not started are dropped.
@@ -89,24 +89,15 @@ class ModelReplica:
             ModelUnavailable: the replica has no model yet, or is being stopped.
             InternalError: the model failed.
         """
-        if self._family is None or self._settings is None:
+        if self._family is None:
             raise ModelUnavailable(f"'{self._card.name}' is being loaded or stopped")
-        family, budget = self._family, self._settings.token_budget
+        family = self._family
         if sum(map(len, batch.inputs)) <= _QUICK:
-            prepared, chunks = _prepare(family, batch, budget)
+            prepared = family.prepare(batch)
         else:
             loop = asyncio.get_running_loop()
-            prepared, chunks = await loop.run_in_executor(self._tokenizers, _prepare, family, batch, budget)
-        return join(prepared, chunks, await self._run(family, prepared, chunks))
-
-    async def _run(self, family: Family, prepared: Prepared, chunks: Sequence[Positions]) -> list[Vectors]:
-        direction = prepared.batch.direction
-        futures = [self._worker.submit(partial(family.run, prepared, chunk), direction) for chunk in chunks]
-        try:
-            return await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
-        finally:
-            for future in futures:
-                future.cancel()
+            prepared = await loop.run_in_executor(self._tokenizers, family.prepare, batch)
+        return await self._worker.run(Work(family, prepared))
 
     async def check_health(self) -> None:
         """Embed the smallest of the samples, to see that the model still runs; Serve replaces a replica that raises.
@@ -133,11 +124,6 @@ class ModelReplica:
     def __del__(self) -> None:
         """Serve calls this when it stops a replica."""
         self.close()
-
-
-def _prepare(family: Family, batch: Batch, budget: int) -> tuple[Prepared, list[Positions]]:
-    prepared = family.prepare(batch)
-    return prepared, cut(prepared.tokens, budget)
 
 
 def _load(card: ModelCard, folder: Path | None, settings: ReplicaSettings) -> Family:

@@ -1,50 +1,84 @@
-"""One thread that runs a model's chunks: those of searches before those of updates."""
+"""One thread that runs a model: searches before updates, and inputs of many batches together."""
 
 from __future__ import annotations
 
-import itertools
+import asyncio
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from queue import Empty, PriorityQueue
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from deployments import memory
-from deployments.contract import Direction, Vectors
-from deployments.errors import ModelUnavailable
+from deployments.contract import Embeddings, Vector, Vectors
+from deployments.errors import InternalError, ModelUnavailable
+from deployments.families.chunks import together
+from deployments.families.protocol import Family, Prepared
+from deployments.pool import Pool, Waiting
 
-_URGENCY: dict[Direction, int] = {"search": 0, "update": 1}
-_STOP = -1
+_TOKENS_A_SECOND = 2000.0
+"""What a batch may expect: it is due when it would be done at this rate. So a small one passes large ones that came
+shortly before it, and none waits for ever."""
 
-_IDLE = 5.0
-"""Seconds without work after which the memory that the work has left behind goes back to the system."""
-
-Call = Callable[[], Vectors]
+_IDLE_S = 5.0
+"""Without work for so long, the memory that the work has left behind goes back to the system."""
 
 
-@dataclass(order=True)
-class _Job:
-    """A call that waits; jobs compare by urgency, then by age."""
+class Work:
+    """A batch that waits for its vectors."""
 
-    urgency: int
-    number: int
-    call: Call | None = field(default=None, compare=False)
-    future: Future[Vectors] = field(default_factory=Future, compare=False)
+    def __init__(self, family: Family, prepared: Prepared) -> None:
+        self.family = family
+        self.prepared = prepared
+        self.vectors: list[Vector | None] = [None] * len(prepared.items)
+        self.missing = len(prepared.items)
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def kind(self) -> tuple[int, str, str]:
+        """Work of one kind may run together."""
+        batch = self.prepared.batch
+        return id(self.family), batch.direction, repr(batch.options)
+
+    def embeddings(self) -> Embeddings:
+        """The result, once it is done."""
+        vectors = [vector for vector in self.vectors if vector is not None]
+        return Embeddings(together(vectors), self.prepared.tokens, self.prepared.truncated)
+
+    def take(self, position: int, vector: Vector) -> None:
+        """Keep one result; with the last one the work is done."""
+        self.vectors[position] = vector
+        self.missing -= 1
+        if not self.missing:
+            self.finish()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Wake the one who waits; called by the worker's thread."""
+        self._loop.call_soon_threadsafe(self._wake, error)
+
+    def _wake(self, error: BaseException | None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
 
 
 class Worker:
-    """Runs calls one at a time in a thread of its own.
+    """Runs chunks one at a time in a thread of its own.
 
-    A search waits for at most the call that runs at the moment. A future that is cancelled before its call has started
-    takes the call with it.
+    A search waits for at most the chunk that runs at the moment, and for searches that are due before it.
     """
 
     def __init__(self) -> None:
-        self._jobs: PriorityQueue[_Job] = PriorityQueue()
-        self._numbers = itertools.count()
-        self._closing = threading.Lock()
+        self._pools: dict[tuple[int, str, str], Pool[Work]] = {}
+        self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=_work, args=(self._jobs,), name="model", daemon=True)
+        self.budget = 1024
+        self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
         self._thread.start()
 
     @property
@@ -52,63 +86,86 @@ class Worker:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def submit(self, call: Call, direction: Direction) -> Future[Vectors]:
-        """Have a call run when its turn comes.
+    async def run(self, work: Work) -> Embeddings:
+        """Have a batch run when its turn comes. When the caller gives up, what has not started is dropped.
 
         Raises:
             ModelUnavailable: the worker is closed.
+            InternalError: the model failed.
         """
-        job = _Job(_URGENCY[direction], next(self._numbers), call)
-        with self._closing:
+        tokens = work.prepared.tokens.tolist()
+        inputs = [
+            Waiting(item, count, work, position)
+            for position, (item, count) in enumerate(zip(work.prepared.items, tokens, strict=True))
+        ]
+        if not inputs:
+            raise InternalError("a batch without inputs")
+        with self._changed:
             if self._closed:
                 raise ModelUnavailable("the model's replica is being stopped")
-            self._jobs.put(job)
-        return job.future
+            self._pools.setdefault(work.kind, Pool()).add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
+            self._changed.notify()
+        try:
+            await work.done
+        finally:
+            if work.missing:
+                self._drop(work)
+        return work.embeddings()
 
     def close(self) -> None:
-        """End the thread after the call that runs now, and cancel all that wait."""
-        with self._closing:
+        """End the thread after the chunk that runs now; what waits fails."""
+        with self._changed:
             self._closed = True
-            self._jobs.put(_Job(_STOP, next(self._numbers)))
+            self._changed.notify()
         self._thread.join()
-        for job in _left_over(self._jobs):
-            job.future.cancel()
 
+    def _serve(self) -> None:
+        while chunk := self._next():
+            self._run(chunk)
 
-def _work(jobs: PriorityQueue[_Job]) -> None:
-    """Has no reference to the worker, so that a forgotten worker can be collected; keeps none to a job that is done."""
-    while _run(_next(jobs)):
-        pass
-
-
-def _next(jobs: PriorityQueue[_Job]) -> _Job:
-    try:
-        return jobs.get(timeout=_IDLE)
-    except Empty:
-        memory.give_back()
-        return jobs.get()
-
-
-def _run(job: _Job) -> bool:
-    """Whether to go on after this job."""
-    if job.call is None:
-        return False
-    if job.future.set_running_or_notify_cancel():
-        _finish(job.future, job.call)
-    return True
-
-
-def _finish(future: Future[Vectors], call: Call) -> None:
-    try:
-        future.set_result(call())
-    except BaseException as error:  # noqa: BLE001  # it belongs to the one who waits for this call, not to the thread
-        future.set_exception(error)
-
-
-def _left_over(jobs: PriorityQueue[_Job]) -> list[_Job]:
-    left = []
-    while True:
+    def _run(self, chunk: Sequence[Waiting[Work]]) -> None:
+        """Run a chunk and hand out its vectors."""
         try:
-            left.append(jobs.get_nowait())
-        except Empty:
-            return left
+            vectors = _vectors(chunk)
+        except BaseException as error:  # noqa: BLE001  it belongs to those who wait for this chunk, not to the thread
+            for owner in {one.owner for one in chunk}:
+                self._drop(owner)
+                owner.finish(error)
+            return
+        for place, one in enumerate(chunk):
+            one.owner.take(one.position, vectors[place])
+
+    def _drop(self, work: Work) -> None:
+        with self._changed:
+            if pool := self._pools.get(work.kind):
+                pool.discard(work)
+
+    def _next(self) -> Sequence[Waiting[Work]]:
+        """The next chunk, when there is one; empty when the worker is closed."""
+        with self._changed:
+            while not self._closed:
+                self._pools = {kind: pool for kind, pool in self._pools.items() if len(pool)}
+                if self._pools:
+                    _, pool = min(self._pools.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
+                    return pool.take(self.budget)
+                if not self._changed.wait(_IDLE_S):
+                    memory.give_back()
+                    self._changed.wait()
+            self._abandon()
+        return []
+
+    def _abandon(self) -> None:
+        error = ModelUnavailable("the model's replica is being stopped")
+        for pool in self._pools.values():
+            for owner in pool.owners():
+                owner.finish(error)
+
+
+def _vectors(chunk: Sequence[Waiting[Work]]) -> Vectors:
+    first = chunk[0].owner
+    tokens = np.array([one.tokens for one in chunk], np.int64)
+    prepared = replace(first.prepared, items=[one.item for one in chunk], tokens=tokens)
+    vectors = first.family.run(prepared, np.arange(len(chunk)))
+    if len(vectors) != len(chunk):
+        raise InternalError(f"the model gave {len(vectors)} vectors for {len(chunk)} inputs")
+    return vectors

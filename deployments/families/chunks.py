@@ -1,15 +1,15 @@
-"""Cuts a batch into chunks of a bounded number of tokens, and puts their results together again."""
+"""Chunks of a bounded number of tokens, and a batch's vectors put together from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from deployments.contract import DenseVectors, Embeddings, Floats, MultiVectors, SparseVector, SparseVectors, Vectors
-from deployments.errors import InternalError
-from deployments.families.protocol import Positions, Prepared
+from deployments.contract import DenseVectors, Floats, MultiVectors, SparseVector, SparseVectors, Vector, Vectors
+from deployments.families.protocol import Positions
 
 _EXACT_UP_TO = 32
 _STEP = 8
@@ -39,32 +39,13 @@ def cut(tokens: npt.NDArray[np.int64], budget: int) -> list[Positions]:
     return chunks
 
 
-def join(prepared: Prepared, chunks: Sequence[Positions], results: Sequence[Vectors]) -> Embeddings:
-    """The embeddings of a whole batch in the order of its inputs, from the results of its chunks.
-
-    Raises:
-        InternalError: there are not as many vectors as inputs, or they are of different kinds.
-    """
-    if [len(result) for result in results] != [len(chunk) for chunk in chunks]:
-        raise InternalError("a model gave another number of vectors than it had inputs")
-    positions = np.concatenate(chunks) if chunks else np.empty(0, np.int64)
-    if not np.array_equal(np.sort(positions), np.arange(len(prepared.items))):
-        raise InternalError("a batch was not cut into each of its inputs once")
-    return Embeddings(_in_order(results, np.argsort(positions)), prepared.tokens, prepared.truncated)
-
-
-def _in_order(results: Sequence[Vectors], order: Positions) -> Vectors:
-    """Results laid end to end, then sorted: input i comes from place `order[i]`."""
-    dense = [result.rows for result in results if isinstance(result, DenseVectors)]
-    if dense and len(dense) == len(results):
-        return DenseVectors(np.concatenate(dense)[order])
-    sparse = [each[place] for each in results if isinstance(each, SparseVectors) for place in range(len(each))]
-    if sparse and len(sparse) == len(order):
-        return pack([sparse[place] for place in order])
-    multi = [each[place] for each in results if isinstance(each, MultiVectors) for place in range(len(each))]
-    if multi and len(multi) == len(order):
-        return _pack_multi([multi[place] for place in order])
-    raise InternalError("a batch has vectors of different kinds, or none")
+def together(vectors: Sequence[Vector]) -> Vectors:
+    """The vectors of a whole batch, one of each input, all of one kind."""
+    first = vectors[0]
+    if isinstance(first, SparseVector):
+        return pack(cast("Sequence[SparseVector]", vectors))
+    arrays = cast("Sequence[Floats]", vectors)
+    return DenseVectors(np.stack(arrays)) if first.ndim == 1 else _pack_multi(arrays)
 
 
 def pack(vectors: Sequence[SparseVector]) -> SparseVectors:

@@ -20,8 +20,8 @@ def waiting(lengths: list[int], owner: str = "") -> list[Waiting[str]]:
 
 def filled(*batches: list[int]) -> Pool[str]:
     pool: Pool[str] = Pool()
-    for owner, batch in zip(OWNERS, batches, strict=False):
-        pool.add(waiting(batch, owner))
+    for number, (owner, batch) in enumerate(zip(OWNERS, batches, strict=False)):
+        pool.add(waiting(batch, owner), due=number)
     return pool
 
 
@@ -39,8 +39,16 @@ def test_every_input_is_taken_once_and_every_chunk_fits(batches: list[list[int]]
     assert set(taken) == expected
 
 
+def test_what_is_due_first_is_taken_first() -> None:
+    pool: Pool[str] = Pool()
+    for owner, due in (("late", 3.0), ("soon", 1.0), ("later", 4.0), ("first", 0.5)):
+        pool.add(waiting([100], owner), due)
+    assert [pool.due, *(pool.take(1)[0].owner for _ in range(4))] == [0.5, "first", "soon", "late", "later"]
+    assert pool.due == float("inf")
+
+
 @given(batches=st.lists(LENGTHS, min_size=1, max_size=4), budget=st.integers(1, 600))
-def test_the_oldest_input_is_always_taken(batches: list[list[int]], budget: int) -> None:
+def test_the_most_urgent_input_is_always_taken(batches: list[list[int]], budget: int) -> None:
     pool = filled(*batches)
     ages = [(str(n), position) for n, batch in enumerate(batches) for position in range(len(batch))]
     while chunk := pool.take(budget):
@@ -73,6 +81,7 @@ def test_what_is_discarded_is_not_taken() -> None:
     pool = filled([1, 2, 3], [4, 5], [6])
     pool.discard(OWNERS[1])
     assert len(pool) == 4
+    assert pool.owners() == {"0", "2"}
     owners = set()
     while chunk := pool.take(4):
         owners |= {one.owner for one in chunk}

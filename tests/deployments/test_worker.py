@@ -1,119 +1,188 @@
+"""The thread that runs a model: what runs together and in which order, what fails, and what is given up."""
+
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from deployments import worker as worker_module
-from deployments.contract import DenseVectors
-from deployments.errors import ModelUnavailable
-from deployments.worker import Call, Worker
+from deployments.contract import Batch, DenseVectors, Direction, Embeddings
+from deployments.errors import InternalError, ModelUnavailable
+from deployments.families.protocol import Positions, Prepared
+from deployments.worker import Work, Worker
 
-VECTORS = DenseVectors(np.zeros((1, 2), np.float32))
 
-
-class Log:
-    """Calls that note their names, and one that keeps the worker busy until it is let go."""
+class Numbers:
+    """A model whose vector of a number is that number; the number is also the count of its tokens."""
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.chunks: list[list[int]] = []
         self.started = threading.Event()
         self.go_on = threading.Event()
+        self.go_on.set()
+        self.fails_on = 0
 
-    def call(self, name: str) -> Call:
-        def run() -> DenseVectors:
-            self.names.append(name)
-            return VECTORS
+    def work(self, *numbers: int, direction: Direction = "update", options: Any = None) -> Work:
+        batch = Batch([str(number) for number in numbers], direction, options or {})
+        return Work(self, Prepared(batch, numbers, np.array(numbers, np.int64), truncated=len(numbers)))
 
-        return run
+    def samples(self) -> list[Batch]:
+        return []
 
-    def busy(self) -> DenseVectors:
+    def prepare(self, batch: Batch) -> Prepared:
+        raise NotImplementedError
+
+    def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
         self.started.set()
         assert self.go_on.wait(10)
-        return self.call("busy")()
+        numbers = [prepared.items[position] for position in positions]
+        assert numbers == prepared.tokens[positions].tolist()
+        self.chunks.append(numbers)
+        if self.fails_on in numbers:
+            raise ZeroDivisionError
+        return DenseVectors(np.array(numbers, np.float32)[:, None])
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
+def model() -> Numbers:
+    return Numbers()
 
 
 @pytest.fixture
-def worker(log: Log) -> Iterator[Worker]:
+async def worker(model: Numbers) -> AsyncIterator[Worker]:
     worker = Worker()
+    worker.budget = 100
     yield worker
-    log.go_on.set()
-    worker.close()
+    model.go_on.set()
+    await asyncio.to_thread(worker.close)
 
 
-def keep_busy(worker: Worker, log: Log) -> None:
-    worker.submit(log.busy, "update")
-    assert log.started.wait(10)
+def start(worker: Worker, work: Work) -> asyncio.Task[Embeddings]:
+    return asyncio.create_task(worker.run(work))
 
 
-def test_searches_run_before_updates_each_in_the_order_of_their_coming(worker: Worker, log: Log) -> None:
-    keep_busy(worker, log)
-    futures = [worker.submit(log.call(name), "update") for name in ("u1", "u2")]
-    futures += [worker.submit(log.call(name), "search") for name in ("s1", "s2")]
-    log.go_on.set()
-    assert [future.result(10) for future in futures] == [VECTORS] * 4
-    assert log.names == ["busy", "s1", "s2", "u1", "u2"]
+async def busy(worker: Worker, model: Numbers) -> asyncio.Task[Embeddings]:
+    """Work that keeps the model busy until it is let go."""
+    model.go_on.clear()
+    task = start(worker, model.work(99))
+    assert await asyncio.to_thread(model.started.wait, 10)
+    model.chunks.clear()
+    return task
 
 
-def test_a_call_that_is_cancelled_before_it_starts_never_runs(worker: Worker, log: Log) -> None:
-    keep_busy(worker, log)
-    dropped = worker.submit(log.call("dropped"), "search")
-    kept = worker.submit(log.call("kept"), "update")
-    assert dropped.cancel()
-    log.go_on.set()
-    kept.result(10)
-    assert log.names == ["busy", "kept"]
+def rows(embeddings: Embeddings) -> list[float]:
+    assert isinstance(embeddings.vectors, DenseVectors)
+    values: list[float] = embeddings.vectors.rows[:, 0].tolist()
+    return values
 
 
-def test_a_call_that_fails_reaches_only_the_one_who_waits_for_it(worker: Worker, log: Log) -> None:
-    def fails() -> DenseVectors:
-        raise ZeroDivisionError
+async def test_vectors_come_back_in_the_order_of_the_inputs(worker: Worker, model: Numbers) -> None:
+    embeddings = await worker.run(model.work(5, 90, 1, 30, 2))
+    assert rows(embeddings) == [5, 90, 1, 30, 2]
+    assert embeddings.tokens.tolist() == [5, 90, 1, 30, 2]
+    assert embeddings.truncated == 5
+    assert len(model.chunks) > 1
 
-    failed = worker.submit(fails, "update")
-    following = worker.submit(log.call("following"), "update")
-    with pytest.raises(ZeroDivisionError):
-        failed.result(10)
-    assert following.result(10) is VECTORS
+
+async def test_inputs_of_several_batches_run_together(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    tasks = [start(worker, model.work(*numbers)) for numbers in ((10, 48), (11, 47), (9,))]
+    await asyncio.sleep(0)
+    model.go_on.set()
+    assert [rows(await task) for task in tasks] == [[10, 48], [11, 47], [9]]
+    assert [sorted(chunk) for chunk in model.chunks[1:]] == [[9, 10, 11], [47, 48]]
+
+
+async def test_searches_run_before_updates(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    tasks = [start(worker, model.work(60)), start(worker, model.work(61))]
+    tasks += [start(worker, model.work(70, direction="search")), start(worker, model.work(71, direction="search"))]
+    await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(*tasks)
+    assert model.chunks[1:] == [[70], [71], [60], [61]]
+
+
+async def test_a_small_batch_passes_a_large_one_that_came_before(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    large, small = start(worker, model.work(*[60] * 50)), start(worker, model.work(2))
+    await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(large, small)
+    assert model.chunks[1] == [2]
+
+
+@pytest.mark.parametrize("other", [{"direction": "search"}, {"options": {"k": 2}}])
+async def test_only_work_of_one_kind_runs_together(worker: Worker, model: Numbers, other: Any) -> None:
+    await busy(worker, model)
+    tasks = [start(worker, model.work(10)), start(worker, model.work(10, **other))]
+    await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(*tasks)
+    assert model.chunks[1:] == [[10], [10]]
+
+
+async def test_a_batch_that_is_given_up_before_it_starts_never_runs(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    dropped, kept = start(worker, model.work(20, 80)), start(worker, model.work(30))
+    await asyncio.sleep(0)
+    dropped.cancel()
+    await asyncio.sleep(0)
+    model.go_on.set()
+    assert rows(await kept) == [30]
+    assert model.chunks[1:] == [[30]]
+
+
+async def test_a_failure_reaches_those_of_its_chunk_and_no_others(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    failing = [start(worker, model.work(40)), start(worker, model.work(41, 90))]
+    await asyncio.sleep(0)
+    model.fails_on = 40
+    model.go_on.set()
+    for task in failing:
+        with pytest.raises(ZeroDivisionError):
+            await task
+    assert rows(await worker.run(model.work(7))) == [7]
     assert worker.alive
+    assert [90] not in model.chunks, "what is left of a batch that failed is not run"
 
 
-def test_closing_ends_the_thread_and_cancels_what_waits(log: Log) -> None:
+async def test_a_vector_too_few_is_an_error(worker: Worker, model: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "run", lambda *_: DenseVectors(np.zeros((1, 1), np.float32)))
+    with pytest.raises(InternalError, match="1 vectors for 2 inputs"):
+        await worker.run(model.work(3, 3))
+
+
+async def test_closing_ends_the_thread_and_whoever_waits_hears_of_it(model: Numbers) -> None:
     worker = Worker()
-    keep_busy(worker, log)
-    waiting = worker.submit(log.call("waiting"), "search")
-    closing = threading.Thread(target=worker.close)
-    closing.start()
-    log.go_on.set()
-    closing.join(10)
+    running = await busy(worker, model)
+    waiting = start(worker, model.work(5))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(asyncio.to_thread(worker.close))
+    await asyncio.sleep(0.05)
+    model.go_on.set()
+    await closing
     assert not worker.alive
-    assert log.names == ["busy"]
-    with pytest.raises(CancelledError):
-        waiting.result(0)
-
-
-def test_a_closed_worker_takes_no_calls_and_may_be_closed_again(log: Log) -> None:
-    worker = Worker()
-    worker.close()
-    worker.close()
+    assert rows(await running) == [99]
     with pytest.raises(ModelUnavailable):
-        worker.submit(log.call("late"), "search")
+        await waiting
+    with pytest.raises(ModelUnavailable):
+        await worker.run(model.work(6))
+    worker.close()
 
 
-def test_memory_goes_back_once_when_no_work_comes(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+async def test_memory_goes_back_once_when_no_work_comes(monkeypatch: pytest.MonkeyPatch, model: Numbers) -> None:
     given = threading.Semaphore(0)
-    monkeypatch.setattr(worker_module, "_IDLE", 0.01)
+    monkeypatch.setattr(worker_module, "_IDLE_S", 0.01)
     monkeypatch.setattr(worker_module.memory, "give_back", given.release)
     worker = Worker()
     for _ in range(2):
-        worker.submit(log.call("work"), "search").result(10)
-        assert given.acquire(timeout=10)
-        assert not given.acquire(timeout=0.05)
+        await worker.run(model.work(1))
+        assert await asyncio.to_thread(given.acquire, timeout=10)
+        assert not await asyncio.to_thread(given.acquire, timeout=0.05)
     worker.close()

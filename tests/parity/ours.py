@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from deployments import direct
 from deployments.contract import Batch, SparseVector, Vector, Vectors
 from deployments.families import load_family
-from deployments.families.chunks import cut, join
 from deployments.session import SessionSettings
 from tests.parity.cases import Case
 
@@ -29,9 +29,7 @@ def load(case: Case, folder: Path, settings: SessionSettings) -> Embed:
     family = load_family(case.card, folder, settings)
 
     def embed(inputs: Sequence[Any], budget: int = 1024) -> Vectors:
-        prepared = family.prepare(Batch(list(inputs), case.direction))
-        chunks = cut(prepared.tokens, budget)
-        return join(prepared, chunks, [family.run(prepared, chunk) for chunk in chunks]).vectors
+        return direct.embed(family, Batch(list(inputs), case.direction), budget).vectors
 
     return embed
 

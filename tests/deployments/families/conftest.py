@@ -10,10 +10,10 @@ from typing import Any
 import onnxruntime
 import pytest
 
+from deployments import direct
 from deployments.catalogue import Catalogue
 from deployments.contract import Batch, Embeddings
 from deployments.families import load_family
-from deployments.families.chunks import cut, join
 from deployments.session import SessionSettings
 
 Embed = Callable[..., Embeddings]
@@ -35,9 +35,7 @@ def embed_with(starter: Catalogue, model_folder: Callable[[str], Path]) -> Calla
         family = load_family(starter.find(name, "test"), folder, SessionSettings.model_validate(settings))
 
         def embed(inputs: Any, budget: int = 1024) -> Embeddings:
-            prepared = family.prepare(Batch(list(inputs), "update"))
-            chunks = cut(prepared.tokens, budget)
-            return join(prepared, chunks, [family.run(prepared, chunk) for chunk in chunks])
+            return direct.embed(family, Batch(list(inputs), "update"), budget)
 
         return embed
 

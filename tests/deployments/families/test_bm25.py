@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments import direct
 from deployments.catalogue import Catalogue
 from deployments.contract import Batch, Direction, Embeddings
 from deployments.families import load_family
-from deployments.families.chunks import cut, join
 from deployments.options import check_options
 from deployments.session import SessionSettings
 
@@ -21,9 +21,7 @@ def embed(starter: Catalogue) -> Any:
     family = load_family(card, None, SessionSettings())
 
     def run(texts: list[str], direction: Direction = "update", **options: Any) -> Embeddings:
-        prepared = family.prepare(Batch(texts, direction, check_options(card, options, "options")))
-        chunks = cut(prepared.tokens, 1024)
-        return join(prepared, chunks, [family.run(prepared, chunk) for chunk in chunks])
+        return direct.embed(family, Batch(texts, direction, check_options(card, options, "options")))
 
     return run
 

@@ -3,36 +3,14 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.contract import Batch, DenseVectors, MultiVectors, SparseVector, SparseVectors
-from deployments.errors import InternalError
-from deployments.families.chunks import cut, join, pack, padded_length
-from deployments.families.protocol import Positions, Prepared
+from deployments.contract import DenseVectors, MultiVectors, SparseVector, SparseVectors
+from deployments.families.chunks import cut, padded_length, together
 
 token_counts = st.lists(st.integers(0, 600), min_size=1, max_size=80).map(lambda counts: np.array(counts, np.int64))
 budgets = st.integers(1, 3000)
-
-
-def prepared(tokens: np.ndarray) -> Prepared:
-    return Prepared(Batch(["text"] * len(tokens), "update"), list(tokens), tokens, truncated=3)
-
-
-def dense(positions: Positions) -> DenseVectors:
-    return DenseVectors(positions[:, None].astype(np.float32))
-
-
-def sparse(positions: Positions) -> SparseVectors:
-    """Input i has i % 3 entries, all of value i."""
-    return pack([SparseVector(np.arange(i % 3, dtype=np.uint32), np.full(i % 3, i, np.float32)) for i in positions])
-
-
-def multi(positions: Positions) -> MultiVectors:
-    """Input i has i % 3 vectors, all of value i."""
-    offsets = np.concatenate([[0], (positions % 3).cumsum()])
-    return MultiVectors(np.repeat(positions, positions % 3)[:, None].astype(np.float32), offsets)
 
 
 @given(token_counts, budgets)
@@ -62,51 +40,21 @@ def test_padding_is_less_than_eight_tokens_and_none_for_short_texts(tokens: int)
     assert tokens > 32 or padded_length(tokens) == tokens
 
 
-@given(token_counts, budgets)
-def test_dense_results_come_back_in_input_order(tokens: np.ndarray, budget: int) -> None:
-    chunks = cut(tokens, budget)
-    embeddings = join(prepared(tokens), chunks, [dense(chunk) for chunk in chunks])
-    assert isinstance(embeddings.vectors, DenseVectors)
-    assert embeddings.vectors.rows[:, 0].tolist() == list(range(len(tokens)))
-    assert embeddings.tokens is tokens
-    assert embeddings.truncated == 3
+def test_dense_vectors_are_rows() -> None:
+    vectors = together([np.full(3, position, np.float32) for position in range(4)])
+    assert isinstance(vectors, DenseVectors)
+    assert vectors.rows[:, 0].tolist() == [0, 1, 2, 3]
 
 
-@given(token_counts, budgets)
-def test_sparse_results_come_back_in_input_order(tokens: np.ndarray, budget: int) -> None:
-    chunks = cut(tokens, budget)
-    vectors = join(prepared(tokens), chunks, [sparse(chunk) for chunk in chunks]).vectors
-    assert len(vectors) == len(tokens)
-    for position in range(len(tokens)):
-        vector = vectors[position]
-        assert isinstance(vector, SparseVector)
-        assert vector.indices.tolist() == list(range(position % 3))
-        assert vector.values.tolist() == [position] * (position % 3)
+def test_sparse_vectors_keep_their_lengths() -> None:
+    given = [SparseVector(np.arange(n % 3, dtype=np.uint32), np.full(n % 3, n, np.float32)) for n in range(5)]
+    vectors = together(given)
+    assert isinstance(vectors, SparseVectors)
+    assert [vectors[n].indices.tolist() for n in range(5)] == [[], [0], [0, 1], [], [0]]
+    assert [vectors[n].values.tolist() for n in range(5)] == [[], [1], [2, 2], [], [4]]
 
 
-@given(token_counts, budgets)
-def test_multivectors_come_back_in_input_order(tokens: np.ndarray, budget: int) -> None:
-    chunks = cut(tokens, budget)
-    vectors = join(prepared(tokens), chunks, [multi(chunk) for chunk in chunks]).vectors
+def test_multivectors_keep_their_lengths() -> None:
+    vectors = together([np.full((n, 2), n, np.float32) for n in (2, 1, 3)])
     assert isinstance(vectors, MultiVectors)
-    assert [vectors[position].tolist() for position in range(len(tokens))] == [
-        [[position]] * (position % 3) for position in range(len(tokens))
-    ]
-
-
-def test_a_result_with_a_vector_too_few_is_an_error() -> None:
-    tokens = np.array([5, 4, 3])
-    with pytest.raises(InternalError, match="another number of vectors"):
-        join(prepared(tokens), [np.arange(3)], [dense(np.arange(2))])
-
-
-def test_an_input_that_was_run_twice_is_an_error() -> None:
-    tokens = np.array([5, 4])
-    with pytest.raises(InternalError, match="each of its inputs once"):
-        join(prepared(tokens), [np.array([0, 0])], [dense(np.arange(2))])
-
-
-def test_vectors_of_different_kinds_in_one_batch_are_an_error() -> None:
-    tokens = np.array([5, 4])
-    with pytest.raises(InternalError, match="different kinds"):
-        join(prepared(tokens), [np.array([0]), np.array([1])], [dense(np.arange(1)), sparse(np.arange(1))])
+    assert [vectors[n].tolist() for n in range(3)] == [[[2, 2]] * 2, [[1, 1]], [[3, 3]] * 3]

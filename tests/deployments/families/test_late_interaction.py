@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments import direct
 from deployments.catalogue import ModelCard
 from deployments.contract import Batch, Direction, Embeddings, MultiVectors
 from deployments.errors import ModelError
 from deployments.families import load_family
-from deployments.families.chunks import cut, join
 from deployments.session import SessionSettings
 from tests.deployments import tiny
 
@@ -31,9 +31,7 @@ def embed(
     folder: Path, texts: list[str], direction: Direction = "update", budget: int = 64, **fields: Any
 ) -> Embeddings:
     family = load_family(card(**fields), folder, SessionSettings(provider="cpu"))
-    prepared = family.prepare(Batch(texts, direction))
-    chunks = cut(prepared.tokens, budget)
-    return join(prepared, chunks, [family.run(prepared, chunk) for chunk in chunks])
+    return direct.embed(family, Batch(texts, direction), budget)
 
 
 def card(markers: dict[str, Any] | None = None, **fields: Any) -> ModelCard:

@@ -1,0 +1,51 @@
+# docker build --target cpu -t qdrant-inference-cpu:0.1.0 .
+# docker build --target gpu -t qdrant-inference-gpu:0.1.0 .
+#
+# No models inside: they come into the cache volume. Both images have the same Python to the last digit, because Ray
+# refuses nodes that differ. onnxruntime-gpu as pinned in constraints.txt needs CUDA 13 and cuDNN 9.
+
+FROM ubuntu:24.04 AS cpu-base
+FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS gpu-base
+
+# What the packages are installed with; nothing of it is in the images but the virtual environment.
+FROM ubuntu:24.04 AS build
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*
+RUN python3 -m venv /app/.venv
+WORKDIR /app
+COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY deployments deployments
+COPY serve_app serve_app
+COPY configs configs
+
+# PIP_INDEX_URL, PIP_PROXY and the like reach pip as build secrets: docker build --secret id=pip,src=pip.conf ...
+FROM build AS cpu-build
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
+    .venv/bin/pip install --constraint constraints.txt --editable '.[cpu]'
+
+FROM build AS gpu-build
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
+    .venv/bin/pip install --constraint constraints.txt --editable '.[gpu]'
+
+FROM cpu-base AS cpu
+# hadolint ignore=DL3008,SC2016
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && rm -rf /var/lib/apt/lists/* \
+    # KubeRay may start Ray from a login shell, which forgets ENV's PATH.
+    && echo 'PATH=/app/.venv/bin:$PATH' > /etc/profile.d/qdrant-inference.sh
+COPY --from=cpu-build /app /app
+WORKDIR /app
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 1000:1000
+CMD ["qdrant-inference", "--help"]
+
+FROM gpu-base AS gpu
+# hadolint ignore=DL3008,SC2016
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && echo 'PATH=/app/.venv/bin:$PATH' > /etc/profile.d/qdrant-inference.sh
+COPY --from=gpu-build /app /app
+WORKDIR /app
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 1000:1000
+CMD ["qdrant-inference", "--help"]

@@ -1,0 +1,31 @@
+"""The Dockerfile, which nothing here can build."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+HOME = Path(__file__).parents[2]
+TEXT = (HOME / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_what_is_copied_is_there_and_not_ignored() -> None:
+    kept = set(re.findall(r"^!(.+)$", (HOME / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE))
+    copied = {name for line in re.findall(r"^COPY (?!--from)(.+) \S+$", TEXT, re.MULTILINE) for name in line.split()}
+    assert copied == kept
+    assert all((HOME / name).exists() for name in copied)
+
+
+def test_both_targets_have_the_same_python_and_the_pinned_packages() -> None:
+    bases = re.findall(r"^FROM (\S+) AS \w+-base$", TEXT, re.MULTILINE)
+    assert len(bases) == 2
+    assert all("ubuntu24.04" in base.replace(":", "") for base in bases)
+    assert TEXT.count("--constraint constraints.txt") == 2
+    assert ":latest" not in TEXT
+
+
+def test_no_target_runs_as_root_or_holds_models() -> None:
+    for target in ("cpu", "gpu"):
+        stage = TEXT.partition(f" AS {target}\n")[2].partition("\nFROM ")[0]
+        assert "USER 1000:1000" in stage
+    assert "models pull" not in TEXT

@@ -1,0 +1,124 @@
+"""What pods may do, whom they may reach, and what happens to them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from tests.k8s.conftest import Document, Manifests
+from tests.k8s.test_references import labels_of, selects
+
+METADATA = ip_address("169.254.169.254")
+INSIDE = [ip_address(address) for address in ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1")]
+
+
+def blocks(manifests: Manifests, pod: Document) -> list[Document]:
+    """The address blocks that the policies let a pod reach."""
+    return [
+        peer["ipBlock"]
+        for policy in manifests.of_kind("NetworkPolicy").values()
+        if selects(policy["spec"]["podSelector"], labels_of(pod))
+        for rule in policy["spec"].get("egress", ())
+        for peer in rule.get("to", ())
+        if "ipBlock" in peer
+    ]
+
+
+def reaches(block: Document, address: object) -> bool:
+    inside = [ip_network(cidr) for cidr in block.get("except", ())]
+    return address in ip_network(block["cidr"]) and not any(address in network for network in inside)
+
+
+def test_no_container_has_more_rights_than_it_needs(manifests: Manifests) -> None:
+    for name, pod in manifests.pods.items():
+        rights = pod["spec"]["securityContext"]
+        assert rights["runAsNonRoot"] is True, name
+        assert rights["runAsUser"] > 0, name
+        assert rights["seccompProfile"] == {"type": "RuntimeDefault"}, name
+    autoscaler = ("autoscaler", manifests.cluster["autoscalerOptions"])
+    for place, container in (*manifests.containers(), autoscaler):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, place
+
+
+def test_whoever_cannot_write_its_root_has_a_tmp_and_a_home_there(manifests: Manifests) -> None:
+    for name, pod in manifests.ray_pods.items():
+        for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
+            assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, name
+            assert {"name": "HOME", "value": "/tmp"} in container["env"], name
+
+
+def test_workers_have_no_key_to_kubernetes(manifests: Manifests) -> None:
+    for name, pod in manifests.pods.items():
+        if name != "headgroup":  # its autoscaler needs one
+            assert pod["spec"]["automountServiceAccountToken"] is False, name
+
+
+def test_all_that_is_not_allowed_is_forbidden(manifests: Manifests) -> None:
+    policy = manifests.of_kind("NetworkPolicy")["default-deny"]["spec"]
+    assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_nobody_reaches_the_metadata_service(manifests: Manifests) -> None:
+    for name, pod in manifests.pods.items():
+        assert not any(reaches(block, METADATA) for block in blocks(manifests, pod)), name
+
+
+def test_only_the_image_loaders_pods_reach_the_internet_and_nothing_else_by_address(manifests: Manifests) -> None:
+    public = ip_address("93.184.215.14")
+    reaching = {n for n, pod in manifests.pods.items() if any(reaches(b, public) for b in blocks(manifests, pod))}
+    assert reaching == (set() if manifests.place == "overlays/air-gapped" else {"internet"})
+    for address in INSIDE:
+        assert not any(reaches(block, address) for block in blocks(manifests, manifests.pods["internet"])), address
+
+
+def test_no_policy_lets_all_pods_or_all_addresses_in(manifests: Manifests) -> None:
+    for name, policy in manifests.of_kind("NetworkPolicy").items():
+        for rule in (*policy["spec"].get("ingress", ()), *policy["spec"].get("egress", ())):
+            peers = rule.get("from") or rule.get("to")
+            assert peers, f"{name}: a rule without peers lets everybody through"
+            assert all(any(peer.values()) for peer in peers), name
+
+
+def test_only_workers_take_clients_requests(manifests: Manifests) -> None:
+    assert manifests.ray_service["spec"]["excludeHeadPodFromServeSvc"] is True
+    policy = manifests.of_kind("NetworkPolicy")["clients"]["spec"]
+    assert not selects(policy["podSelector"], labels_of(manifests.ray_pods["headgroup"]))
+
+
+def test_every_long_lived_container_is_probed(manifests: Manifests) -> None:
+    for name, pod in manifests.pods.items():
+        assert {"readinessProbe", "livenessProbe"} <= pod["spec"]["containers"][0].keys(), name
+
+
+def test_a_pod_has_the_time_that_its_ending_takes(manifests: Manifests) -> None:
+    deployments = manifests.serve_config["applications"][0]["deployments"]
+    longest = max(deployment.get("graceful_shutdown_timeout_s", 20) for deployment in deployments)
+    for name, group in manifests.worker_groups.items():
+        assert group["template"]["spec"]["terminationGracePeriodSeconds"] >= 30 + longest, name
+    assert manifests.ray_service["spec"]["rayClusterDeletionDelaySeconds"] >= longest
+
+
+def test_gpu_pods_go_to_gpu_nodes_only() -> None:
+    pod = Manifests("overlays/gpu").ray_pods["gpu"]["spec"]
+    assert pod["nodeSelector"]
+    assert any(toleration["key"] == "nvidia.com/gpu" for toleration in pod["tolerations"])
+    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_workers_and_qdrant_are_spread_over_zones_and_nodes() -> None:
+    manifests = Manifests("base")
+    for name in ("cpu", "qdrant"):
+        pod = manifests.pods[name]
+        spread = pod["spec"]["topologySpreadConstraints"]
+        assert {c["topologyKey"] for c in spread} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
+        assert all(selects(c["labelSelector"], labels_of(pod)) for c in spread)
+
+
+@pytest.mark.parametrize("address", [METADATA, *INSIDE])
+def test_a_block_without_exceptions_would_be_seen(address: object) -> None:
+    assert reaches({"cidr": "0.0.0.0/0"}, address)
