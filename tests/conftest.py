@@ -11,6 +11,7 @@ from deployments import catalogue
 from deployments.catalogue import HOME, Catalogue
 from deployments.model_store import ModelStore, cache_folder
 from tests.cluster.running import RunningService
+from tests.conformance.models import with_late_interaction
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +34,11 @@ def model_folder(starter: Catalogue) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with the starter models and an empty embedded store; it starts with the first test that asks for it."""
-    running = RunningService(tmp_path_factory.mktemp("service")).start()
+    """A service with an empty embedded store and the models of `tests.conformance.models`.
+
+    It starts with the first test that asks for it.
+    """
+    running = with_late_interaction(RunningService(tmp_path_factory.mktemp("service"))).start()
     yield running
     assert running.stop() == 0, running.said
     assert running.left == [], "processes were left behind"

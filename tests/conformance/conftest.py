@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.running import RunningService, free_ports
+from tests.conformance.models import with_late_interaction
 
 KEY, READ_ONLY_KEY = "key-of-the-conformance-tests-5129", "reading-key-of-the-conformance-tests-5129"
 
@@ -41,7 +42,8 @@ def remote_service(qdrant: tuple[int, int], tmp_path_factory: pytest.TempPathFac
     rest, grpc = qdrant
     address = {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
     keys = {"QDRANT_API_KEY": KEY, "QDRANT_READ_ONLY_API_KEY": READ_ONLY_KEY}
-    running = RunningService(tmp_path_factory.mktemp("remote-service"), {**address, **keys}).start()
+    running = RunningService(tmp_path_factory.mktemp("remote-service"), {**address, **keys})
+    with_late_interaction(running).start()
     yield running
     assert running.stop() == 0, running.said
     assert running.left == [], "processes were left behind"

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image, ImageDraw
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from tests.cluster.running import RunningService
+from tests.conformance import models as late_interaction
 from tests.conformance.conftest import KEY
 
 pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
 
-MODELS = {"dense": "sentence-transformers/all-minilm-l6-v2", "bm25": "qdrant/bm25", "splade": "starter/splade-tiny"}
+MODELS = {
+    "dense": "sentence-transformers/all-minilm-l6-v2",
+    "bm25": "qdrant/bm25",
+    "splade": "starter/splade-tiny",
+    "tokens": late_interaction.NAME,
+    "caption": "starter/clip-shapes-text",
+    "picture": "starter/clip-shapes-vision",
+}
 TEXTS = (
     "Recipe for baking chocolate chip cookies",
     "How to change the oil of a car",
@@ -29,7 +40,18 @@ Make = Callable[..., Any]
 
 
 def as_object(text: str, name: str, search: bool = False) -> Any:
+    if name == "picture":
+        return models.Image(image=drawing(text), model=MODELS[name])
     return models.Document(text=text, model=MODELS[name])
+
+
+def drawing(text: str) -> str:
+    """A picture of its own for each text, in base64."""
+    image = Image.new("RGB", (80, 60), "white")
+    ImageDraw.Draw(image).ellipse((10, 10, 50, 50), fill=(len(text) * 5 % 256, len(text) * 11 % 256, 60))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 class Raw:
@@ -42,7 +64,8 @@ class Raw:
     def __call__(self, text: str, name: str, search: bool = False) -> Any:
         key = text, name, search
         if key not in self.known:
-            asked = {"data": text, "data_type": "text", "model": MODELS[name]}
+            data, kind = (drawing(text), "image") if name == "picture" else (text, "text")
+            asked = {"data": data, "data_type": kind, "model": MODELS[name]}
             body = {"inputs": [asked], "inference": "search" if search else "update"}
             (vector,) = self.http.post("/inference", json=body).json()["embeddings"]
             self.known[key] = models.SparseVector(**vector) if isinstance(vector, dict) else vector
@@ -88,7 +111,16 @@ def create(client: QdrantClient) -> str:
     name = f"conformance-{uuid.uuid4()}"
     client.create_collection(
         name,
-        vectors_config={"dense": models.VectorParams(size=384, distance=models.Distance.COSINE)},
+        vectors_config={
+            "dense": models.VectorParams(size=384, distance=models.Distance.COSINE),
+            "picture": models.VectorParams(size=128, distance=models.Distance.COSINE),
+            "caption": models.VectorParams(size=128, distance=models.Distance.COSINE),
+            "tokens": models.VectorParams(
+                size=late_interaction.DIMENSIONS,
+                distance=models.Distance.DOT,
+                multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+            ),
+        },
         sparse_vectors_config={
             "bm25": models.SparseVectorParams(modifier=models.Modifier.IDF),
             "splade": models.SparseVectorParams(),
@@ -177,6 +209,14 @@ QUERIES: dict[str, Callable[[Make], dict[str, Any]]] = {
     "nearest": lambda make: {"query": sought(make, "baking"), "using": "dense"},
     "nearest, bm25": lambda make: {"query": sought(make, "oil of cars", "bm25"), "using": "bm25"},
     "nearest, splade": lambda make: {"query": sought(make, "capital", "splade"), "using": "splade"},
+    "nearest, late interaction": lambda make: {"query": sought(make, "baking bread", "tokens"), "using": "tokens"},
+    "nearest, a picture": lambda make: {"query": sought(make, "a picture", "picture"), "using": "picture"},
+    "nearest picture of a caption": lambda make: {"query": sought(make, "a red circle", "caption"), "using": "picture"},
+    "late interaction over candidates": lambda make: {
+        "prefetch": models.Prefetch(query=sought(make, "baking"), using="dense", limit=4),
+        "query": sought(make, "baking", "tokens"),
+        "using": "tokens",
+    },
     "nearest as an object": lambda make: {
         "query": models.NearestQuery(nearest=sought(make, "fruit")),
         "using": "dense",
