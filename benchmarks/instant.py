@@ -1,12 +1,15 @@
 """The application with models that do not compute: each call of one takes as long as it is told to.
 
 So a few cores can show what the way to the models carries, and how it grows. A Serve config names it as
-`import_path: benchmarks.instant:build`.
+`import_path: benchmarks.instant:build`; the environment variable INSTANT holds `seconds` of a batch and the numbers of
+`model` and `ingress` replicas, as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from typing import Any
 
 import numpy as np
@@ -38,17 +41,18 @@ class Instant:
         return Embeddings(DenseVectors(self._rows[: len(batch)]), np.full(len(batch), 9, np.int64))
 
 
-def build(arguments: dict[str, Any]) -> Application:
-    """The application; `arguments`: `seconds` of a batch, replicas of the `model` and of the `ingress`."""
+def build(_: dict[str, Any]) -> Application:
+    """The application."""
+    wanted = json.loads(os.environ["INSTANT"])
     if not environment.read().qdrant_url:
         raise RuntimeError("a store that forgets has to be there: QDRANT_URL")
     few: Any = {"num_cpus": 0.01}
-    model = serve.deployment(
-        name="model", num_replicas=arguments["model"], max_ongoing_requests=4, ray_actor_options=few
-    )(Instant)
+    model = serve.deployment(name="model", num_replicas=wanted["model"], max_ongoing_requests=4, ray_actor_options=few)(
+        Instant
+    )
     ingress = serve.deployment(
-        name="Ingress", num_replicas=arguments["ingress"], max_ongoing_requests=1000, ray_actor_options=few,
+        name="Ingress", num_replicas=wanted["ingress"], max_ongoing_requests=1000, ray_actor_options=few,
         user_config={},
     )(Ingress)  # fmt: skip
-    models = {bare.MINILM: model.bind(arguments["seconds"])}
+    models = {bare.MINILM: model.bind(wanted["seconds"])}
     return ingress.bind(str(bare.STARTER), models, None, None)

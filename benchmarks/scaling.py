@@ -8,7 +8,8 @@ a model that sleeps 50 ms for a batch of up to 64 texts instead of computing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import grpc.aio
@@ -29,28 +30,28 @@ def main() -> None:
     """Run all of it and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each line of a table")
-    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--replicas", type=int, nargs="*", default=[1, 2, 4])
     asked = parser.parse_args()
     tables.show_machine()
     with processes.forgetful_store() as environment:
-        with processes.service(environment, _instant(0.0, 1, 1)) as running:
+        with processes.service(environment | _replicas(0.0, 1, 1), _instant) as running:
             tables.show("One ingress replica, a model that answers at once", _HEAD, one_replica(running, asked.seconds))
         rows = []
         for ingress, model in {(n, 1) for n in asked.replicas} | {(2, n) for n in asked.replicas}:
-            with processes.service(environment, _instant(_SLEEP_S, ingress, model)) as running:
+            with processes.service(environment | _replicas(_SLEEP_S, ingress, model), _instant) as running:
                 outcome = load.run(load.offer(load.http(running.rest_port, _searches()), 256, asked.seconds * 2))
                 rows.append((ingress, model, outcome.expect(200).rate, outcome.percentile(50), outcome.percentile(99)))
         head = ("ingress replicas", "model replicas", "searches a second", "p50 ms", "p99 ms")
         tables.show("Several replicas, a model that sleeps 50 ms for a batch", head, sorted(rows))
 
 
-def _instant(seconds: float, ingress: int, model: int) -> Callable[[Any], None]:
-    def change(application: Any) -> None:
-        application["import_path"] = "benchmarks.instant:build"
-        application["args"] = {"seconds": seconds, "ingress": ingress, "model": model}
-        application["deployments"] = []
+def _replicas(seconds: float, ingress: int, model: int) -> dict[str, str]:
+    return {"INSTANT": json.dumps({"seconds": seconds, "ingress": ingress, "model": model})}
 
-    return change
+
+def _instant(application: Any) -> None:
+    application["import_path"] = "benchmarks.instant:build"
+    application["deployments"] = []
 
 
 def one_replica(running: RunningService, seconds: float) -> list[Sequence[object]]:

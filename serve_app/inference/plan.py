@@ -57,16 +57,28 @@ def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue) -> l
         UnknownModel, WrongInput, BadOption: each names the place in the request.
     """
     groups: dict[tuple[str, bytes], Group] = {}
+    opened: dict[tuple[str, bytes], tuple[Group, int | None]] = {}
     for slot in slots:
-        card = catalogue.find(slot.wanted.model, slot.where)
-        data = _input(slot.wanted, card, direction, slot.where)
-        options = dict(slot.wanted.options)
-        mrl = _mrl(options.pop("mrl", None), card, slot.where)
-        options = check_options(card, options, slot.where)
-        key = card.name, orjson.dumps(options, option=orjson.OPT_SORT_KEYS)
-        group = groups.get(key) or groups.setdefault(key, Group(card, direction, options))
-        group.add(slot, data, mrl)
+        # Hundreds of slots say the same; what they say is looked up and checked once.
+        said = slot.wanted.model, _as_key(slot.wanted.options)
+        group, mrl = opened.get(said) or opened.setdefault(said, _open(slot, direction, catalogue, groups))
+        group.add(slot, _input(slot.wanted, group.card, direction, slot.where), mrl)
     return list(groups.values())
+
+
+def _open(
+    slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[tuple[str, bytes], Group]
+) -> tuple[Group, int | None]:
+    """The group of a slot's model and options, a new one where there is none yet, and the length to cut vectors to."""
+    card = catalogue.find(slot.wanted.model, slot.where)
+    options = dict(slot.wanted.options)
+    mrl = _mrl(options.pop("mrl", None), card, slot.where)
+    options = check_options(card, options, slot.where)
+    return groups.setdefault((card.name, _as_key(options)), Group(card, direction, options)), mrl
+
+
+def _as_key(options: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(options, option=orjson.OPT_SORT_KEYS) if options else b""
 
 
 def _input(wanted: InferenceObject, card: ModelCard, direction: Direction, where: str) -> str:
