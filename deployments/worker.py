@@ -120,20 +120,24 @@ class Worker:
         self._thread.join()
 
     def _serve(self) -> None:
-        while chunk := self._next():
-            self._run(chunk)
+        """No name here keeps a chunk, and with it its batches, while nothing else comes."""
+        while self._run(self._next()):
+            pass
 
-    def _run(self, chunk: Sequence[Waiting[Work]]) -> None:
-        """Run a chunk and hand out its vectors."""
+    def _run(self, chunk: Sequence[Waiting[Work]]) -> bool:
+        """Run a chunk and hand out its vectors. False when there is none: the worker is closed."""
+        if not chunk:
+            return False
         try:
             vectors = _vectors(chunk)
         except BaseException as error:  # noqa: BLE001  it belongs to those who wait for this chunk, not to the thread
             for owner in {one.owner for one in chunk}:
                 self._drop(owner)
                 owner.finish(error)
-            return
+            return True
         for place, one in enumerate(chunk):
             one.owner.take(one.position, vectors[place])
+        return True
 
     def _drop(self, work: Work) -> None:
         with self._changed:
@@ -142,17 +146,26 @@ class Worker:
 
     def _next(self) -> Sequence[Waiting[Work]]:
         """The next chunk, when there is one; empty when the worker is closed."""
+        chunk = self._take(_IDLE_S)
+        if chunk is None:
+            memory.give_back()
+            chunk = self._take(None)
+        return chunk or []
+
+    def _take(self, timeout: float | None) -> Sequence[Waiting[Work]] | None:
+        """As `_next`; None when there is no chunk after `timeout` seconds."""
         with self._changed:
-            while not self._closed:
-                self._pools = {kind: pool for kind, pool in self._pools.items() if len(pool)}
-                if self._pools:
-                    _, pool = min(self._pools.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
-                    return pool.take(self.budget)
-                if not self._changed.wait(_IDLE_S):
-                    memory.give_back()
-                    self._changed.wait()
-            self._abandon()
-        return []
+            if not self._changed.wait_for(self._has_news, timeout):
+                return None
+            if self._closed:
+                self._abandon()
+                return []
+            _, pool = min(self._pools.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
+            return pool.take(self.budget)
+
+    def _has_news(self) -> bool:
+        self._pools = {kind: pool for kind, pool in self._pools.items() if len(pool)}
+        return self._closed or bool(self._pools)
 
     def _abandon(self) -> None:
         error = ModelUnavailable("the model's replica is being stopped")
