@@ -143,6 +143,16 @@ class ModelStore:
         if damage is not None:
             raise ModelFilesError(f"{card.name}: {damage}; {_PULL}")
 
+    def check(self, card: ModelCard, folder: Path) -> None:
+        """As `verify`, where `folder` is the one that the model's files were pulled to; of others nothing is known.
+
+        Raises:
+            ModelFilesError: as for `verify`.
+        """
+        manifest = self._manifest(card)
+        if manifest is not None and self._root(card, manifest.source) == folder:
+            self.verify(card)
+
     def remove(self, card: ModelCard) -> None:
         """Delete the model's files from the cache; a local folder that they were used from stays as it is."""
         if self._home(card).exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -33,12 +34,12 @@ _QUICK = 1000
 class ReplicaSettings(SessionSettings):
     """A model's `user_config` in the Serve config file.
 
-    `token_budget` bounds (padded length x rows) of what runs at once. On CPUs, more than about a thousand tokens gain
-    nothing, cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores that are reserved
+    `token_budget` bounds (padded length x rows) of a chunk. On CPUs, more than about a thousand tokens for all streams
+    together gain nothing, cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores that are reserved
     for a replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
     """
 
-    token_budget: int = Field(default=1024, gt=0)
+    token_budget: int = Field(default=512, gt=0)
 
     def session(self) -> SessionSettings:
         """The part for which the model has to be loaded anew."""
@@ -81,6 +82,7 @@ class ModelReplica:
             self._family = await asyncio.to_thread(_load, self._card, self._folder, settings)
         self._settings = settings
         self._worker.budget = settings.token_budget
+        self._worker.grow(settings.streams)
 
     async def embed(self, batch: Batch) -> Embeddings:
         """The embeddings of a batch. When the caller gives up, the chunks that have not started are dropped.
@@ -128,9 +130,9 @@ class ModelReplica:
 
 def _load(card: ModelCard, folder: Path | None, settings: ReplicaSettings) -> Family:
     """Load a model and run it a few times, so that no request pays for what the first runs set up."""
-    threads = settings.threads or _reserved_cores()
+    threads = settings.threads or _reserved_cores() or os.cpu_count() or 1
     family = load_family(card, folder, settings.session().model_copy(update={"threads": threads}))
-    _warm_up(family, settings.token_budget)
+    _warm_up(family, settings)
     memory.give_back()
     return family
 
@@ -145,13 +147,15 @@ def _reserved_cores() -> int:
     return int(context.get_assigned_resources().get("CPU", 0)) if ray.is_initialized() else 0
 
 
-def _warm_up(family: Family, budget: int) -> None:
-    """Run a few batches, none after the time is over."""
+def _warm_up(family: Family, settings: ReplicaSettings) -> None:
+    """Run a few batches on all streams at once, none after the time is over."""
     deadline = time.monotonic() + _WARM_UP_SECONDS
-    for batch in _rehearsal(family, budget):
-        family.run(family.prepare(batch), np.arange(len(batch)))
-        if time.monotonic() > deadline:
-            break
+    with ThreadPoolExecutor(settings.streams) as streams:
+        for batch in _rehearsal(family, settings.token_budget):
+            prepared, positions = family.prepare(batch), np.arange(len(batch))
+            list(streams.map(lambda _: family.run(prepared, positions), range(settings.streams)))  # noqa: B023  waits
+            if time.monotonic() > deadline:
+                break
 
 
 def _rehearsal(family: Family, budget: int) -> Iterator[Batch]:

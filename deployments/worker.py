@@ -1,4 +1,4 @@
-"""One thread that runs a model: searches before updates, and inputs of many batches together."""
+"""The threads that run a model: searches before updates, and inputs of many batches together."""
 
 from __future__ import annotations
 
@@ -68,23 +68,30 @@ class Work:
 
 
 class Worker:
-    """Runs chunks one at a time in a thread of its own.
+    """Runs chunks, as many at a time as it has threads.
 
-    A search waits for at most the chunk that runs at the moment, and for searches that are due before it.
+    A search waits for no more than one of the chunks that run at the moment, and for searches that are due before it.
     """
 
     def __init__(self) -> None:
+        """A worker without threads: `grow` gives it some."""
         self._pools: dict[tuple[int, str, str], Pool[Work]] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self.budget = 1024
-        self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
-        self._thread.start()
+        self.budget = 512
+        self._threads: list[threading.Thread] = []
+
+    def grow(self, threads: int) -> None:
+        """Have at least so many threads; they end with the worker."""
+        while len(self._threads) < threads and not self._closed:
+            thread = threading.Thread(target=self._serve, name="model", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+        """Whether all threads run."""
+        return not self._closed and all(thread.is_alive() for thread in self._threads)
 
     async def run(self, work: Work) -> Embeddings:
         """Have a batch run when its turn comes. When the caller gives up, what has not started is dropped.
@@ -104,7 +111,7 @@ class Worker:
             if self._closed:
                 raise ModelUnavailable("the model's replica is being stopped")
             self._pools.setdefault(work.kind, Pool()).add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
-            self._changed.notify()
+            self._changed.notify(len(inputs))
         try:
             await work.done
         finally:
@@ -113,11 +120,12 @@ class Worker:
         return work.embeddings()
 
     def close(self) -> None:
-        """End the thread after the chunk that runs now; what waits fails."""
+        """End the threads after the chunks that run now; what waits fails."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _serve(self) -> None:
         """No name here keeps a chunk, and with it its batches, while nothing else comes."""
@@ -135,8 +143,9 @@ class Worker:
                 self._drop(owner)
                 owner.finish(error)
             return True
-        for place, one in enumerate(chunk):
-            one.owner.take(one.position, vectors[place])
+        with self._changed:  # chunks of one batch may end at the same time
+            for place, one in enumerate(chunk):
+                one.owner.take(one.position, vectors[place])
         return True
 
     def _drop(self, work: Work) -> None:

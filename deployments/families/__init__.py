@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployments.model_store import ModelStore, cache_folder
+
 if TYPE_CHECKING:
     from deployments.catalogue import ModelCard
     from deployments.families.protocol import Family
@@ -15,12 +17,15 @@ if TYPE_CHECKING:
 def load_family(card: ModelCard, folder: Path | None, settings: SessionSettings) -> Family:
     """Load a model from the folder of its files (none for a model without files).
 
-    A family's libraries are imported only here, so that a BM25 replica carries no tokenizer.
+    Files that were pulled are read and checked first: changed weights would load as well, and give wrong vectors. A
+    family's libraries are imported only here, so that a BM25 replica carries no tokenizer.
 
     Raises:
         ModelError: the model cannot be run here, or not with these settings.
         ModelFilesError: its files are missing or damaged.
     """
+    if folder is not None:
+        ModelStore(cache_folder()).check(card, folder)
     module = import_module(f"deployments.families.{card.family.replace('-', '_')}")
     family: Family = module.load(card, folder, settings)
     return family

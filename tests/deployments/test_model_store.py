@@ -268,6 +268,21 @@ def test_other_bytes_of_the_same_size_are_found_by_verify_and_repaired_by_pull(s
 
 
 @pytest.mark.usefixtures("shelf")
+def test_a_check_of_a_folder_reads_what_was_pulled_there_and_knows_nothing_of_others(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    card = card_of(GOOD)
+    store.check(card, tmp_path)
+    folder = store.pull(card)
+    assert folder is not None
+    store.check(card, folder)
+    (folder / "weights.bin").write_bytes(bytes(len(WEIGHTS)))
+    with pytest.raises(ModelFilesError, match=sha256(WEIGHTS)):
+        store.check(card, folder)
+    store.check(card, tmp_path)
+
+
+@pytest.mark.usefixtures("shelf")
 def test_without_a_known_sha256_verify_compares_with_what_was_pulled(store: ModelStore) -> None:
     card = card_of(wheel_source({"weights.bin": {"path": "toy/weights.bin"}}))
     folder = store.pull(card)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
 @pytest.fixture
 async def replica(starter: Catalogue, loads: Loads) -> AsyncIterator[ModelReplica]:
     replica = ModelReplica(starter.find(NAME, "test"), "folder")
-    await replica.reconfigure({"token_budget": 12})
+    await replica.reconfigure({"token_budget": 12, "streams": 1})
     loads[0].runs.clear()
     yield replica
     for family in loads:
@@ -163,8 +164,8 @@ async def test_before_the_first_request_the_model_has_run_samples_and_the_larges
     starter: Catalogue, loads: Loads
 ) -> None:
     replica = ModelReplica(starter.find(NAME, "test"), None)
-    await replica.reconfigure({"token_budget": 15})
-    assert loads[0].runs == [["warm up"], ["warm up"] * 2]
+    await replica.reconfigure({"token_budget": 15, "streams": 2})
+    assert loads[0].runs == [["warm up"], ["warm up"], ["warm up"] * 2, ["warm up"] * 2], "each on both streams"
     replica.close()
 
 
@@ -173,7 +174,7 @@ async def test_no_sample_is_run_when_the_time_for_it_is_over(
 ) -> None:
     monkeypatch.setattr(replica_module, "_WARM_UP_SECONDS", -1.0)
     replica = ModelReplica(starter.find(NAME, "test"), None)
-    await replica.reconfigure({})
+    await replica.reconfigure({"streams": 1})
     assert loads[0].runs == [["warm up"]]
     replica.close()
 
@@ -225,12 +226,12 @@ async def test_a_replica_without_a_model_is_unavailable_not_broken(starter: Cata
 
 
 async def test_only_settings_of_the_session_load_the_model_again(replica: ModelReplica, loads: Loads) -> None:
-    await replica.reconfigure({"token_budget": 6})
+    await replica.reconfigure({"token_budget": 6, "streams": 1})
     assert len(loads) == 1
     await replica.embed(Batch(["aaaaaa", "bbbbbb"], "update"))
     assert loads[0].runs == [["aaaaaa"], ["bbbbbb"]]
-    await replica.reconfigure({"token_budget": 6, "threads": 1})
-    assert [family.settings.threads for family in loads] == [0, 1]
+    await replica.reconfigure({"token_budget": 6, "streams": 1, "threads": 1})
+    assert [family.settings.threads for family in loads] == [os.cpu_count(), 1]
 
 
 async def test_the_old_model_serves_on_when_the_new_one_cannot_be_loaded(replica: ModelReplica, loads: Loads) -> None:
@@ -263,9 +264,11 @@ async def test_closing_leaves_no_thread(starter: Catalogue, loads: Loads) -> Non
 
 async def test_a_replica_that_is_dropped_leaves_no_thread(starter: Catalogue, loads: Loads) -> None:
     replica = ModelReplica(starter.find(NAME, "test"), None)
-    thread = replica._worker._thread
+    await replica.reconfigure({})
+    threads = replica._worker._threads
+    assert len(threads) == 2
     del replica
-    assert not thread.is_alive()
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_the_settings_of_a_session_are_part_of_a_replicas() -> None:

@@ -56,6 +56,7 @@ def model() -> Numbers:
 @pytest.fixture
 async def worker(model: Numbers) -> AsyncIterator[Worker]:
     worker = Worker()
+    worker.grow(1)
     worker.budget = 100
     yield worker
     model.go_on.set()
@@ -152,6 +153,24 @@ async def test_a_failure_reaches_those_of_its_chunk_and_no_others(worker: Worker
     assert [90] not in model.chunks, "what is left of a batch that failed is not run"
 
 
+async def test_several_threads_share_a_batch(model: Numbers) -> None:
+    worker = Worker()
+    worker.budget = 100
+    worker.grow(2)
+    model.go_on.clear()
+    task = start(worker, model.work(60, 61, 62))
+    for _ in range(500):
+        if sum(map(len, worker._pools.values())) == 1:
+            break
+        await asyncio.sleep(0.01)
+    assert len(model.chunks) == 0, "two chunks run, none is done"
+    model.go_on.set()
+    assert rows(await task) == [60, 61, 62]
+    assert worker.alive
+    await asyncio.to_thread(worker.close)
+    assert not worker.alive
+
+
 async def test_a_vector_too_few_is_an_error(worker: Worker, model: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "run", lambda *_: DenseVectors(np.zeros((1, 1), np.float32)))
     with pytest.raises(InternalError, match="1 vectors for 2 inputs"):
@@ -160,6 +179,7 @@ async def test_a_vector_too_few_is_an_error(worker: Worker, model: Numbers, monk
 
 async def test_closing_ends_the_thread_and_whoever_waits_hears_of_it(model: Numbers) -> None:
     worker = Worker()
+    worker.grow(1)
     running = await busy(worker, model)
     waiting = start(worker, model.work(5))
     await asyncio.sleep(0)
@@ -181,6 +201,7 @@ async def test_memory_goes_back_once_when_no_work_comes(monkeypatch: pytest.Monk
     monkeypatch.setattr(worker_module, "_IDLE_S", 0.01)
     monkeypatch.setattr(worker_module.memory, "give_back", given.release)
     worker = Worker()
+    worker.grow(1)
     for _ in range(2):
         await worker.run(model.work(1))
         assert await asyncio.to_thread(given.acquire, timeout=10)

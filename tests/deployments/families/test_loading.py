@@ -8,6 +8,7 @@ import pytest
 from deployments.catalogue import Catalogue, ModelCard
 from deployments.errors import ModelError, ModelFilesError
 from deployments.families import load_family
+from deployments.model_store import ModelStore, cache_folder
 from deployments.session import SessionSettings
 from tests.deployments import tiny
 
@@ -38,6 +39,20 @@ def test_a_missing_tokenizer_is_an_error_of_the_files(tmp_path: Path) -> None:
     tiny.write(tmp_path, tiny.bert_tensors())
     with pytest.raises(ModelFilesError, match=r"tokenizer\.json"):
         load_family(card(), tmp_path, CPU)
+
+
+def test_weights_that_have_changed_since_they_were_pulled_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would load as well, and give other vectors."""
+    monkeypatch.setenv("QDRANT_INFERENCE_CACHE", str(tmp_path / "cache"))
+    tiny.write(tmp_path, tiny.bert_tensors())
+    weights = tmp_path / "model.safetensors"
+    own = card(sources=[{"folder": str(tmp_path), "files": {"config.json": {}, weights.name: {}}}])
+    ModelStore(cache_folder()).pull(own)
+    weights.write_bytes(weights.read_bytes()[:-4] + b"oops")
+    with pytest.raises(ModelFilesError, match=r"model\.safetensors: expected sha256"):
+        load_family(own, tmp_path, CPU)
 
 
 def test_a_missing_preprocessor_is_an_error_of_the_files(starter: Catalogue, tmp_path: Path) -> None:
