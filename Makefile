@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNTIME ?= cpu
 SETUP := $(VENV)/.installed-$(RUNTIME)
 
-.PHONY: help run demo test lint format constraints clean
+.PHONY: help run demo test chaos soak fuzz lint format constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,18 @@ demo: $(SETUP)  ## fill collections with texts and drawings, and search them
 test: $(SETUP)  ## run all tests
 	$(BIN)/qdrant-inference models pull
 	$(BIN)/python -m pytest
+
+chaos: $(SETUP)  ## break what can break under load, and see what is kept (15 minutes; see RELIABILITY.md)
+	$(BIN)/qdrant-inference models pull
+	$(BIN)/python -m tests.chaos
+
+soak: $(SETUP)  ## 10 minutes of load with garbage in it: does anything grow?
+	$(BIN)/qdrant-inference models pull
+	$(BIN)/python -m tests.chaos.soak
+
+fuzz: $(SETUP)  ## 21,000 random requests, other ones on every run
+	$(BIN)/qdrant-inference models pull
+	FUZZ_EXAMPLES=700 $(BIN)/python -m pytest tests/cluster/test_strange_requests.py --timeout 1200 --hypothesis-show-statistics
 
 lint: $(SETUP)  ## check style and types
 	$(BIN)/ruff check .

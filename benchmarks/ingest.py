@@ -34,7 +34,7 @@ def main() -> None:
     asked = parser.parse_args()
     tables.show_machine()
     corpus = texts.corpus(asked.texts)
-    best = bare.measure(bare.load(), corpus)
+    best = bare.measure(corpus)
     rows: list[Sequence[Any]] = [("bare model, sorted by length", "dense", "none", best.texts_per_second, 1.0)]
     with processes.forgetful_store() as environment, processes.service(environment) as running:
         for names in (["dense"], list(MODELS)):

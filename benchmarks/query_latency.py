@@ -39,7 +39,7 @@ def main() -> None:
     asked = parser.parse_args()
     tables.show_machine()
     queries = texts.queries(1000)
-    best = bare.measure(bare.load(), queries)
+    best = bare.measure(queries)
     rows: list[Sequence[object]] = [
         ("bare model, one after the other", 1, best.one_text_ms, "", "", 1000 / best.one_text_ms, ""),
         ("bare model, best batches", len(queries), "", "", "", best.texts_per_second, 1.0),

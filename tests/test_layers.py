@@ -15,7 +15,9 @@ SEEN_BY_THE_GATEWAY = {
     *(f"deployments.{name}" for name in ("contract", "errors", "catalogue", "options")),
 }
 SETS_UP = {f"serve_app/{name}.py" for name in ("app", "cli", "config_check", "models_add", "models_cli")}
-KNOWS_RAY = {"deployments/replica.py"} | {f"serve_app/{name}.py" for name in ("app", "config_check", "ingress", "service")}
+KNOWS_RAY = {"deployments/replica.py"} | {
+    f"serve_app/{name}.py" for name in ("app", "config_check", "ingress", "service")
+}
 NOT_IN_THE_CORE = {"ray", "asyncio", "aiohttp", "httpx", "grpc", "starlette", "onnxruntime"}
 
 

@@ -90,8 +90,15 @@ def plain(vector: Vector | None) -> Any:
 
 
 def dump(body: Any) -> bytes:
-    """A body with vectors in its slots as JSON."""
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY, default=_contiguous)
+    """A body with vectors in its slots as JSON.
+
+    Raises:
+        MalformedRequest: it is nested too deep, in a payload or a filter.
+    """
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY, default=_contiguous)
+    except orjson.JSONEncodeError as error:
+        raise MalformedRequest(f"the body is nested deeper than {MAX_DEPTH} levels") from error
 
 
 def _contiguous(value: Any) -> Any:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from serve_app.demo.drawings import scenes
 
-_TEXTS = 60
 _IMAGES = 12
 _SAME = 0.999
 """The least cosine of two vectors of one input. Precisions differ by 0.0001; the inputs here by more than 0.01."""
@@ -24,7 +23,7 @@ Rows = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Content:
-    """What a collection is filled with: the point with id i has input i modulo their number, and that as payload `k`."""
+    """What a collection is filled with: point i has input i modulo their number, and that as payload `k`."""
 
     kind: str
     model: str
@@ -47,10 +46,9 @@ class Content:
 
 def texts() -> list[str]:
     """Short texts, no two of which mean the same."""
-    what = ["a cup of tea", "the oil of a car", "a red bicycle", "an old violin", "the tax of last year", "a snow storm"]
-    where = ["in Paris", "under the sea", "at school", "on Mars", "in a novel", "at the dentist", "in a dream",
-             "before the war", "for beginners", "without sugar"]  # fmt: skip
-    return [f"{thing} {place}" for thing in what for place in where][:_TEXTS]
+    what = ("a cup of tea", "the oil of a car", "a red bicycle", "an old violin", "last year's tax", "a snow storm")
+    where = "in Paris,under the sea,at school,on Mars,in a novel,at the dentist,in a dream,before the war,for sale,raw"
+    return [f"{thing} {place}" for thing in what for place in where.split(",")]
 
 
 def images() -> list[str]:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -30,8 +31,6 @@ PATIENCE_S = REQUEST_TIMEOUT_S + 5
 """After which an answer is late, whatever happens."""
 
 _OK = "ok"
-_AT_ONCE = 4
-"""Points in an upsert."""
 _PAUSE_S = 0.15
 _RETRY_S = 0.25
 _GOOD_S = 4.0
@@ -41,11 +40,12 @@ _BAD_FOR_EVER_S = 120.0
 
 @dataclass(frozen=True)
 class Sent:
-    """One request that was answered, or failed: what it was, and when it ended."""
+    """One request that was answered, or failed: what it was, when it ended, and how long it took."""
 
     what: str
     status: str
     ended: float
+    seconds: float
 
 
 @dataclass
@@ -56,6 +56,10 @@ class Load:
     grpc_address: str
     collections: dict[str, Content]
     """By the collection's name."""
+    ids: Callable[[], Iterator[int]] = itertools.count
+    points: int = 4
+    """In an upsert."""
+    patience_s: float = PATIENCE_S
     sent: list[Sent] = field(default_factory=list)
     acknowledged: dict[str, set[int]] = field(default_factory=dict)
     retried: int = 0
@@ -83,19 +87,18 @@ class Load:
 
     def _senders(self, http: httpx.AsyncClient, channel: grpc.aio.Channel) -> Iterator[Coroutine[Any, Any, None]]:
         for name, content in self.collections.items():
-            numbers = itertools.count()
-            yield self._upsert("upsert", name, numbers, lambda ids, n=name, c=content: rest_upsert(http, n, c, ids))
-            yield self._search("search", name, lambda i, n=name, c=content: rest_search(http, n, c, i))
+            numbers = self.ids()
+            yield self._upsert("upsert", name, numbers, partial(rest_upsert, http, name, content))
+            yield self._search("search", name, partial(rest_search, http, name, content))
             if content.kind == "text":
-                send = lambda ids, n=name, c=content: grpc_upsert(channel, n, c, ids)  # noqa: E731
-                yield self._upsert("gRPC upsert", name, numbers, send)
-                yield self._search("gRPC search", name, lambda i, n=name, c=content: grpc_search(channel, n, c, i))
+                yield self._upsert("gRPC upsert", name, numbers, partial(grpc_upsert, channel, name, content))
+                yield self._search("gRPC search", name, partial(grpc_search, channel, name, content))
 
     async def _upsert(
         self, what: str, collection: str, numbers: Iterator[int], send: Callable[[Sequence[int]], Awaitable[Any]]
     ) -> None:
         while not self._stopping:
-            ids = list(itertools.islice(numbers, _AT_ONCE))
+            ids = list(itertools.islice(numbers, self.points))
             while await self._count(what, send(ids)) is None:
                 if self._stopping:
                     return
@@ -109,17 +112,16 @@ class Load:
         while not self._stopping:
             acknowledged = self.acknowledged[collection]
             if acknowledged:
-                number = next(iter(acknowledged)) if len(acknowledged) == 1 else max(acknowledged)
+                number = max(acknowledged)
                 found = await self._count(what, send(number))
-                if found is not None and found != number % len(content.inputs):
-                    self.lost_searches += 1
+                self.lost_searches += found not in {None, number % len(content.inputs)}
             await asyncio.sleep(_PAUSE_S)
 
     async def _count(self, what: str, request: Awaitable[Any]) -> Any:
         """What a request was answered with, or None where it failed."""
-        answer, status = None, _OK
+        answer, status, began = None, _OK, time.monotonic()
         try:
-            answer = await asyncio.wait_for(request, PATIENCE_S)
+            answer = await asyncio.wait_for(request, self.patience_s)
         except asyncio.TimeoutError:
             status = "hung"
         except httpx.HTTPStatusError as error:
@@ -130,7 +132,8 @@ class Load:
             status = "cut off"
         except grpc.aio.AioRpcError as error:
             status = error.code().name
-        self.sent.append(Sent(what, status, time.monotonic()))
+        ended = time.monotonic()
+        self.sent.append(Sent(what, status, ended, ended - began))
         return answer if status == _OK else None
 
     @property
@@ -142,6 +145,11 @@ class Load:
     def failures(self) -> Counter[str]:
         """Requests that failed, by status."""
         return Counter(one.status for one in self.sent if one.status != _OK)
+
+    @property
+    def longest_s(self) -> float:
+        """How long the slowest request took, whatever became of it."""
+        return max(one.seconds for one in self.sent)
 
     async def good_for(self, seconds: float) -> None:
         """Wait until every kind of request has been answered well, and none otherwise, for so long.
@@ -183,23 +191,27 @@ async def rest_search(http: httpx.AsyncClient, collection: str, content: Content
 
 async def grpc_upsert(channel: grpc.aio.Channel, collection: str, content: Content, ids: Sequence[int]) -> bool:
     """The same over gRPC."""
-    points = [_message(content.point(number)) for number in ids]
+    points = [_message(content, number) for number in ids]
     request = messages.UpsertPoints(collection_name=collection, wait=True, points=points)
     answer: Any = await _call(channel, "/qdrant.Points/Upsert", request)
     return bool(answer.result.status == messages.UpdateStatus.Completed)
 
 
-def _message(point: Any) -> messages.PointStruct:
+def _message(content: Content, number: int) -> messages.PointStruct:
     return messages.PointStruct(
-        id=messages.PointId(num=point["id"]),
-        vectors=messages.Vectors(vector=messages.Vector(document=messages.Document(**point["vector"]))),
-        payload={"k": messages.Value(integer_value=point["payload"]["k"])},
+        id=messages.PointId(num=number),
+        vectors=messages.Vectors(vector=messages.Vector(document=_document(content, number))),
+        payload={"k": messages.Value(integer_value=number % len(content.inputs))},
     )
+
+
+def _document(content: Content, number: int) -> messages.Document:
+    return messages.Document(text=content.wanted(number)["text"], model=content.model)
 
 
 async def grpc_search(channel: grpc.aio.Channel, collection: str, content: Content, number: int) -> int:
     """The same over gRPC."""
-    document = messages.Document(**content.wanted(number))
+    document = _document(content, number)
     query = messages.Query(nearest=messages.VectorInput(document=document))
     everything = messages.WithPayloadSelector(enable=True)
     request = messages.QueryPoints(collection_name=collection, query=query, limit=1, with_payload=everything)
@@ -208,6 +220,7 @@ async def grpc_search(channel: grpc.aio.Channel, collection: str, content: Conte
 
 
 async def _call(channel: grpc.aio.Channel, method: str, request: Message) -> Message:
-    invoke: Any = channel.unary_unary(method, request_class(method).SerializeToString, response_class(method).FromString)
+    write, read = request_class(method).SerializeToString, response_class(method).FromString
+    invoke: Any = channel.unary_unary(method, write, read)
     answer: Message = await invoke(request)
     return answer

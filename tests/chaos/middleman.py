@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -34,22 +34,25 @@ class Middleman:
     qdrant_grpc_port: int
     mode: Mode = Mode.PASSES
     _good: asyncio.Event = field(default_factory=asyncio.Event)
+    _ends: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Middleman]:
-        """Stand between for as long as the context is open."""
-        self._good.set()
-        grpc = await asyncio.start_server(self._forward, "127.0.0.1", self.grpc_port)
-        rest = web.ServerRunner(web.Server(self._answer), access_log=None)
-        async with aiohttp.ClientSession(auto_decompress=False) as self._session:
-            await rest.setup()
-            await web.TCPSite(rest, "127.0.0.1", self.rest_port, shutdown_timeout=0.5).start()
-            try:
-                yield self
-            finally:
-                self.become(Mode.PASSES)
-                grpc.close()
-                await rest.cleanup()
+    async def start(self) -> None:
+        """Listen on both ports."""
+        self.become(Mode.PASSES)
+        self._grpc = await asyncio.start_server(self._forward, "127.0.0.1", self.grpc_port)
+        self._rest = web.ServerRunner(web.Server(self._answer), access_log=None, shutdown_timeout=0.5)
+        self._session = aiohttp.ClientSession(auto_decompress=False)
+        await self._rest.setup()
+        await web.TCPSite(self._rest, "127.0.0.1", self.rest_port).start()
+
+    async def stop(self) -> None:
+        """Be gone: nothing listens, and all connections are closed."""
+        self.become(Mode.CUTS)
+        self._grpc.close()
+        for end in self._ends:
+            end.transport.abort()
+        await self._rest.cleanup()
+        await self._session.close()
 
     def become(self, mode: Mode) -> None:
         """Change what becomes of requests from now on; what was kept back goes on when it is not to hang any more."""
@@ -63,7 +66,7 @@ class Middleman:
         """One HTTP request."""
         body = await request.read()
         if self.mode is Mode.FAILS:
-            return web.json_response({"status": {"error": "Service internal error: on purpose"}, "time": 0.0}, status=500)
+            return web.json_response({"status": {"error": "Service internal error"}, "time": 0.0}, status=500)
         target = URL(f"http://127.0.0.1:{self.qdrant_rest_port}{request.raw_path}", encoded=True)
         try:
             async with self._session.request(request.method, target, data=body) as answer:
@@ -71,13 +74,12 @@ class Middleman:
         except aiohttp.ClientError:
             return self._hang_up(request)
         await self._good.wait()
-        response = web.Response(status=answer.status, body=content, content_type="application/json")
         if self.mode is Mode.CUTS:
             half = web.StreamResponse(status=answer.status, headers={"content-length": str(len(content))})
             await half.prepare(request)
             await half.write(content[: len(content) // 2])
             return self._hang_up(request)
-        return response
+        return web.Response(status=answer.status, body=content, content_type="application/json")
 
     def _hang_up(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.transport is not None:
@@ -91,13 +93,16 @@ class Middleman:
         except OSError:
             writer.transport.abort()
             return
+        ends = {writer, to_writer}
+        self._ends |= ends
         ways = self._pass_on(reader, to_writer, _at_once), self._pass_on(to_reader, writer, self._held)
         tasks = [asyncio.ensure_future(way) for way in ways]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
-        for end in (writer, to_writer):
+        for end in ends:
             end.transport.abort()
+        self._ends -= ends
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, held: Callable[[], Awaitable[bool]]

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class RunningService:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    command: Sequence[str] = (sys.executable, "-m", "serve_app", "up")
 
     def __post_init__(self) -> None:
         self.rest_port, self.grpc_port, stats, metrics = self.ports = free_ports(4)
@@ -71,7 +73,7 @@ class RunningService:
 
     def start(self) -> RunningService:
         """Start, and wait until it says that it is ready."""
-        command = [sys.executable, "-m", "serve_app", "up", "--config", str(self.config)]
+        command = [*self.command, "--config", str(self.config)]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 command, env=self.variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

@@ -1,11 +1,16 @@
-"""Whatever is sent to a running service is answered as Qdrant would: with success or refusal, never with a failure."""
+"""Whatever is sent to a running service is answered as Qdrant would: with success or refusal, never with a failure.
+
+Each test sends 40 requests, the same ones on every run. `make fuzz` sends more (FUZZ_EXAMPLES), and always others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,8 +28,13 @@ from serve_app.methods import request_class, response_class
 from tests.cluster.running import RunningService
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
-FEW = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+VISION = "starter/clip-shapes-vision"
+ASKED = os.environ.get("FUZZ_EXAMPLES")
+MANY = settings(
+    max_examples=int(ASKED or 40),
+    deadline=None,
+    derandomize=not ASKED,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 KEYS = st.sampled_from(
@@ -38,10 +48,10 @@ LEAVES = (
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8)
-    | st.sampled_from([MINILM, "qdrant/bm25", "starter/clip-shapes-vision", "http://127.0.0.1:1/x", "data:,"])
+    | st.sampled_from([MINILM, "qdrant/bm25", VISION, "http://127.0.0.1:1/x", "data:,"])
 )
 OBJECT = st.fixed_dictionaries({"text": LEAVES, "model": st.just(MINILM)}, optional={"options": LEAVES})
-IMAGE = st.fixed_dictionaries({"image": LEAVES, "model": st.just("starter/clip-shapes-vision")})
+IMAGE = st.fixed_dictionaries({"image": LEAVES, "model": st.just(VISION)})
 JSON = st.recursive(
     LEAVES | OBJECT | IMAGE,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
@@ -61,6 +71,9 @@ SOUND: dict[str, Any] = {
 }
 
 
+TYPE = {"content-type": "application/json"}
+
+
 @pytest.fixture(scope="module")
 def http(service: RunningService) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service.rest_address, timeout=30) as client:
@@ -78,12 +91,7 @@ def collection(http: httpx.Client) -> Iterator[str]:
 def send(http: httpx.Client, collection: str, place: tuple[str, str], body: bytes) -> None:
     """Send a body to a place and look at the shape of the answer."""
     method, route = place
-    answer = http.request(
-        method,
-        f"/collections/{collection}/{route}?wait=true",
-        content=body,
-        headers={"content-type": "application/json"},
-    )
+    answer = http.request(method, f"/collections/{collection}/{route}?wait=true", content=body, headers=TYPE)
     content = answer.json()
     assert 200 <= answer.status_code < 500, content
     if answer.status_code == 200:
@@ -93,22 +101,26 @@ def send(http: httpx.Client, collection: str, place: tuple[str, str], body: byte
         assert content["result"] is None
 
 
+def as_json(body: Any) -> bytes:
+    return json.dumps(body).encode()
+
+
 @pytest.mark.parametrize("place", REST_PLACES, ids=" ".join)
-@FEW
+@MANY
 @given(body=st.binary(max_size=100))
 def test_random_bytes(http: httpx.Client, collection: str, place: tuple[str, str], body: bytes) -> None:
     send(http, collection, place, body)
 
 
 @pytest.mark.parametrize("place", REST_PLACES, ids=" ".join)
-@FEW
+@MANY
 @given(body=st.dictionaries(KEYS, JSON, max_size=4) | JSON)
 def test_random_json(http: httpx.Client, collection: str, place: tuple[str, str], body: Any) -> None:
-    send(http, collection, place, json.dumps(body).encode())
+    send(http, collection, place, as_json(body))
 
 
 @pytest.mark.parametrize("place", REST_PLACES, ids=" ".join)
-@FEW
+@MANY
 @given(data=st.data())
 def test_sound_requests_with_a_part_spoiled(
     http: httpx.Client, collection: str, place: tuple[str, str], data: st.DataObject
@@ -127,12 +139,59 @@ def test_the_sound_requests_are_indeed_sound(http: httpx.Client, collection: str
     assert answer.status_code == 200, answer.text
 
 
+INPUT = st.fixed_dictionaries(
+    {"data": LEAVES, "data_type": st.sampled_from(["text", "image", "object", "x"]), "model": LEAVES},
+    optional={"options": LEAVES | st.dictionaries(KEYS, LEAVES, max_size=2)},
+)
+QUESTION = st.fixed_dictionaries(
+    {"inputs": st.lists(INPUT, max_size=3), "inference": st.sampled_from(["search", "update", "x"])},
+    optional={"token": LEAVES},
+)
+
+
+@MANY
+@given(body=st.binary(max_size=100) | (QUESTION | JSON).map(as_json))
+def test_the_second_door_refuses_in_its_own_shape(http: httpx.Client, body: bytes) -> None:
+    answer = http.post("/inference", content=body, headers=TYPE)
+    content = answer.json()
+    assert answer.status_code in {200, 400}, content
+    assert isinstance(content["embeddings"], list) if answer.status_code == 200 else isinstance(content["error"], str)
+
+
+ROUTES = sorted(json.loads(Path(__file__).parent.parent.joinpath("data", "qdrant-openapi.json").read_text())["paths"])
+PARTS = st.sampled_from(["passed-on", "nothing", "1", "a", "..", "%00", "%2F", "%", "\u00e9", "a b", "", "x" * 300])
+LACKS = 501
+"""What the embedded store, which is Qdrant here, answers for what local mode has not."""
+
+
+@st.composite
+def paths(draw: st.DrawFn) -> str:
+    """A path of Qdrant's API with anything for its parameters, or any path."""
+    route = draw(st.sampled_from([*ROUTES, "/{a}", "/collections/{a}/{b}"]))
+    return "/".join(draw(PARTS) if part.startswith("{") else part for part in route.split("/"))
+
+
+@MANY
+@given(
+    method=st.sampled_from(["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
+    path=paths(),
+    query=st.dictionaries(st.sampled_from(["wait", "timeout", "ordering", "a"]), st.text(max_size=4), max_size=2),
+    body=st.binary(max_size=50) | JSON.map(as_json) | st.just(b'{"vectors": {"size": 3, "distance": "Dot"}}'),
+)
+def test_what_is_passed_on_comes_back_as_success_or_refusal(
+    http: httpx.Client, method: str, path: str, query: dict[str, str], body: bytes
+) -> None:
+    answer = http.request(method, path, params=query, content=body, headers=TYPE)
+    assert 200 <= answer.status_code < 500 or answer.status_code == LACKS, (answer.status_code, answer.text)
+
+
 def messages(descriptor: Descriptor, depth: int = 4) -> st.SearchStrategy[Message]:
     """Random messages of a type, as deep as `depth`."""
     fields = [field for field in descriptor.fields if depth or field.message_type is None]
-    chosen = st.sets(st.sampled_from(fields), max_size=4) if fields else st.just(set())
+    # A set of fields would come in another order on every draw.
+    chosen = st.lists(st.sampled_from(range(len(fields))), max_size=4, unique=True) if fields else st.just([])
     return chosen.flatmap(
-        lambda some: st.fixed_dictionaries({field.name: values(field, depth - 1) for field in some})
+        lambda some: st.fixed_dictionaries({fields[at].name: values(fields[at], depth - 1) for at in some})
     ).map(lambda given: descriptor._concrete_class(**given))
 
 
@@ -178,7 +237,7 @@ def channel(service: RunningService) -> Iterator[grpc.Channel]:
 
 
 @pytest.mark.parametrize("method", GRPC_PLACES)
-@FEW
+@MANY
 @given(data=st.data())
 def test_random_messages(channel: grpc.Channel, collection: str, method: str, data: st.DataObject) -> None:
     request: Any = data.draw(messages(request_class(method).DESCRIPTOR))

@@ -153,6 +153,12 @@ def test_deep_nesting_is_refused() -> None:
         find_json.find(body, "QueryRequest")
 
 
+def test_deep_nesting_beside_the_vectors_is_refused() -> None:
+    payload = find_json.parse(b"[" * 900 + b"]" * 900)
+    with pytest.raises(MalformedRequest, match="nested deeper"):
+        find_json.dump({"points": [{"id": 1, "vector": np.ones(3, np.float32), "payload": {"a": payload}}]})
+
+
 def test_a_body_that_is_not_json_is_refused() -> None:
     with pytest.raises(MalformedRequest, match="not JSON"):
         find_json.parse(b'{"points": [')
