@@ -36,7 +36,7 @@ class ReplicaSettings(SessionSettings):
 
     `token_budget` bounds (padded length x rows) of a chunk. On CPUs, more than about a thousand tokens for all streams
     together gain nothing, cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores
-    that are reserved for a replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
+    reserved for a replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
     """
 
     token_budget: int = Field(default=512, gt=0)
