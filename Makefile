@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 RUNTIME ?= cpu
 SETUP := $(VENV)/.installed-$(RUNTIME)
 
-.PHONY: help run demo test chaos soak fuzz lint format constraints clean
+.PHONY: help run demo test bench bench-peers chaos soak fuzz lint format constraints clean
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(SETUP)  ## set everything up and start the service; Ctrl-C stops it
 	@exec $(BIN)/qdrant-inference up
@@ -20,6 +20,18 @@ demo: $(SETUP)  ## fill collections with texts and drawings, and search them
 test: $(SETUP)  ## run all tests
 	$(BIN)/qdrant-inference models pull
 	$(BIN)/python -m pytest
+
+bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/README.md has all of them)
+	$(BIN)/qdrant-inference models pull
+	$(BIN)/python -m benchmarks.query_latency --seconds 4 --concurrency 1 16 64
+	$(BIN)/python -m benchmarks.ingest --texts 1920 --peer-texts 300
+	$(BIN)/python -m benchmarks.mixed --seconds 10
+	$(BIN)/python -m benchmarks.scaling --seconds 2 --replicas
+	$(BIN)/python -m benchmarks.memory --seconds 20
+
+bench-peers:  ## what the benchmarks are compared with, in an environment of its own (large: it has PyTorch)
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --progress-bar on fastembed qdrant-client sentence-transformers infinity-emb
 
 chaos: $(SETUP)  ## break what can break under load, and see what is kept (15 minutes; see RELIABILITY.md)
 	$(BIN)/qdrant-inference models pull
