@@ -9,6 +9,7 @@ from onnx import helper
 from deployments.catalogue import ModelCard
 from deployments.contract import Batch, Embeddings, Vector
 from deployments.families.chunks import cut, together
+from deployments.families.networks import TOO_COARSE
 from deployments.families.protocol import Family
 from deployments.replica import ReplicaSettings
 from deployments.session import SessionSettings, open_session
@@ -36,7 +37,7 @@ def runs_as(card: ModelCard, settings: SessionSettings) -> str:
     """
     if not card.sources:
         return "on the CPU, by code of its own"
-    session = open_session(_smallest_model, settings)
+    session = open_session(_smallest_model, settings, TOO_COARSE.get(card.family, ()))
     return f"on {session.provider} in {session.precision}"
 
 

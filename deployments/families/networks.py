@@ -19,7 +19,7 @@ from deployments.session import Precision, Session, SessionSettings, open_sessio
 
 READY = "model.onnx"
 
-_TOO_COARSE: dict[str, tuple[Precision, ...]] = {"sparse": ("bfloat16",), "late-interaction": ("bfloat16",)}
+TOO_COARSE: dict[str, tuple[Precision, ...]] = {"sparse": ("bfloat16",), "late-interaction": ("bfloat16",)}
 """By family. The lowest cosine of bfloat16 to float32 that was measured is 0.9995 for SPLADE, whose entries come from a
 few large numbers, and 0.9998 for vectors of single tokens."""
 
@@ -41,7 +41,7 @@ def open_network(
         ModelError: the model cannot be run here, or not with these settings, or reads less than its card says.
         ModelFilesError: a file is missing or damaged.
     """
-    too_coarse = _TOO_COARSE.get(card.family, ())
+    too_coarse = TOO_COARSE.get(card.family, ())
     if is_ready(folder):
         return partial(_run_ready, open_ready(folder, settings, too_coarse))
     checkpoint = Checkpoint(folder)

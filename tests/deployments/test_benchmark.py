@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments import direct
 from deployments.benchmark import measure
-from deployments.catalogue import ModelCard
+from deployments.catalogue import Catalogue, ModelCard
 from deployments.contract import Batch, DenseVectors
 from deployments.direct import TOKEN_BUDGET
 from deployments.families.chunks import padded_length
 from deployments.families.protocol import Positions, Prepared
+from deployments.session import SessionSettings
 
 SECONDS = 0.01
 CARD = ModelCard.model_validate(
@@ -82,3 +84,10 @@ def test_an_image_model_is_measured_with_an_image(clock: Clock) -> None:
     (result,) = measure(Looker(clock), CARD.model_copy(update=plain), 0.02)
     assert result.tokens == 5
     assert {image.shape for image in seen} == {(6, 6, 3)}
+
+
+def test_what_a_model_runs_as_is_what_its_family_bears(starter: Catalogue) -> None:
+    """Sparse models never get bfloat16 by themselves, whatever the processor has."""
+    sparse = starter.find("starter/splade-tiny", "test")
+    assert direct.runs_as(sparse, SessionSettings()).endswith("in float32")
+    assert direct.runs_as(starter.find("qdrant/bm25", "test"), SessionSettings()) == "on the CPU, by code of its own"

@@ -83,7 +83,7 @@ def test_what_is_chosen_by_itself_keeps_the_cosine(case: Case, folder: Callable[
     found = ours(case, folder(case), SessionSettings(provider="openvino", precision="auto"))
     cosine = min(lowest_cosine(found, stored(library, case)) for library in LIBRARIES)
     assert cosine > 0.9999
-    assert case.card.family in networks._TOO_COARSE or cosine < 1 - 1e-6, "this was not bfloat16"
+    assert case.card.family in networks.TOO_COARSE or cosine < 1 - 1e-6, "this was not bfloat16"
 
 
 @trained
