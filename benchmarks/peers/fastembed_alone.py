@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
+import fastembed_model  # noqa: F401  it makes the model known
 from common import NAME, folder, measure
 from fastembed import TextEmbedding
-from fastembed.common.model_description import ModelSource, PoolingType
 
-TextEmbedding.add_custom_model(
-    model=NAME,
-    pooling=PoolingType.MEAN,
-    normalization=True,
-    sources=ModelSource(hf=NAME),
-    dim=384,
-    model_file="model.onnx",
-)
 model = TextEmbedding(NAME, specific_model_path=str(folder()))
 measure(lambda texts: list(model.embed(texts)))

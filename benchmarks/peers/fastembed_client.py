@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
+import fastembed_model  # noqa: F401  it makes the model known
 from common import NAME, folder, measure
-from fastembed import TextEmbedding
-from fastembed.common.model_description import ModelSource, PoolingType
 from qdrant_client import QdrantClient, models
 
 POINTS = 64
 
-TextEmbedding.add_custom_model(
-    model=NAME,
-    pooling=PoolingType.MEAN,
-    normalization=True,
-    sources=ModelSource(hf=NAME),
-    dim=384,
-    model_file="model.onnx",
-)
 client = QdrantClient(":memory:")
 client.create_collection("c", vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE))
 options = {"specific_model_path": str(folder())}
