@@ -1,8 +1,8 @@
 """How much memory does each process hold: at rest, under load, and after it?
 
 Resident memory, of which processes share some: the sum over all of them counts that more than once. The load is a bulk
-upload of docstrings with all three kinds of vectors into the embedded store, searches at the same time, and one upsert
-of 30 MB of raw vectors.
+upload of docstrings with all three kinds of vectors into the embedded store, and searches at the same time. Before it, a
+few upserts of 30 MB of raw vectors, one after the other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import psutil
 from benchmarks import bare, ingest, load, processes, tables, texts
 from tests.cluster.running import RunningService
 
-_RAW_POINTS = 3000  # of 10 KB each
+_RAW_POINTS, _RAW_UPSERTS = 4000, 3
 _DIMENSIONS = 384
 
 
@@ -32,7 +32,16 @@ def main() -> None:
     tables.show_machine()
     with processes.service({}) as running:
         rest = resident(running)
-        load.run(_load(running, seconds, under := {}))
+        _create(running)
+        raw: list[object] = []
+        load.run(_raw_upserts(running, raw))
+        tables.show(
+            "Upserts of raw vectors as JSON, MB more than before in the ingress",
+            ("body, MB", *(f"upsert {n + 1}" for n in range(_RAW_UPSERTS))),
+            [raw],
+        )
+        under: dict[str, float] = {}
+        load.run(_load(running, seconds, under))
         time.sleep(10)
         after = resident(running)
     rows: list[Sequence[object]] = [(name, rest[name], under.get(name, 0.0), after.get(name, 0.0)) for name in rest]
@@ -54,7 +63,6 @@ def resident(running: RunningService) -> dict[str, float]:
 async def _load(running: RunningService, seconds: float, most: dict[str, float]) -> None:
     """All of the load; keeps the most that each process held."""
     names = list(ingest.MODELS)
-    await asyncio.to_thread(_create, running)
     corpus = texts.corpus(6400)
     upserts = [
         load.http_request("PUT", "/collections/c/points", ingest.upsert(corpus, start, names))
@@ -62,31 +70,42 @@ async def _load(running: RunningService, seconds: float, most: dict[str, float])
     ]
     query = {"query": {"text": "memory", "model": bare.MINILM}, "using": "dense"}
     search = load.http_request("POST", "/collections/c/points/query", orjson.dumps(query))
-    rows = np.random.default_rng(0).random((_RAW_POINTS, _DIMENSIONS))
-    points = [{"id": 10**6 + n, "vector": {"dense": row}} for n, row in enumerate(rows)]
-    raw = load.http_request(
-        "PUT", "/collections/c/points", orjson.dumps({"points": points}, option=orjson.OPT_SERIALIZE_NUMPY)
-    )
     watching = asyncio.create_task(_watch(running, most))
     outcomes = await asyncio.gather(
         load.offer(load.http(running.rest_port, upserts), 4, seconds),
         load.offer(load.http(running.rest_port, [search]), 4, seconds),
-        load.offer(load.http(running.rest_port, [raw]), 1, seconds, limit=3),
     )
     watching.cancel()
     for outcome in outcomes:
         outcome.expect(200)
 
 
+async def _raw_upserts(running: RunningService, row: list[object]) -> None:
+    """Fill a row: the body's size, and for each upsert by how much the ingress grew at most."""
+    vectors = np.random.default_rng(0).random((_RAW_POINTS, _DIMENSIONS))
+    points = [{"id": 10**6 + n, "vector": {"dense": vector}} for n, vector in enumerate(vectors)]
+    body = orjson.dumps({"points": points}, option=orjson.OPT_SERIALIZE_NUMPY)
+    row.append(len(body) / 1e6)
+    request = load.http_request("PUT", "/collections/c/points", body)
+    for _ in range(_RAW_UPSERTS):
+        before = resident(running)["Ingress"]
+        most: dict[str, float] = {}
+        watching = asyncio.create_task(_watch(running, most, 0.02))
+        outcome = await load.offer(load.http(running.rest_port, [request]), 1, 60, limit=1)
+        watching.cancel()
+        outcome.expect(200)
+        row.append(most["Ingress"] - before)
+
+
 def _create(running: RunningService) -> None:
     httpx.put(f"{running.rest_address}/collections/c", json=ingest.COLLECTION, timeout=30).raise_for_status()
 
 
-async def _watch(running: RunningService, most: dict[str, float]) -> None:
+async def _watch(running: RunningService, most: dict[str, float], pause_s: float = 0.5) -> None:
     while True:
         for name, size in (await asyncio.to_thread(resident, running)).items():
             most[name] = max(size, most.get(name, 0.0))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(pause_s)
 
 
 if __name__ == "__main__":

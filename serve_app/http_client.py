@@ -17,7 +17,7 @@ import httptools
 from typing_extensions import Self, override
 from yarl import URL
 
-from serve_app.exchange import Request, Response, without
+from serve_app.exchange import Body, Request, Response, without
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
 """Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""
@@ -29,6 +29,9 @@ _IDLE_S = 3.0
 
 _BUFFERED = 256 * 1024
 """Bytes of an answer that may wait for the one who reads it, before the server has to."""
+
+_PIECE = 256 * 1024
+"""Bytes of a body that are handed to the transport at once, which copies what it cannot send yet."""
 
 
 class NotSentError(Exception):
@@ -109,6 +112,17 @@ class HttpClient:
         self._idle.clear()
 
 
+async def _pieces(body: Body) -> AsyncIterator[bytes | memoryview]:
+    """A body as it comes in; a long one in pieces, of which the transport keeps no more than one."""
+    if isinstance(body, bytes):
+        whole = memoryview(body)
+        for start in range(0, len(body), _PIECE):
+            yield whole[start : start + _PIECE]
+    else:
+        async for part in body:
+            yield part
+
+
 class _Connection(asyncio.Protocol):
     """One connection, with one exchange at a time; it goes back to `idle` by itself."""
 
@@ -125,11 +139,11 @@ class _Connection(asyncio.Protocol):
         """Send a request and wait for the answer's head."""
         self._begin(request.method)
         try:
-            if isinstance(request.body, bytes):
+            if isinstance(request.body, bytes) and len(request.body) <= _PIECE:
                 self._transport.write(head + request.body)
                 await self._progress()
             else:
-                await self._stream(head, request.body, chunked=b"transfer-encoding: chunked" in head)
+                await self._stream(head, _pieces(request.body), chunked=b"transfer-encoding: chunked" in head)
             while not self.answering:
                 self._expect_alive()
                 await self._progress()
@@ -155,7 +169,7 @@ class _Connection(asyncio.Protocol):
         self._reusable = False
         self.answering = False
 
-    async def _stream(self, head: bytes, body: AsyncIterator[bytes], *, chunked: bool) -> None:
+    async def _stream(self, head: bytes, body: AsyncIterator[bytes | memoryview], *, chunked: bool) -> None:
         """Send a body as it comes in, and stop where the server answers before its end."""
         self._whole_request_sent = False
         sending = asyncio.ensure_future(self._send_parts(head, body, chunked=chunked))
@@ -170,11 +184,11 @@ class _Connection(asyncio.Protocol):
         finally:
             sending.cancel()
 
-    async def _send_parts(self, head: bytes, body: AsyncIterator[bytes], *, chunked: bool) -> None:
+    async def _send_parts(self, head: bytes, body: AsyncIterator[bytes | memoryview], *, chunked: bool) -> None:
         self._transport.write(head)
         async for part in body:
             if part:
-                self._transport.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+                self._transport.write(b"%x\r\n%b\r\n" % (len(part), bytes(part)) if chunked else part)
             if self._writable is not None:
                 await self._writable
         if chunked:

@@ -16,9 +16,10 @@ from ray.serve.handle import DeploymentHandle
 from deployments import catalogue
 from deployments.catalogue import validated
 from deployments.contract import Batch, Embeddings, ImageBatch, LoadedImages
-from deployments.errors import ConfigError, ModelUnavailable, Overloaded, UpstreamUnavailable
+from deployments.errors import ConfigError, ModelUnavailable, Overloaded
 from serve_app import environment
 from serve_app.access import Gate
+from serve_app.embedded_qdrant import EmbeddedQdrant
 from serve_app.grpc_api import GrpcApi
 from serve_app.http_api import HttpApi
 from serve_app.limits import Limits
@@ -26,7 +27,7 @@ from serve_app.methods import NAMES
 from serve_app.pipeline import Pipeline
 from serve_app.remote_qdrant import RemoteQdrant
 from serve_app.router import Router
-from serve_app.upstream import EmbeddedQdrant, Upstream
+from serve_app.upstream import Upstream
 
 _TRIES = 3
 
@@ -106,23 +107,11 @@ def _image_call(loader: DeploymentHandle[Any]) -> Callable[[ImageBatch], Awaitab
 
 def _upstream(store: DeploymentHandle[Any] | None) -> Upstream:
     if store is not None:
-        return EmbeddedQdrant(_once(store.rest), _once(store.grpc))
+        return EmbeddedQdrant(lambda: _surely(store.address.remote, "the embedded store"))
     settings = environment.read()
     if not settings.qdrant_url:
         raise ConfigError("neither an embedded store nor QDRANT_URL")
     return RemoteQdrant(settings.qdrant_url, settings.grpc_urls, settings.qdrant_ca_file)
-
-
-def _once(method: Any) -> Callable[..., Awaitable[Any]]:
-    """A call of the embedded store, which is not repeated: it may have been carried out."""
-
-    async def call(*arguments: Any) -> Any:
-        try:
-            return await method.remote(*arguments)
-        except (RayActorError, DeploymentUnavailableError) as error:
-            raise UpstreamUnavailable("the embedded store did not answer") from error
-
-    return call
 
 
 def _grpc_method(name: str) -> Callable[..., Awaitable[Message]]:

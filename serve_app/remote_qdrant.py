@@ -19,7 +19,7 @@ from deployments.errors import ConfigError, UpstreamUnavailable
 from serve_app.exchange import Call, Reply, Request, Response
 from serve_app.http_client import BrokenOffError, HttpClient, NotSentError
 from serve_app.methods import response_class
-from serve_app.upstream import Upstream, UpstreamStatus
+from serve_app.upstream import NotReached, Upstream, UpstreamStatus
 
 log = logging.getLogger("ray.serve")
 
@@ -95,7 +95,7 @@ class RemoteQdrant(Upstream):
                 raise UpstreamUnavailable("Qdrant broke off before it answered") from error
             else:
                 return answer if isinstance(answer.body, bytes) else replace(answer, body=_whole(answer.body))
-        raise UpstreamUnavailable("Qdrant cannot be reached")
+        raise NotReached("Qdrant cannot be reached")
 
     @override
     async def grpc(self, message: Message, call: Call) -> Reply:
@@ -120,7 +120,7 @@ class RemoteQdrant(Upstream):
         for channel in self._channels[self._next :] + self._channels[: self._next]:
             if await _connects(channel):
                 return channel
-        raise UpstreamUnavailable("Qdrant cannot be reached")
+        raise NotReached("Qdrant cannot be reached")
 
     @override
     async def close(self) -> None:

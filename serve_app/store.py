@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import secrets
 
-from serve_app.embedded.store import EmbeddedStore, GrpcError
-from serve_app.methods import request_class
+from serve_app.embedded.address import Address
+from serve_app.embedded.server import Server
+from serve_app.embedded.store import EmbeddedStore
 
 
 class Store:
-    """Answers for Qdrant, one request at a time, in the order in which they came."""
+    """Answers for Qdrant on ports of its own, because a call through Serve would copy each body several times."""
 
-    def __init__(self, folder: str) -> None:
-        self._store = EmbeddedStore(folder)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+    def __init__(self, folder: str, host: str = "") -> None:
+        """`host` is the address to listen at, by default that of the Ray node."""
+        self._key = secrets.token_urlsafe()
+        self._server = Server(EmbeddedStore(folder), self._key)
+        self._host = host or _node()
+        self._ports: asyncio.Task[tuple[int, int]] | None = None
 
-    async def rest(self, method: str, path: str, query: str, body: bytes) -> tuple[int, bytes]:
-        """Status and JSON body of the answer."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._worker, self._store.rest, method, path, query, body)
-
-    async def grpc(self, method: str, message: bytes) -> tuple[int, str, bytes]:
-        """Status code (a number of gRPC's), details, and the serialized answer."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._worker, self._answer, method, message)
-
-    def _answer(self, method: str, message: bytes) -> tuple[int, str, bytes]:
-        try:
-            answer = self._store.grpc(method, request_class(method).FromString(message))
-        except GrpcError as error:
-            return int(error.code.value[0]), error.message, b""
-        return 0, "", answer.SerializeToString()
+    async def address(self) -> Address:
+        """Open the ports, where they are not, and tell them."""
+        if self._ports is None:
+            self._ports = asyncio.create_task(self._server.start(self._host, 0, 0))
+        return Address(self._host, *await self._ports, self._key)
 
     def __del__(self) -> None:
-        self._worker.shutdown()
-        self._store.close()
+        """Serve calls this when it stops the replica; the ports end with its process."""
+        self._server.close()
+
+
+def _node() -> str:
+    from ray.util import get_node_ip_address  # noqa: PLC0415  a store on a host that is given takes no Ray
+
+    return str(get_node_ip_address())  # type: ignore[no-untyped-call]

@@ -1,19 +1,18 @@
-"""The way to Qdrant, wherever it is; the way to the embedded store."""
+"""The way to Qdrant, wherever it is."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import grpc
 from google.protobuf.message import Message
-from typing_extensions import override
 
-from serve_app.exchange import Call, Metadata, Reply, Request, Response, json_response, read
-from serve_app.methods import response_class
+from deployments.errors import UpstreamUnavailable
+from serve_app.exchange import Call, Metadata, Reply, Request, Response
 
-_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+class NotReached(UpstreamUnavailable):
+    """No connection came about: Qdrant has seen nothing of the request."""
 
 
 class UpstreamStatus(Exception):
@@ -41,28 +40,3 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """End all connections."""
-
-
-@dataclass(frozen=True)
-class EmbeddedQdrant(Upstream):
-    """The embedded store, in the deployment behind these two calls."""
-
-    call_rest: Callable[[str, str, str, bytes], Awaitable[tuple[int, bytes]]]
-    call_grpc: Callable[[str, bytes], Awaitable[tuple[int, str, bytes]]]
-
-    @override
-    async def rest(self, request: Request) -> Response:
-        body = await read(request.body) or b""
-        status, answer = await self.call_rest(request.method, request.path, request.query, body)
-        return json_response(status, answer)
-
-    @override
-    async def grpc(self, message: Message, call: Call) -> Reply:
-        code, details, answer = await self.call_grpc(call.method, message.SerializeToString())
-        if code:
-            raise UpstreamStatus(_STATUS_CODES[code], details)
-        return Reply(response_class(call.method).FromString(answer))
-
-    @override
-    async def close(self) -> None:
-        """Nothing to end: the deployment closes its store itself."""

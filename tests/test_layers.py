@@ -16,7 +16,7 @@ SEEN_BY_THE_GATEWAY = {
 }
 SETS_UP = {f"serve_app/{name}.py" for name in ("app", "cli", "config_check", "models_add", "models_cli")}
 KNOWS_RAY = {"deployments/replica.py"} | {
-    f"serve_app/{name}.py" for name in ("app", "config_check", "ingress", "service")
+    f"serve_app/{name}.py" for name in ("app", "config_check", "ingress", "service", "store")
 }
 NOT_IN_THE_CORE = {"ray", "asyncio", "aiohttp", "httpx", "grpc", "starlette", "onnxruntime"}
 

@@ -1,11 +1,13 @@
-"""The embedded store as a server by itself, over HTTP and gRPC: a small Qdrant for tests and trials."""
+"""The embedded store as a server, over HTTP and gRPC: for the gateway beside it, or by itself as a small Qdrant."""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,47 @@ from aiohttp import web
 from google.protobuf.message import Message
 from typing_extensions import override
 
+from serve_app.embedded.address import KEY_HEADER
 from serve_app.embedded.store import EmbeddedStore, GrpcError
 from serve_app.methods import is_method, request_class
 
 _MAX_MESSAGE = 256 * 1024 * 1024
+
+
+class Server:
+    """A store behind two ports. A caller without its `key`, where there is one, is not answered at all."""
+
+    def __init__(self, store: EmbeddedStore, key: str = "") -> None:
+        self._store = store
+        # One thread: requests are answered in the order in which they come.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._http = web.AppRunner(_http(store, self._worker, key), access_log=None)
+        options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.so_reuseport", 0)]
+        self._rpc = grpc.aio.server(handlers=[_Methods(store, self._worker, key)], options=options)
+
+    async def start(self, host: str, rest_port: int, grpc_port: int) -> tuple[int, int]:
+        """Open both ports, and tell them: where 0 is asked for, it is one that is free.
+
+        Raises:
+            OSError, RuntimeError: a port is taken.
+        """
+        grpc_port = self._rpc.add_insecure_port(f"{host}:{grpc_port}")
+        await self._rpc.start()
+        await self._http.setup()
+        site = web.TCPSite(self._http, host, rest_port)
+        await site.start()
+        return int(self._http.addresses[0][1]), grpc_port
+
+    async def stop(self) -> None:
+        """Close both ports and then the store."""
+        await self._http.cleanup()
+        await self._rpc.stop(grace=5)
+        self.close()
+
+    def close(self) -> None:
+        """Close the store after the request that it answers now."""
+        self._worker.shutdown()
+        self._store.close()
 
 
 async def serve(folder: Path, host: str, rest_port: int, grpc_port: int, ready: Callable[[], None]) -> None:
@@ -27,28 +66,21 @@ async def serve(folder: Path, host: str, rest_port: int, grpc_port: int, ready: 
         ConfigError: the folder cannot be used.
         OSError, RuntimeError: a port is taken.
     """
-    store = EmbeddedStore(folder)
-    # One thread: requests are answered in the order in which they come.
-    worker = ThreadPoolExecutor(1, thread_name_prefix="store")
-    http = web.AppRunner(_http(store, worker), access_log=None)
-    options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.so_reuseport", 0)]
-    rpc = grpc.aio.server(handlers=[_Methods(store, worker)], options=options)
+    server = Server(EmbeddedStore(folder))
     try:
-        rpc.add_insecure_port(f"{host}:{grpc_port}")
-        await rpc.start()
-        await http.setup()
-        await web.TCPSite(http, host, rest_port).start()
+        await server.start(host, rest_port, grpc_port)
         ready()
         await _stop_signal()
     finally:
-        await http.cleanup()
-        await rpc.stop(grace=5)
-        worker.shutdown()
-        store.close()
+        await server.stop()
 
 
-def _http(store: EmbeddedStore, worker: ThreadPoolExecutor) -> web.Application:
+def _http(store: EmbeddedStore, worker: ThreadPoolExecutor, key: str) -> web.Application:
     async def answer(request: web.Request) -> web.Response:
+        if not hmac.compare_digest(request.headers.get(KEY_HEADER, ""), key):
+            if request.transport:
+                request.transport.abort()
+            return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST)
         path, _, query = request.raw_path.partition("?")
         body = await request.read()
         loop = asyncio.get_running_loop()
@@ -63,15 +95,19 @@ def _http(store: EmbeddedStore, worker: ThreadPoolExecutor) -> web.Application:
 class _Methods(grpc.GenericRpcHandler):
     """Every method of Qdrant's services."""
 
-    def __init__(self, store: EmbeddedStore, worker: ThreadPoolExecutor) -> None:
+    def __init__(self, store: EmbeddedStore, worker: ThreadPoolExecutor, key: str) -> None:
         self._store = store
         self._worker = worker
+        self._key = key
 
     @override
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         method = handler_call_details.method
+        shown = dict(handler_call_details.invocation_metadata or ()).get(KEY_HEADER, "")
 
         async def answer(request: Message, context: Any) -> Message | None:
+            if not hmac.compare_digest(str(shown), self._key):
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "this is another store")
             loop = asyncio.get_running_loop()
             try:
                 return await loop.run_in_executor(self._worker, self._store.grpc, method, request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from qdrant_client import grpc as q
 
 from serve_app import methods
+from serve_app.embedded_qdrant import EmbeddedQdrant
+from serve_app.exchange import Request
 from serve_app.methods import request_class
 from serve_app.permissions import Need, of_method, of_route
 from serve_app.store import Store
-from serve_app.upstream import EmbeddedQdrant
 from tests.serve_app.guarded import KEY, READ_ONLY, TOKENS, Guarded, Shown, granted
 from tests.serve_app.test_permissions import READING, ROUTES, filled
 
@@ -22,17 +24,20 @@ LET_IN = {*READING, Need.NOTHING}
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> Guarded:
+async def store(tmp_path: Path) -> AsyncIterator[Guarded]:
     """A gateway in front of an embedded store with two collections of two points, `c` and `secret`."""
-    kept = Store(str(tmp_path / "data"))
+    kept = Store(str(tmp_path / "data"), "127.0.0.1")
+    qdrant = EmbeddedQdrant(kept.address)
     for name in ("c", "secret"):
         points = [{"id": n, "vector": [n, 0, 0, 0], "payload": {"n": n}} for n in (1, 2)]
         config = {"vectors": {"size": 4, "distance": "Dot"}}
-        await kept.rest("PUT", f"/collections/{name}", "", orjson.dumps(config))
-        await kept.rest("PUT", f"/collections/{name}/points", "", orjson.dumps({"points": points}))
+        await qdrant.rest(Request("PUT", f"/collections/{name}", "", (), orjson.dumps(config)))
+        await qdrant.rest(Request("PUT", f"/collections/{name}/points", "", (), orjson.dumps({"points": points})))
     gateway = Guarded(**TOKENS)
-    gateway.pipeline._upstream = EmbeddedQdrant(kept.rest, kept.grpc)
-    return gateway
+    gateway.pipeline._upstream = qdrant
+    yield gateway
+    await qdrant.close()
+    await kept._server.stop()
 
 
 async def everything(store: Guarded) -> Any:

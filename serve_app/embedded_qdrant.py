@@ -1,0 +1,81 @@
+"""The embedded store, which is found anew when it has moved: a replica that replaces another has ports of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from typing_extensions import override
+
+from deployments.errors import UpstreamUnavailable
+from serve_app.embedded.address import KEY_HEADER, Address
+from serve_app.exchange import Call, Reply, Request, Response, without
+from serve_app.remote_qdrant import RemoteQdrant
+from serve_app.upstream import NotReached, Upstream
+
+T = TypeVar("T")
+_KEY = KEY_HEADER.encode()
+
+
+@dataclass(frozen=True)
+class _Found:
+    qdrant: RemoteQdrant
+    key: str
+
+    async def rest(self, request: Request) -> Response:
+        headers = [*without(request.headers, frozenset({_KEY})), (_KEY, self.key.encode())]
+        return await self.qdrant.rest(replace(request, headers=headers))
+
+    async def grpc(self, message: Message, call: Call) -> Reply:
+        metadata = [*(pair for pair in call.metadata if pair[0] != KEY_HEADER), (KEY_HEADER, self.key)]
+        return await self.qdrant.grpc(message, replace(call, metadata=metadata))
+
+
+class EmbeddedQdrant(Upstream):
+    """The store whose address `locate` tells."""
+
+    def __init__(self, locate: Callable[[], Awaitable[Address]]) -> None:
+        self._locate = locate
+        self._found: _Found | None = None
+        self._looking = asyncio.Lock()
+
+    @override
+    async def rest(self, request: Request) -> Response:
+        return await self._ask(lambda found: found.rest(request))
+
+    @override
+    async def grpc(self, message: Message, call: Call) -> Reply:
+        return await self._ask(lambda found: found.grpc(message, call))
+
+    async def _ask(self, send: Callable[[_Found], Awaitable[T]]) -> T:
+        """What the store answers; a request of which it has seen nothing follows it to where it is now."""
+        found = self._found or await self._find(None)
+        try:
+            return await send(found)
+        except NotReached:
+            return await send(await self._find(found))
+        except UpstreamUnavailable:
+            await self._forget(found)
+            raise
+
+    async def _find(self, lost: _Found | None) -> _Found:
+        """The store where it is now, which is not where it was `lost`."""
+        async with self._looking:
+            if self._found is None or self._found is lost:
+                await self._forget(lost)
+                address = await self._locate()
+                rest, grpc = (f"http://{address.host}:{port}" for port in (address.rest_port, address.grpc_port))
+                self._found = _Found(RemoteQdrant([rest], [grpc]), address.key)
+            return self._found
+
+    async def _forget(self, lost: _Found | None) -> None:
+        if lost is not None and self._found is lost:
+            self._found = None
+            await lost.qdrant.close()
+
+    @override
+    async def close(self) -> None:
+        await self._forget(self._found)
