@@ -22,9 +22,13 @@ _POINTS = [{"id": number, "version": 1, "score": 0.5, "payload": {"n": number}} 
 _FOUND = orjson.dumps({"result": {"points": _POINTS}, "status": "ok", "time": 0.001}).decode()
 _STORED = orjson.dumps({"result": {"operation_id": 1, "status": "completed"}, "status": "ok", "time": 0.001}).decode()
 
+_LARGEST = 48 * 1024 * 1024
+
 _CONFIG = """
 global
     nbthread 1
+    # A server that answers before it has read a request to its end is not what we want to measure.
+    tune.bufsize {buffer}
 defaults
     mode http
     timeout client 60s
@@ -43,7 +47,7 @@ def rest_store(port: int) -> Iterator[None]:
     """The REST side, on a port of this machine, while the context is open."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "haproxy.cfg"
-        config.write_text(_CONFIG.format(port=port, found=_FOUND, stored=_STORED))
+        config.write_text(_CONFIG.format(port=port, found=_FOUND, stored=_STORED, buffer=_LARGEST))
         process: Any = subprocess.Popen([get_haproxy_binary(), "-f", str(config)])
         try:
             _wait_for(port)

@@ -1,8 +1,8 @@
 """How much memory does each process hold: at rest, under load, and after it?
 
-Resident memory, of which processes share some: the sum over all of them counts that more than once. The load is a bulk
-upload of docstrings with all three kinds of vectors into the embedded store, and searches at the same time. Before it, a
-few upserts of 30 MB of raw vectors, one after the other.
+Resident memory, of which processes share some: the sum over all of them counts that more than once. The load is a
+bulk upload of docstrings with all three kinds of vectors into the embedded store, and searches at the same time. Before
+it, a few upserts of 30 MB of raw vectors, one after the other.
 """
 
 from __future__ import annotations
