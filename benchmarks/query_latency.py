@@ -2,24 +2,26 @@
 
 One text in each `points/query`, over REST and gRPC, in front of a store that answers at once, so that nothing but the
 way through this software and the model is measured. Beside it, in the same run and with the same model file: the bare
-model in one process, and a plain Ray Serve app.
+model in one process, and a plain Ray Serve app. Where the time goes: by the service's own metrics, and by what each
+process used.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import grpc.aio
 import httpx
 import orjson
 from qdrant_client import grpc as q
 
-from benchmarks import bare, load, processes, tables, texts
+from benchmarks import bare, load, processes, stages, tables, texts
 from tests.cluster.running import RunningService, free_ports
 
 _GRPC_METHOD = "/qdrant.Points/Query"
 _HEAD = ("what", "at a time", "p50 ms", "p95 ms", "p99 ms", "a second", "to bare")
+_STAGES = ("read", "decode", "wait", "call", "tokenize", "queue", "run", "encode", "store")
 _SPENT_HEAD = (
     "processor time for one request, ms",
     "at a time",
@@ -45,10 +47,13 @@ def main() -> None:
         ("bare model, best batches", len(queries), "", "", "", best.texts_per_second, 1.0),
     ]
     spent: list[Sequence[object]] = []
-    with processes.forgetful_store() as environment, processes.service(environment) as running:
+    staged: list[Sequence[object]] = []
+    with processes.forgetful_store() as environment, processes.service(environment | stages.QUICK) as running:
         for concurrency in asked.concurrency:
+            before = stages.spent(running, "search")
             outcome = over_rest(running, queries, concurrency, asked.seconds, spent)
             rows.append(_row("REST", outcome, concurrency, best))
+            staged.append((concurrency, *_stages(before, stages.spent(running, "search"))))
         for concurrency in asked.concurrency:
             outcome = load.run(over_grpc(running, queries, concurrency, asked.seconds))
             rows.append(_row("gRPC", outcome, concurrency, best))
@@ -58,12 +63,20 @@ def main() -> None:
             outcome = plain(port, queries, concurrency, asked.seconds)
             rows.append(_row("plain Ray Serve", outcome, concurrency, best))
     tables.show("Searches with one text", _HEAD, rows)
+    tables.show("Where a search's time goes, REST: mean ms of each stage", ("at a time", *_STAGES), staged)
     tables.show("Where the processors' time goes, REST", _SPENT_HEAD, spent)
 
 
 def _row(what: str, outcome: load.Outcome, concurrency: int, best: bare.Bare) -> Sequence[object]:
     percentiles = [outcome.percentile(percent) for percent in (50, 95, 99)]
     return (what, concurrency, *percentiles, outcome.rate, outcome.rate / best.texts_per_second)
+
+
+def _stages(before: Mapping[str, stages.Spent], after: Mapping[str, stages.Spent]) -> Iterator[float]:
+    """The mean time of each stage in between, in milliseconds; of `tokenize`, `queue` and `run` for a batch."""
+    for stage in _STAGES:
+        count, seconds = (after[stage][n] - before.get(stage, (0, 0.0))[n] for n in (0, 1))
+        yield seconds / count * 1000 if count else 0.0
 
 
 def over_rest(

@@ -10,6 +10,7 @@ step; a damaged one is built again; when there are too many, those go that were 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -60,10 +61,19 @@ def _key(build: Callable[..., bytes], checkpoint: Checkpoint, arguments: tuple[A
 def _is_whole(entry: Path) -> bool:
     try:
         whole = (entry / _SUM).read_text() == _sum([entry / _GRAPH, entry / _WEIGHTS])
-        os.utime(entry)
+        _mark_as_used(entry)
     except OSError:
         return False
     return whole
+
+
+def _mark_as_used(entry: Path) -> None:
+    """Where a cache is only for reading nothing is forgotten either, and whoever fills it does the marking."""
+    try:
+        os.utime(entry)
+    except OSError as error:
+        if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise
 
 
 def _keep(model: bytes, entry: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +127,29 @@ def test_without_a_place_for_it_a_graph_is_built_each_time(
     monkeypatch.setenv("QDRANT_INFERENCE_CACHE", str(tmp_path / "file"))
     assert isinstance(kept(builder.encoder, checkpoint, np.float32), bytes)
     assert isinstance(kept(builder.encoder, checkpoint, np.float32), bytes)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_an_entry_of_a_cache_that_is_only_for_reading_is_whole(
+    builder: Builder, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = kept(builder.encoder, checkpoint, np.float32)
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(graph_cache.os, "utime", refuse)
+    assert kept(builder.encoder, checkpoint, np.float32) == path
+    assert builder.builds == 1
+
+
+def test_an_entry_that_goes_while_it_is_looked_at_is_built_again(
+    builder: Builder, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(builder.encoder, checkpoint, np.float32)
+    monkeypatch.setattr(graph_cache.os, "utime", lambda entry: shutil.rmtree(entry) or Path(entry).stat())
+    assert kept(builder.encoder, checkpoint, np.float32)
+    assert builder.builds == 2
 
 
 def test_a_small_graph_is_not_worth_a_place(

@@ -1,0 +1,165 @@
+"""A running service offers every metric that OBSERVABILITY.md names, joins ids and logs, and answers probes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
+from qdrant_client import QdrantClient, models
+
+from deployments.metrics import PREFIX
+from tests.cluster.running import RunningService
+from tests.test_observability_page import OF_RAY, table
+
+MINILM, VISION = "sentence-transformers/all-minilm-l6-v2", "starter/clip-shapes-vision"
+NOT_HERE = {
+    "gpu_memory_used_bytes": "this machine has no GPU, or the replicas do not run on it",
+    "gpu_memory_total_bytes": "the same",
+    "quota_used_ratio": "the service of the tests has no tenants",
+}
+ID = "an-id-of-the-metrics-test"
+
+
+def drawing() -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+@pytest.fixture(scope="module")
+def http(service: RunningService) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.rest_address, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def collection(service: RunningService, http: httpx.Client) -> str:
+    """A collection, after requests of all kinds have been sent to it."""
+    name = f"metrics-{uuid.uuid4()}"
+    vectors = {"text": {"size": 384, "distance": "Cosine"}, "image": {"size": 128, "distance": "Cosine"}}
+    http.put(f"/collections/{name}", json={"vectors": vectors}).raise_for_status()
+    points = [{"id": n, "vector": {"text": {"text": "long " * n * 40, "model": MINILM}}} for n in range(1, 12)]
+    points.append({"id": 20, "vector": {"image": {"image": drawing(), "model": VISION}}})
+    http.put(f"/collections/{name}/points?wait=true", json={"points": points}).raise_for_status()
+    for image in ("http://127.0.0.1:9/x.png", base64.b64encode(b"no image").decode()):
+        bad = {"points": [{"id": 1, "vector": {"image": {"image": image, "model": VISION}}}]}
+        assert http.put(f"/collections/{name}/points", json=bad).status_code == 400
+    query = {"query": {"text": "tea", "model": MINILM}, "using": "text"}
+    for _ in range(3):
+        http.post(f"/collections/{name}/points/query", json=query, headers={"x-request-id": ID}).raise_for_status()
+    client = QdrantClient(
+        url=service.rest_address, grpc_port=service.grpc_port, prefer_grpc=True, cloud_inference=True, timeout=60
+    )
+    client.query_points(name, query=models.Document(text="tea", model=MINILM), using="text")
+    client.close()
+    assert http.put(f"/collections/{name}/points", content=b" " * (33 << 20)).status_code == 413
+    return name
+
+
+def scraped(service: RunningService) -> dict[str, list[Any]]:
+    """The samples by name."""
+    text = httpx.get(service.metrics_address, timeout=30).text
+    samples: dict[str, list[Any]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            samples.setdefault(sample.name, []).append(sample)
+    return samples
+
+
+def wanted() -> set[str]:
+    names = {name for name in table() if name.removeprefix(PREFIX) not in NOT_HERE}
+    histograms = {name for name in names if table()[name][0] == "histogram"}
+    parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "sum", "count")}
+    return {f"ray_{name}" for name in names - histograms | parts} | OF_RAY
+
+
+@pytest.fixture(scope="module")
+def samples(service: RunningService, collection: str) -> dict[str, list[Any]]:
+    """What the exporter tells, once it tells of all that was sent."""
+    deadline = time.monotonic() + 60
+    found = scraped(service)
+    while (missing := wanted() - found.keys()) and time.monotonic() < deadline:
+        time.sleep(1)
+        # Ray Serve tells some of its gauges less often than they are forgotten here.
+        found |= scraped(service)
+    assert not missing
+    return found
+
+
+def total(samples: dict[str, list[Any]], name: str, **labels: str) -> float:
+    return sum(s.value for s in samples[f"ray_{PREFIX}{name}"] if labels.items() <= s.labels.items())
+
+
+def test_the_exporter_has_every_documented_metric(samples: dict[str, list[Any]]) -> None:
+    for name, (_, labels, *_) in table().items():
+        for suffix in ("", "_sum"):
+            for sample in samples.get(f"ray_{name}{suffix}", ()):
+                assert set(labels.replace("-", "").split(", ")) - {""} <= sample.labels.keys()
+
+
+def test_its_figures_are_those_of_what_was_sent(samples: dict[str, list[Any]]) -> None:
+    assert total(samples, "requests_total", protocol="rest", operation="search", status="200") >= 3
+    assert total(samples, "requests_total", protocol="grpc", operation="search", status="OK") >= 1
+    assert total(samples, "objects_total", model=MINILM, operation="update") >= 11
+    assert total(samples, "truncated_inputs_total", model=MINILM) >= 4
+    assert total(samples, "images_total", source="base64", result="loaded") >= 1
+    assert total(samples, "images_total", source="url", result="not fetched") >= 1
+    assert total(samples, "images_total", source="base64", result="not decoded") >= 1
+    assert total(samples, "rejected_total", reason="too large") >= 1
+    assert total(samples, "upstream_up") == 1
+    assert total(samples, "provider_info", model=MINILM) == 1
+
+
+def test_the_stages_of_a_search_take_no_longer_than_the_search(samples: dict[str, list[Any]]) -> None:
+    stages = ("read", "decode", "embed", "encode", "store")
+    parts = sum(total(samples, "stage_seconds_sum", operation="search", stage=stage) for stage in stages)
+    assert 0 < parts <= total(samples, "request_seconds_sum", operation="search")
+    assert total(samples, "stage_seconds_sum", stage="run") > 0
+
+
+def test_no_label_has_more_values_than_the_software_knows(samples: dict[str, list[Any]], collection: str) -> None:
+    ours = [sample for name, found in samples.items() if name.startswith(f"ray_{PREFIX}") for sample in found]
+    assert collection not in repr(ours)
+    assert {s.labels["operation"] for s in ours if "operation" in s.labels} <= {
+        "update",
+        "search",
+        "other",
+        "check",
+        "",
+    }
+    assert {s.labels["protocol"] for s in ours if "protocol" in s.labels} == {"rest", "grpc"}
+
+
+def test_an_id_comes_back_and_stands_in_the_request_log(
+    service: RunningService, http: httpx.Client, collection: str
+) -> None:
+    asked = http.get(f"/collections/{collection}", headers={"x-request-id": ID})
+    assert asked.headers["x-request-id"] == ID
+    made = http.get(f"/collections/{collection}").headers["x-request-id"]
+    logged = [
+        orjson.loads(line) for file in service.logs.rglob("requests_*.log") for line in file.read_text().splitlines()
+    ]
+    assert {line["operation"] for line in logged if line["request_id"] == ID} == {"search", "other"}
+    assert made in {line["request_id"] for line in logged}
+    assert collection not in repr(logged)
+    assert {line["route"] for line in logged} <= {"other"} | {
+        line["route"] for line in logged if re.fullmatch(r"[A-Z]+ /[\w/{}-]*|/[\w.]+/\w+", line["route"])
+    }
+
+
+def test_probes_are_answered_by_the_gateway(http: httpx.Client) -> None:
+    assert http.get("/livez").text == "livez check passed"
+    assert http.get("/readyz").text == "readyz check passed"
+    verbose = http.get("/readyz?verbose").text
+    assert "[+] qdrant: ready" in verbose
+    assert f"[+] {MINILM}: ready" in verbose

@@ -1,0 +1,136 @@
+"""OBSERVABILITY.md, the dashboard and the alerts speak of the metrics that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+
+from deployments import measures
+from deployments.metrics import METRICS, PREFIX, Counter, Gauge
+from serve_app.observability import metrics
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "OBSERVABILITY.md").read_text()
+MONITORING = ROOT / "k8s" / "components" / "monitoring"
+DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text())
+RULES = yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"][0]["rules"]
+OF_RAY = set(re.findall(r"`(ray_serve_\w+)`", PAGE))
+NAMES = {metric.name for module in (measures, metrics) for metric in vars(module).values() if metric in METRICS}
+OURS = [metric for metric in METRICS if metric.name in NAMES]
+
+
+def table() -> dict[str, list[str]]:
+    """The rows of all tables of metrics, by name."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines()]
+    return {row[0].strip("`"): row[1:] for row in rows if row[0].startswith(f"`{PREFIX}")}
+
+
+def test_the_table_has_each_metric_with_its_type_labels_and_unit() -> None:
+    told = {}
+    for metric in OURS:
+        full = f"{PREFIX}{metric.name}{'_total' if isinstance(metric, Counter) else ''}"
+        told[full] = [type(metric).__name__.lower(), ", ".join(metric.labels) or "-", metric.unit]
+    assert {name: cells[:3] for name, cells in table().items()} == told
+    assert all(cells[3] for cells in table().values())
+
+
+def exported() -> dict[str, set[str]]:
+    """The labels of each name that Prometheus sees."""
+    return {f"ray_{name}": set(labels) for metric in OURS for name, labels in metric.exported}
+
+
+def expressions() -> Iterator[Any]:
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", ()):
+            yield pytest.param(target["expr"].replace("$__rate_interval", "5m"), id=panel["title"])
+    for rule in RULES:
+        yield pytest.param(rule["expr"], id=rule["alert"])
+
+
+def selectors(expression: Any) -> Iterator[Any]:
+    """All selectors in a parsed expression."""
+    if isinstance(expression, promql_parser.VectorSelector):
+        yield expression
+    for name in ("expr", "lhs", "rhs", "args", "param", "vector_selector", "vs"):
+        inner = getattr(expression, name, None)
+        for part in inner if isinstance(inner, list) else [inner]:
+            if part is not None:
+                yield from selectors(part)
+
+
+@pytest.mark.parametrize("text", list(expressions()))
+def test_every_expression_parses_and_names_metrics_and_labels_that_there_are(text: str) -> None:
+    found = list(selectors(promql_parser.parse(text)))
+    known = exported()
+    assert len(found) == len(re.findall(r"\bray_\w+", text)), "a selector was overlooked"
+    for selector in found:
+        assert selector.name in known.keys() | OF_RAY, selector.name
+        if selector.name in known:
+            assert {matcher.name for matcher in selector.matchers.matchers} <= known[selector.name], text
+    for labels in re.findall(r"by \(([^)]*)\)", text):
+        for selector in found:
+            if selector.name in known:
+                assert set(labels.split(", ")) <= known[selector.name], text
+
+
+def test_every_metric_of_ours_is_on_the_dashboard_or_in_an_alert() -> None:
+    used = {name for parameter in expressions() for name in re.findall(r"ray_\w+", parameter.values[0])}
+    families = {re.sub("_(bucket|sum|count)$", "", name) for name in used}
+    base = {f"ray_{PREFIX}{metric.name}{'_total' if isinstance(metric, Counter) else ''}" for metric in OURS}
+    assert base <= families
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_alert_has_its_paragraph_in_the_runbook(rule: dict[str, Any]) -> None:
+    assert re.search(rf"^### {rule['alert']}\n\n\w.{{100,}}", PAGE, re.MULTILINE)
+    assert rule["annotations"]["runbook"] == f"OBSERVABILITY.md#{rule['alert'].lower()}"
+
+
+def test_the_runbook_has_no_alert_that_is_gone() -> None:
+    (part,) = re.findall(r"^## Alerts$(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^### (\w+)$", part, re.MULTILINE) == [rule["alert"] for rule in RULES]
+
+
+def test_every_stage_that_the_code_measures_is_told() -> None:
+    (part,) = re.findall(r"^### Stages$(.*?)^Beside", PAGE, re.MULTILINE | re.DOTALL)
+    told = set(re.findall(r"^\| `([\w ]+)` \|", part, re.MULTILINE))
+    sources = [
+        path.read_text() for folder in ("serve_app", "deployments") for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
+    measured = {
+        stage
+        for source in sources
+        for pattern in (
+            r'step\("(\w+)"',
+            r'STAGE_SECONDS\.observe\([^"]*"(\w+)"',
+            r'measures\.image\([^"]*"\w+", "([\w ]+)"',
+        )
+        for stage in re.findall(pattern, source)
+    }
+    assert told == measured
+
+
+def test_the_dashboard_has_a_row_for_each_subject_and_no_panel_twice() -> None:
+    rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
+    assert rows == ["Traffic", "Latency by stage", "Models", "Replicas", "Qdrant", "Errors", "Images", "GPU"]
+    titles = [panel["title"] for panel in DASHBOARD["panels"]]
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(set(titles)) == len(titles)
+
+
+def test_the_collectors_example_is_yaml() -> None:
+    (example,) = re.findall(r"<!-- tested: collector -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    config = yaml.safe_load(example)
+    (pipeline,) = config["service"]["pipelines"].values()
+    for kind in ("receivers", "processors", "exporters"):
+        assert set(pipeline[kind]) <= config[kind].keys()
+
+
+def test_gauges_are_no_counters() -> None:
+    assert not [metric.name for metric in OURS if isinstance(metric, Gauge) and metric.name.endswith("_total")]
