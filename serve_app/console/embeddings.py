@@ -1,0 +1,131 @@
+"""`POST /v1/embeddings`: embeddings in OpenAI's words, for tools that know no others.
+
+Source: OpenAI's API reference, "Embeddings" and "Error codes". `input_type` is our own: it says which of the model's
+prefixes is put before a text.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from deployments.catalogue import ModelCard
+from deployments.contract import Direction, Vector
+from deployments.errors import InferenceError, Kind, UnknownModel, WrongInput
+from serve_app.console.answers import Headers, dumped, encoded, question
+from serve_app.console.replicas import Replicas
+from serve_app.exchange import Request, Response, json_response
+from serve_app.inference.objects import InferenceObject, Slot
+from serve_app.ledger.meter import Caller
+from serve_app.pipeline import Pipeline
+from serve_app.statuses import HTTP, headers_of
+
+_MANY = 2048
+_DIRECTIONS: dict[str, Direction] = {"query": "search", "passage": "update"}
+_TYPES = {
+    Kind.UNAUTHENTICATED: "authentication_error",
+    Kind.FORBIDDEN: "permission_error",
+    Kind.OVERLOADED: "rate_limit_error",
+    Kind.BAD_REQUEST: "invalid_request_error",
+    Kind.TOO_LARGE: "invalid_request_error",
+    Kind.SWITCHED_OFF: "invalid_request_error",
+}
+
+
+class Question(BaseModel):
+    """The body of a request. Keys that newer clients send are not refused."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, protected_namespaces=())
+
+    model: str = Field(min_length=1)
+    input: StrictStr | list[StrictStr] | list[StrictInt] | list[list[StrictInt]] = Field(min_length=1)
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: StrictInt | None = None
+    input_type: Literal["query", "passage"] = "passage"
+
+
+class Embedder:
+    """Answers `/v1/embeddings`."""
+
+    def __init__(self, pipeline: Pipeline, replicas: Replicas) -> None:
+        self._pipeline = pipeline
+        self._replicas = replicas
+
+    async def answer(self, request: Request, tenant: str | None) -> Response:
+        """The vectors of the inputs, in their order.
+
+        Raises:
+            InferenceError: see `refusal`.
+        """
+        asked = await question(self._pipeline, request, Question)
+        card = self._pipeline.catalogue.find(asked.model, "model")
+        if card.vector_kind != "dense" or card.modality != "text":
+            raise WrongInput(f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do")
+        texts = await self._as_texts(asked, card)
+        vectors: list[Vector | None] = [None] * len(texts)
+        options = {} if asked.dimensions is None else {"mrl": asked.dimensions}
+        slots = [
+            Slot(
+                "input" if isinstance(asked.input, str) else f"input[{position}]",
+                InferenceObject("text", text, card.name, options),
+                named=True,
+                put=partial(vectors.__setitem__, position),
+            )
+            for position, text in enumerate(texts)
+        ]
+        caller = Caller(tenant, operation="embeddings")
+        used = await self._pipeline.infer(slots, _DIRECTIONS[asked.input_type], caller=caller)
+        data = [
+            {"object": "embedding", "index": i, "embedding": _encoded(vector, asked.encoding_format)}
+            for i, vector in enumerate(vectors)
+        ]
+        return _response(card, data, sum(used.values()), self._pipeline.quota_headers(caller, used))
+
+    def models(self) -> Response:
+        """The models that can be asked here."""
+        cards = [card for card in self._pipeline.catalogue if card.vector_kind == "dense" and card.modality == "text"]
+        data = [
+            {"id": card.name, "object": "model", "created": 0, "owned_by": card.name.partition("/")[0]}
+            for card in cards
+        ]
+        return json_response(200, dumped({"object": "list", "data": data}))
+
+    async def _as_texts(self, asked: Question, card: ModelCard) -> Sequence[str]:
+        given = asked.input
+        if isinstance(given, str):
+            return [given]
+        if isinstance(given[0], int):
+            return await self._replicas.texts(card.name, [given])
+        if len(given) > _MANY:
+            raise WrongInput(f"input: has {len(given)} items; at most {_MANY} are allowed")
+        if isinstance(given[0], str):
+            return given
+        return await self._replicas.texts(card.name, given)
+
+
+def _encoded(vector: Any, encoding: str) -> Any:
+    row = np.ascontiguousarray(vector, "<f4")
+    return base64.b64encode(row.tobytes()).decode() if encoding == "base64" else row
+
+
+def _response(card: ModelCard, data: Sequence[Any], tokens: int, headers: Headers) -> Response:
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    body = {"object": "list", "data": data, "model": card.name, "usage": usage}
+    return json_response(200, dumped(body), encoded(headers))
+
+
+def refusal(error: InferenceError) -> Response:
+    """An error in OpenAI's shape."""
+    unknown = isinstance(error, UnknownModel)
+    content = {
+        "message": error.message,
+        "type": _TYPES.get(error.kind, "server_error"),
+        "param": "model" if unknown else None,
+        "code": "model_not_found" if unknown else error.kind.value.replace(" ", "_"),
+    }
+    return json_response(404 if unknown else HTTP[error.kind], dumped({"error": content}), encoded(headers_of(error)))

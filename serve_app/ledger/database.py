@@ -1,0 +1,206 @@
+"""The ledger's database, SQLite or PostgreSQL. Every call here blocks: it belongs into a thread.
+
+SQLAlchemy takes half a second to import; so this module is imported in that thread, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, event, func, make_url, select
+from sqlalchemy import create_engine as sqlalchemy_engine
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from deployments.errors import LedgerUnavailable
+from serve_app.ledger import migration
+from serve_app.ledger.quotas import Spender
+from serve_app.ledger.report import News, Report
+from serve_app.ledger.switches import SwitchChange, Switches
+from serve_app.ledger.tables import OFF, REPLICAS, USAGE
+
+PATIENCE_S = 3
+"""How long a call waits for a lock or a server."""
+
+ALIVE_S = 15.0
+"""A replica that has told nothing for so long is gone."""
+
+_FORGOTTEN_S = 7 * 24 * 3600.0
+_UPSERTS: Mapping[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+class Database:
+    """The database behind a URL; connects, and migrates where it has to, with the first call.
+
+    Raises (every method):
+        LedgerUnavailable: it cannot be reached, or does not do what it should.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._insert = _UPSERTS[self._engine.dialect.name]
+        self._migrated = False
+
+    def exchange(self, report: Report, month: int, tenants: Collection[str]) -> News:
+        """Take in a report, once; tell the news, `spent` of these tenants and the month that begins with this hour."""
+        with self._transaction() as connection:
+            if self._is_new(connection, report):
+                self._add(connection, report)
+            return News(
+                _switches(connection),
+                _others(connection, report),
+                _spent(connection, month, tenants) if tenants else {},
+            )
+
+    def news(self, report: Report, month: int, tenants: Collection[str]) -> News:
+        """The news alone."""
+        with self._reading() as connection:
+            spent = _spent(connection, month, tenants) if tenants else {}
+            return News(_switches(connection), _others(connection, report), spent)
+
+    def switch(self, change: SwitchChange) -> Switches:
+        """Set switches; all of them as they are then."""
+        wanted = [("model", name, on) for name, on in change.models.items()]
+        wanted += [("collection", name, on) for name, on in change.collections.items()]
+        if change.inference is not None:
+            wanted.append(("all", "", change.inference))
+        with self._transaction() as connection:
+            for scope, name, on in wanted:
+                if on:
+                    connection.execute(delete(OFF).where(OFF.c.scope == scope, OFF.c.name == name))
+                else:
+                    statement = self._insert(OFF).values(scope=scope, name=name)
+                    connection.execute(statement.on_conflict_do_nothing())
+            return _switches(connection)
+
+    def usage(self, first: int, end: int, tenant: str | None, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """Sums from the hour `first` to before `end`, by model, hour or day, and these columns; of one tenant or all.
+
+        Rows have `model`, `hour`, the columns, and `requests`, `objects`, `tokens`.
+        """
+        keys = [USAGE.c.model, USAGE.c.hour, *(USAGE.c[name] for name in columns)]
+        sums = [func.sum(USAGE.c[name]).label(name) for name in ("requests", "objects", "tokens")]
+        query = select(*keys, *sums).where(USAGE.c.hour >= first, USAGE.c.hour < end).group_by(*keys).order_by(*keys)
+        if tenant is not None:
+            query = query.where(USAGE.c.tenant == tenant)
+        with self._reading() as connection:
+            # PostgreSQL's sums of large integers are decimals.
+            numbers = ("requests", "objects", "tokens")
+            return [
+                {**row, **{name: int(row[name]) for name in numbers}} for row in connection.execute(query).mappings()
+            ]
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._engine.dispose()
+
+    def _is_new(self, connection: Connection, report: Report) -> bool:
+        """Note a report's number. Two transactions with the same one wait for each other here."""
+        statement = self._insert(REPLICAS).values(
+            id=report.replica, sequence=report.sequence, at=report.at, told=json.dumps(report.told)
+        )
+        columns = {name: statement.excluded[name] for name in ("sequence", "at", "told")}
+        outcome = connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["id"], set_=columns, where=REPLICAS.c.sequence < statement.excluded.sequence
+            ).returning(REPLICAS.c.sequence)
+        )
+        return outcome.first() is not None
+
+    def _add(self, connection: Connection, report: Report) -> None:
+        # In the same order everywhere: two replicas never wait for each other's rows.
+        rows = [{**key._asdict(), **count._asdict()} for key, count in sorted(report.counts)]
+        if not rows:
+            return
+        statement = self._insert(USAGE)
+        sums = {name: USAGE.c[name] + statement.excluded[name] for name in ("requests", "objects", "tokens")}
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=[column.name for column in USAGE.primary_key], set_=sums),
+            rows,
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with _translated():
+            if not self._migrated:
+                migration.upgrade(self._engine)
+                with self._engine.begin() as connection:
+                    newest = select(func.max(REPLICAS.c.at)).scalar_subquery()
+                    connection.execute(delete(REPLICAS).where(REPLICAS.c.at < newest - _FORGOTTEN_S))
+                self._migrated = True
+            with self._engine.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        if not self._migrated:
+            with self._transaction():
+                pass
+        with _translated(), self._engine.connect().execution_options(reads=True) as connection:
+            yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise LedgerUnavailable(
+            "the ledger's database cannot be reached; usage is kept in memory meanwhile", retry_after=PATIENCE_S
+        ) from error
+
+
+def _switches(connection: Connection) -> Switches:
+    off: dict[str, set[str]] = {"all": set(), "model": set(), "collection": set()}
+    for scope, name in connection.execute(select(OFF.c.scope, OFF.c.name)):
+        off[scope].add(name)
+    return Switches(all_off=bool(off["all"]), models=frozenset(off["model"]), collections=frozenset(off["collection"]))
+
+
+def _others(connection: Connection, report: Report) -> list[Mapping[str, Any]]:
+    query = select(REPLICAS.c.told).where(REPLICAS.c.id != report.replica, REPLICAS.c.at > report.at - ALIVE_S)
+    return [json.loads(told) for (told,) in connection.execute(query)]
+
+
+def _spent(connection: Connection, month: int, tenants: Collection[str]) -> dict[Spender, int]:
+    query = (
+        select(USAGE.c.tenant, USAGE.c.model, func.sum(USAGE.c.tokens))
+        .where(USAGE.c.tenant.in_(sorted(tenants)), USAGE.c.hour >= month)
+        .group_by(USAGE.c.tenant, USAGE.c.model)
+    )
+    return {(tenant, model): int(tokens) for tenant, model, tokens in connection.execute(query)}
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        # A server that hangs is noticed, too, as far as libpq can.
+        waits = {"connect_timeout": PATIENCE_S, "tcp_user_timeout": PATIENCE_S * 1000}
+        options = f"-c statement_timeout={PATIENCE_S * 1000} -c lock_timeout={PATIENCE_S * 1000}"
+        return sqlalchemy_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            connect_args={**waits, "options": options},
+            pool_size=2,
+            pool_pre_ping=True,
+        )
+    engine = sqlalchemy_engine(parsed, connect_args={"timeout": PATIENCE_S})
+    event.listen(engine, "connect", _on_sqlite_connect)
+    event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def _on_sqlite_connect(connection: Any, _record: Any) -> None:
+    """Readers and a writer do not wait for each other (WAL), and Python's module begins no transactions of its own."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    # What a power cut may cost is the last second, as with a killed replica; the file stays whole.
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _on_sqlite_begin(connection: Connection) -> None:
+    """A transaction that will write takes the lock at its start, where waiting for it is possible."""
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -1,0 +1,189 @@
+"""Takes what the meter has counted to the database, about once a second, and brings back what others wrote there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from deployments.errors import LedgerUnavailable
+from serve_app.ledger.counts import Counts
+from serve_app.ledger.live import Told
+from serve_app.ledger.meter import Meter
+from serve_app.ledger.quotas import Spender, month_of
+from serve_app.ledger.report import News, Report
+from serve_app.ledger.switches import SwitchChange, Switches
+
+if TYPE_CHECKING:
+    from serve_app.ledger.database import Database
+
+T = TypeVar("T")
+
+PERIOD_S = 0.8
+"""With the time that a flush takes, no more than a second of usage is in memory alone."""
+
+_MONTH_PERIODS = 6
+_HEARTBEAT_S = 10.0
+_BEHIND_S = 3.0
+_LAST_FLUSH_S = 5.0
+
+log = logging.getLogger("ray.serve")
+
+
+class Ledger:
+    """One ingress replica's way to the database. Serving never waits for it."""
+
+    def __init__(self, meter: Meter, url: str, period_s: float = PERIOD_S) -> None:
+        self.meter = meter
+        self.others: Sequence[Mapping[str, Any]] = ()
+        self._url = url
+        self._period_s = period_s
+        self._replica = uuid.uuid4().hex
+        self._sequence = 0
+        self._unsent = Counts()
+        self._sent: Report | None = None
+        self._in_step_at = self._wrote_at = time.monotonic()
+        self._away = False
+        self._database: Database | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def database(self) -> str:
+        """Which kind of database it is."""
+        return self._url.partition(":")[0].partition("+")[0]
+
+    @property
+    def behind_s(self) -> float:
+        """For how many seconds the database has not been reached."""
+        return time.monotonic() - self._in_step_at
+
+    @property
+    def behind(self) -> bool:
+        """Whether usage waits in memory because the database is away."""
+        return self.behind_s > _BEHIND_S + self._period_s
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Tokens that were counted and that the database is not known to have."""
+        return self._unsent.tokens + (self._sent.counts.tokens if self._sent else 0)
+
+    @property
+    def told(self) -> list[Told]:
+        """The live figures of all replicas, this one first."""
+        return [self.meter.last_minute.told(time.time()), *(other["live"] for other in self.others)]
+
+    def start(self) -> None:
+        """Begin; needs a running event loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Write what is left, and stop."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            try:
+                await asyncio.wait_for(self._flush_all(), _LAST_FLUSH_S)
+            except (LedgerUnavailable, asyncio.TimeoutError):
+                log.error("the ledger's database is away: %d tokens are lost", self.waiting_tokens)  # noqa: TRY400
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def switch(self, change: SwitchChange) -> Switches:
+        """Set switches, here at once.
+
+        Raises:
+            LedgerUnavailable: the database is away; nothing has changed.
+        """
+        self.meter.switches = await self._in_thread(lambda database: database.switch(change))
+        return self.meter.switches
+
+    async def usage(self, first: int, end: int, tenant: str | None, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """See `Database.usage`.
+
+        Raises:
+            LedgerUnavailable: the database is away.
+        """
+        return await self._in_thread(lambda database: database.usage(first, end, tenant, columns))
+
+    async def _run(self) -> None:
+        periods = 0
+        while True:
+            try:
+                await self.tick(with_month=periods % _MONTH_PERIODS == 0)
+            except Exception as error:  # noqa: BLE001  whatever it is: usage is kept, and the next try may pass
+                self._note_away(error)
+            periods += 1
+            await asyncio.sleep(self._period_s)
+
+    async def tick(self, *, with_month: bool = True) -> None:
+        """Exchange reports and news once.
+
+        Raises:
+            LedgerUnavailable: the database is away. What was counted is kept.
+        """
+        now = time.time()
+        self._unsent.add_all(self.meter.take())
+        quotas = self.meter.quotas
+        month, tenants = month_of(now), quotas.tenants if with_month else frozenset[str]()
+        report, writes = self._report(now)
+        if writes:
+            self._sent = report
+        news = await self._in_thread(
+            lambda database: (database.exchange if writes else database.news)(report, month, tenants)
+        )
+        if writes:
+            self._sent, self._wrote_at = None, time.monotonic()
+            quotas.flushed(_spent(report.counts))
+        self._learn(news)
+        if tenants:
+            quotas.learn_month(month, news.spent)
+
+    def _report(self, now: float) -> tuple[Report, bool]:
+        """The next report, or the last one again, and whether there is anything in it that is worth writing."""
+        if self._sent:
+            return self._sent, True
+        told = {"live": self.meter.last_minute.told(now), "quotas": self.meter.quotas.told()}
+        writes = bool(len(self._unsent) or told["live"]) or time.monotonic() - self._wrote_at > _HEARTBEAT_S
+        counts = Counts()
+        if writes:
+            self._sequence += 1
+            counts, self._unsent = self._unsent, counts
+        return Report(self._replica, self._sequence, now, counts, told), writes
+
+    async def _flush_all(self) -> None:
+        await self.tick(with_month=False)
+        while self.waiting_tokens:
+            await self.tick(with_month=False)
+
+    def _learn(self, news: News) -> None:
+        if self._away:
+            log.warning("the ledger's database is back after %.0f s", self.behind_s)
+        self._away, self._in_step_at = False, time.monotonic()
+        self.meter.switches = news.switches
+        self.others = news.others
+        self.meter.quotas.hear(other["quotas"] for other in news.others)
+
+    def _note_away(self, error: Exception) -> None:
+        if not self._away:
+            cause = error.__cause__ or error
+            reason = str(getattr(cause, "orig", cause)).partition("\n")[0][:200]
+            log.warning("the ledger's database is away, usage is kept in memory: %s: %s", type(cause).__name__, reason)
+        self._away = True
+
+    def _in_thread(self, do: Callable[[Database], T]) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, lambda: do(self._opened()))
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            from serve_app.ledger.database import Database  # noqa: PLC0415  see there
+
+            self._database = Database(self._url)
+        return self._database
+
+
+def _spent(counts: Counts) -> Iterable[tuple[Spender, int]]:
+    return (((key.tenant, key.model), count.tokens) for key, count in counts)

@@ -1,0 +1,109 @@
+"""Live figures: how much is done in a second, and how long requests take, in the last minute.
+
+Every ingress replica measures its own; what they tell each other (`Told`) can be added up, latencies too, because they
+are kept as histograms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_RATES_S = 10.0
+"""Over how long rates are averaged: a minute would be old news."""
+
+_LATENCIES_S = 60.0
+_STEP = math.log(1.1)
+"""Buckets of latencies grow by a tenth: percentiles are that exact."""
+
+Told = Mapping[str, Mapping[str, Any]]
+"""Live figures of a replica as JSON, by model: `tokens` and `requests` in a second, `ms` counts by bucket."""
+
+
+@dataclass
+class Moment:
+    """What was done with one model between two looks."""
+
+    requests: int = 0
+    tokens: int = 0
+    buckets: Counter[int] = field(default_factory=Counter)
+
+    def add(self, tokens: int, seconds: float) -> None:
+        """Count a request."""
+        self.requests += 1
+        self.tokens += tokens
+        self.buckets[math.ceil(math.log(max(seconds * 1000, 0.1)) / _STEP)] += 1
+
+
+class LastMinute:
+    """The moments of the last minute."""
+
+    def __init__(self) -> None:
+        self._moments: deque[tuple[float, dict[str, Moment]]] = deque()
+
+    def add(self, now: float, moments: dict[str, Moment]) -> None:
+        """Take on what ended `now` (in seconds of any clock), and forget what is older than a minute."""
+        if moments:
+            self._moments.append((now, moments))
+        while self._moments and self._moments[0][0] <= now - _LATENCIES_S:
+            self._moments.popleft()
+
+    def told(self, now: float) -> dict[str, dict[str, Any]]:
+        """What to tell the other replicas."""
+        told: dict[str, dict[str, Any]] = {}
+        for ended, moments in self._moments:
+            for model, moment in moments.items():
+                figures = told.setdefault(model, {"tokens": 0.0, "requests": 0.0, "ms": Counter[str]()})
+                figures["ms"].update({str(bucket): count for bucket, count in moment.buckets.items()})
+                if ended > now - _RATES_S:
+                    figures["tokens"] += moment.tokens / _RATES_S
+                    figures["requests"] += moment.requests / _RATES_S
+        return told
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Live figures of one model or of all: in a second, and in milliseconds."""
+
+    tokens_per_s: float = 0.0
+    requests_per_s: float = 0.0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+
+
+def by_model(replicas: Iterable[Told]) -> dict[str, Figures]:
+    """The figures of all replicas together."""
+    parts: dict[str, list[Mapping[str, Any]]] = {}
+    for told in replicas:
+        for model, figures in told.items():
+            parts.setdefault(model, []).append(figures)
+    return {model: _together(figures) for model, figures in parts.items()}
+
+
+def total(replicas: Iterable[Told]) -> Figures:
+    """The figures of all replicas and models together."""
+    return _together([figures for told in replicas for figures in told.values()])
+
+
+def _together(parts: Iterable[Mapping[str, Any]]) -> Figures:
+    tokens = requests = 0.0
+    buckets: Counter[int] = Counter()
+    for part in parts:
+        tokens += part["tokens"]
+        requests += part["requests"]
+        buckets.update({int(bucket): count for bucket, count in part["ms"].items()})
+    return Figures(round(tokens, 2), round(requests, 2), _percentile(buckets, 0.5), _percentile(buckets, 0.95))
+
+
+def _percentile(buckets: Mapping[int, int], share: float) -> float | None:
+    """The upper end of the bucket in which the percentile lies."""
+    needed = share * sum(buckets.values())
+    seen = 0
+    for bucket, count in sorted(buckets.items()):
+        seen += count
+        if seen >= needed:
+            return round(math.exp(bucket * _STEP), 2)
+    return None

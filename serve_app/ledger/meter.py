@@ -1,0 +1,88 @@
+"""What every request for inference passes: switches and quotas before the models, counting after them.
+
+All of it is memory of this process, and all of it happens on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from deployments.contract import Direction
+from serve_app.inference.plan import Group
+from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
+from serve_app.ledger.live import LastMinute, Moment
+from serve_app.ledger.quotas import NO_QUOTAS, Left, Quotas
+from serve_app.ledger.switches import ALL_ON
+
+
+@dataclass(frozen=True)
+class Caller:
+    """For whom inference is done: the tenant's name where it has one, the collection, and what for.
+
+    Without an `operation` it is for what the direction says.
+    """
+
+    tenant: str | None = None
+    collection: str = ""
+    operation: Operation | None = None
+
+
+SOMEBODY = Caller()
+
+
+@dataclass
+class Metered:
+    """One request while the models work for it; `tokens` by model are to be filled in."""
+
+    tokens: Mapping[str, int] = field(default_factory=dict)
+
+
+class Meter:
+    """Counts, and refuses what is off or used up. `switches` may be exchanged at any time."""
+
+    def __init__(self, quotas: Quotas = NO_QUOTAS, clock: Callable[[], float] = time.time) -> None:
+        self.switches = ALL_ON
+        self.quotas = quotas
+        self.last_minute = LastMinute()
+        self._clock = clock
+        self._counts = Counts()
+        self._moments: dict[str, Moment] = {}
+
+    @contextmanager
+    def metered(self, caller: Caller, direction: Direction, groups: Sequence[Group]) -> Iterator[Metered]:
+        """Let a request's inference run, and count it when it has succeeded.
+
+        Raises:
+            SwitchedOff: something that it needs is off.
+            QuotaUsedUp: the tenant has used up what it may use of a model.
+        """
+        objects: dict[str, int] = {}
+        for group in groups:
+            objects[group.card.name] = objects.get(group.card.name, 0) + len(group.uses)
+        self.switches.check(caller.collection, objects)
+        with self.quotas.held(caller.tenant, groups) as spent:
+            metered = Metered()
+            began = time.perf_counter()
+            yield metered
+            seconds = time.perf_counter() - began
+            spent.update(metered.tokens)
+        hour = hour_of(self._clock())
+        for model, count in objects.items():
+            tokens = metered.tokens.get(model, 0)
+            key = Key(hour, model, caller.tenant or "", caller.operation or direction)
+            self._counts.add(key, Count(1, count, tokens))
+            self._moments.setdefault(model, Moment()).add(tokens, seconds)
+
+    def left(self, caller: Caller, models: Mapping[str, int]) -> Left | None:
+        """What is left of the caller's tightest quota on these models, where it has one."""
+        return self.quotas.left(caller.tenant, models)
+
+    def take(self) -> Counts:
+        """What was counted since the last time."""
+        counts, self._counts = self._counts, Counts()
+        moments, self._moments = self._moments, {}
+        self.last_minute.add(self._clock(), moments)
+        return counts

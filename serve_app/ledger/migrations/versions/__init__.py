@@ -1,0 +1,1 @@
+"""One file each; their numbers sort by age."""

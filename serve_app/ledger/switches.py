@@ -1,0 +1,45 @@
+"""What is switched off: inference as a whole, models, collections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pydantic import ConfigDict, StrictBool
+
+from deployments.catalogue import Record
+from deployments.errors import SwitchedOff
+
+
+class SwitchChange(Record):
+    """Which switches to set; what is not named stays as it is."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    inference: StrictBool | None = None
+    models: Mapping[str, StrictBool] = {}
+    collections: Mapping[str, StrictBool] = {}
+
+
+class Switches(Record):
+    """What is off, by the catalogue's names of models and the names of collections."""
+
+    all_off: bool = False
+    models: frozenset[str] = frozenset()
+    collections: frozenset[str] = frozenset()
+
+    def check(self, collection: str, models: Iterable[str]) -> None:
+        """Let pass what is on.
+
+        Raises:
+            SwitchedOff: says what is off.
+        """
+        if self.all_off:
+            raise SwitchedOff("inference is switched off")
+        if collection in self.collections:
+            raise SwitchedOff(f"inference is switched off for the collection '{collection}'")
+        for model in models:
+            if model in self.models:
+                raise SwitchedOff(f"inference is switched off for the model '{model}'")
+
+
+ALL_ON = Switches()

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import csv
+import io
+import time
+
+import pytest
+
+from serve_app.ledger.counts import Count, Counts, Key
+from serve_app.ledger.report import Report
+from tests.serve_app.console.conftest import World
+from tests.serve_app.console.test_routes import MakeWorld, fits
+
+NOVEMBER = 1_793_491_200 // 3600
+
+
+async def fill(here: World) -> None:
+    counts = Counts()
+    counts.add(Key(NOVEMBER + 5, "d/Dense", "shop", "update"), Count(1, 10, 80))
+    counts.add(Key(NOVEMBER + 30, "d/Dense", "", "search"), Count(2, 2, 40))
+    counts.add(Key(NOVEMBER + 30, "b/bm25", "shop", "search"), Count(1, 1, 7))
+    counts.add(Key(NOVEMBER - 1, "d/Dense", "shop", "search"), Count(1, 1, 1000))
+    await here.ledger._in_thread(lambda database: database.exchange(Report("x", 1, time.time(), counts, {}), 0, ()))
+
+
+async def usage(here: World, query: str) -> dict[str, object]:
+    answer = await here.ask("GET", f"/inference/usage?{query}")
+    result: dict[str, object] = fits(answer, "GET", "/inference/usage")["result"]
+    return result
+
+
+async def test_usage_by_model_and_its_cost_beyond_the_allowance(world: MakeWorld) -> None:
+    here = world()
+    await fill(here)
+    told = await usage(here, "from=2026-11-01&to=2026-12-01")
+    assert told["rows"] == [
+        {"model": "b/bm25", "tokens": 7, "objects": 1, "requests": 1, "cost": 0.0},
+        {"model": "d/Dense", "tokens": 120, "objects": 12, "requests": 3, "cost": 0.00004},
+    ]
+    assert told["total"] == {"tokens": 127, "objects": 13, "requests": 4, "cost": 0.00004}
+    allowances = {line["model"]: line for line in told["allowances"]}  # type: ignore[attr-defined]
+    assert (allowances["d/Dense"]["used"], allowances["d/Dense"]["left"]) == (120, 0)
+    assert (allowances["b/bm25"]["used"], allowances["b/bm25"]["left"]) == (7, 93)
+    assert allowances["d/Dense"]["cost"] == 0.00004
+    assert allowances["d/Dense"]["month"] == "2026-11"
+
+
+@pytest.mark.parametrize(
+    ("groups", "rows"),
+    [
+        ("day", [["2026-11-01", 80], ["2026-11-02", 47]]),
+        ("hour", [["2026-11-01T05", 80], ["2026-11-02T06", 47]]),
+        ("tenant", [[None, 40], ["shop", 87]]),
+        ("operation", [["search", 47], ["update", 80]]),
+        ("model,day", [["b/bm25", "2026-11-02", 7], ["d/Dense", "2026-11-01", 80], ["d/Dense", "2026-11-02", 40]]),
+    ],
+)
+async def test_usage_by_anything(world: MakeWorld, groups: str, rows: list[list[object]]) -> None:
+    here = world()
+    await fill(here)
+    told = await usage(here, f"from=2026-11-01&to=2026-12-01&group_by={groups}")
+    names = [*groups.split(","), "tokens"]
+    assert [[row[name] for name in names] for row in told["rows"]] == rows  # type: ignore[attr-defined]
+
+
+async def test_the_allowance_counts_from_the_months_start_whatever_is_asked_for(world: MakeWorld) -> None:
+    here = world()
+    await fill(here)
+    told = await usage(here, "from=2026-11-02&to=2026-11-03")
+    assert told["total"]["cost"] == 0.00004  # type: ignore[index]
+    assert told["total"]["tokens"] == 47  # type: ignore[index]
+
+
+async def test_without_parameters_it_is_this_month_until_now(world: MakeWorld) -> None:
+    here = world()
+    await here.query()
+    await here.ledger.tick()
+    told = await usage(here, "")
+    assert told["rows"][0]["requests"] == 1  # type: ignore[index]
+    assert str(told["from"]).endswith("-01T00")
+
+
+async def test_csv_has_the_same_rows(world: MakeWorld) -> None:
+    here = world()
+    await fill(here)
+    answer = await here.ask(
+        "GET", "/inference/usage?from=2026-11-01&group_by=model,tenant&to=2026-12-01", accept="text/csv"
+    )
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    assert [(row["model"], row["tenant"], row["tokens"]) for row in rows] == [
+        ("b/bm25", "shop", "7"),
+        ("d/Dense", "", "40"),
+        ("d/Dense", "shop", "80"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("from=yesterday", "from: expected a day or an hour"),
+        ("to=2026-13-01", "to: expected a day or an hour"),
+        ("from=2026-11-01T25", "from: expected a day or an hour"),
+        ("group_by=text", "group_by: expected one or several of model, tenant, operation, day, hour"),
+        ("groupby=day", "no parameter 'groupby' here"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(world: MakeWorld, query: str, said: str) -> None:
+    answer = await world().ask("GET", f"/inference/usage?{query}")
+    assert answer.status == 400
+    assert said in answer.json["status"]["error"]

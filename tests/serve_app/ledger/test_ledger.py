@@ -1,0 +1,251 @@
+"""The ledger of one ingress replica, and of several on one database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.catalogue import ModelCard
+from deployments.errors import LedgerUnavailable, QuotaUsedUp, SwitchedOff
+from serve_app.inference.plan import Group, Use
+from serve_app.ledger import ledger as module
+from serve_app.ledger.database import Database
+from serve_app.ledger.ledger import Ledger
+from serve_app.ledger.meter import Caller, Meter
+from serve_app.ledger.quotas import Quota, Quotas
+from serve_app.ledger.switches import SwitchChange
+
+USE: Any = Use(None, 0, None)  # type: ignore[arg-type]
+CARD = ModelCard(name="m", family="bm25", licence="-", card="-")
+
+
+def use(meter: Meter, tokens: int = 10, tenant: str | None = None, collection: str = "c") -> None:
+    with meter.metered(Caller(tenant, collection), "search", [Group(CARD, "search", {}, ["x"], [USE])]) as metered:
+        metered.tokens = {"m": tokens}
+
+
+def stored(url: str) -> int:
+    database = Database(url)
+    try:
+        return sum(row["tokens"] for row in database.usage(0, 10**6, None, ()))
+    finally:
+        database.close()
+
+
+async def end(ledger: Ledger) -> None:
+    await ledger.close()
+    if ledger._database:
+        ledger._database.close()
+
+
+async def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_what_is_used_stands_in_the_database_a_second_later(database_url: str) -> None:
+    ledger = Ledger(Meter(), database_url)
+    ledger.start()
+    await asyncio.sleep(0)
+    use(ledger.meter)
+    await eventually(lambda: stored(database_url) == 10, within_s=8)
+    await end(ledger)
+
+
+async def test_a_stop_writes_what_is_left(database_url: str) -> None:
+    ledger = Ledger(Meter(), database_url, period_s=3600)
+    ledger.start()
+    await eventually(lambda: ledger._database is not None)
+    for _ in range(100):
+        use(ledger.meter)
+    await end(ledger)
+    assert stored(database_url) == 1000
+
+
+async def test_a_report_whose_answer_was_lost_is_counted_once(database_url: str, monkeypatch: Any) -> None:
+    ledger = Ledger(Meter(), database_url, period_s=3600)
+    exchange = Database.exchange
+    answers = iter(["lost", "lost"])
+
+    def lose(self: Database, *arguments: Any) -> Any:
+        news = exchange(self, *arguments)
+        if next(answers, None):
+            raise LedgerUnavailable("the connection broke after the commit")
+        return news
+
+    monkeypatch.setattr(Database, "exchange", lose)
+    use(ledger.meter, 10)
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable):
+            await ledger.tick()
+        use(ledger.meter, 1)
+    assert ledger.waiting_tokens == 11
+    await ledger.tick()
+    await ledger.tick()
+    assert (stored(database_url), ledger.waiting_tokens) == (12, 0)
+    await end(ledger)
+
+
+async def test_while_the_database_is_away_usage_waits_in_bounded_memory_and_the_ledger_says_so(
+    tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_BEHIND_S", 0.2)
+    folder = tmp_path / "later"
+    ledger = Ledger(Meter(), f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=0.05)
+    ledger.start()
+    for number in range(30_000):
+        use(ledger.meter, 1, tenant=f"tenant-{number}")
+        if number % 1000 == 0:
+            await asyncio.sleep(0)
+    await eventually(lambda: ledger.behind and ledger.waiting_tokens == 30_000)
+    assert len(ledger._unsent) + len(ledger._sent.counts if ledger._sent else ()) < 45_000
+    folder.mkdir()
+    await eventually(lambda: not ledger.behind and not ledger.waiting_tokens, within_s=20)
+    assert stored(ledger._url) == 30_000
+    await end(ledger)
+    said = [record.message for record in caplog.records]
+    assert len([line for line in said if "database is away" in line]) == 1
+    assert len([line for line in said if "database is back" in line]) == 1
+
+
+async def test_postgresql_may_go_away_and_come_back(postgres_server: Any, monkeypatch: Any) -> None:
+    ledger = Ledger(Meter(), postgres_server.url, period_s=0.05)
+    await ledger.tick()
+    before = stored(postgres_server.url)
+    postgres_server.stop()
+    try:
+        use(ledger.meter)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.tick()
+        use(ledger.meter)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.tick()
+        assert ledger.waiting_tokens == 20
+    finally:
+        postgres_server.start()
+    await ledger.tick()
+    await ledger.tick()
+    assert stored(postgres_server.url) - before == 20
+    await end(ledger)
+
+
+async def test_a_switch_reaches_every_replica_within_two_seconds_and_survives(database_url: str) -> None:
+    first, second = Ledger(Meter(), database_url), Ledger(Meter(), database_url)
+    first.start()
+    second.start()
+    await eventually(lambda: bool(first._database and second._database))
+    await first.switch(SwitchChange(models={"m": False}))
+    with pytest.raises(SwitchedOff, match="switched off for the model 'm'"):
+        use(first.meter)
+    await eventually(lambda: second.meter.switches.models == {"m"}, within_s=2)
+    await end(first)
+    await end(second)
+    third = Ledger(Meter(), database_url)
+    await third.tick()
+    with pytest.raises(SwitchedOff):
+        use(third.meter)
+    await third.switch(SwitchChange(models={"m": True}, collections={"c": False}))
+    with pytest.raises(SwitchedOff, match="for the collection 'c'"):
+        use(third.meter)
+    use(third.meter, collection="another")
+    await third.switch(SwitchChange(collections={"c": True}, inference=False))
+    with pytest.raises(SwitchedOff, match=r"inference is switched off$"):
+        use(third.meter, collection="another")
+    await end(third)
+
+
+async def test_replicas_share_quotas_and_live_figures(database_url: str) -> None:
+    def replica() -> Ledger:
+        quota = Quota(tokens_per_minute=10**6, tokens_per_month=100)
+        return Ledger(Meter(Quotas({"shop": {"*": quota}})), database_url)
+
+    first, second = replica(), replica()
+    use(first.meter, 60, tenant="shop")
+    await first.tick()
+    await second.tick()
+    left = second.meter.left(Caller("shop"), {"m": 0})
+    assert left is not None
+    assert left.tokens == 40
+    use(second.meter, 40, tenant="shop")
+    with pytest.raises(QuotaUsedUp):
+        use(second.meter, 1, tenant="shop")
+    await second.tick()
+    await first.tick()
+    with pytest.raises(QuotaUsedUp):
+        use(first.meter, 1, tenant="shop")
+    assert [sum(told["m"]["tokens"] for told in ledger.told) for ledger in (first, second)] == [10.0, 10.0]
+    for ledger in (first, second):
+        await end(ledger)
+
+
+async def test_an_idle_replica_writes_nothing(database_url: str, monkeypatch: Any) -> None:
+    ledger = Ledger(Meter(), database_url)
+    await ledger.tick()
+    monkeypatch.setattr(Database, "exchange", None)
+    await ledger.tick()
+    await end(ledger)
+
+
+_WRITER = """
+import asyncio, sys
+sys.path.insert(0, {root!r})
+from tests.serve_app.ledger.test_ledger import use
+from serve_app.ledger.ledger import Ledger
+from serve_app.ledger.meter import Meter
+
+async def main():
+    ledger = Ledger(Meter(), {url!r}, period_s=0.05)
+    ledger.start()
+    counted = 0
+    while True:
+        use(ledger.meter, 1)
+        counted += 1
+        print(counted, counted - ledger.waiting_tokens - sum(c.tokens for _, c in ledger.meter._counts), flush=True)
+        await asyncio.sleep(0.001)
+
+asyncio.run(main())
+"""
+
+
+async def test_kill_9_of_two_writers_loses_no_more_than_a_second_and_counts_nothing_twice(
+    database_url: str, tmp_path: Path
+) -> None:
+    root = str(Path(__file__).parents[3])
+    command = [sys.executable, "-c", _WRITER.format(root=root, url=database_url)]
+    outputs = [tmp_path / "a", tmp_path / "b"]
+    writers = []
+    for output in outputs:
+        with output.open("wb") as file:
+            writers.append(subprocess.Popen(command, stdout=file, cwd=root))  # noqa: ASYNC220
+    try:
+        await eventually(lambda: all(_last(output)[1] > 20 for output in outputs), within_s=30)
+        await asyncio.sleep(0.2)
+    finally:
+        for writer in writers:
+            os.kill(writer.pid, signal.SIGKILL)
+            writer.wait()
+    counted, flushed = (sum(numbers) for numbers in zip(*(_last(output) for output in outputs), strict=True))
+    assert flushed <= stored(database_url) <= counted + 2  # each may have been killed before it said its last number
+    successor = Ledger(Meter(), database_url)
+    use(successor.meter)
+    before = stored(database_url)
+    await successor.tick()
+    assert stored(database_url) == before + 10
+    await end(successor)
+
+
+def _last(output: Path) -> tuple[int, int]:
+    lines = output.read_text().rpartition("\n")[0].splitlines()
+    counted, flushed = lines[-1].split() if lines else (0, 0)
+    return int(counted), int(flushed)
