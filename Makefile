@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNTIME ?= cpu
 SETUP := $(VENV)/.installed-$(RUNTIME)
 
-.PHONY: help run demo test bench bench-peers chaos soak fuzz lint format constraints clean
+.PHONY: help run demo test bench bench-peers simulate chaos soak fuzz lint format constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/READM
 bench-peers:  ## what the benchmarks are compared with, in an environment of its own (large: it has PyTorch)
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --progress-bar on fastembed qdrant-client sentence-transformers infinity-emb
+
+simulate: $(SETUP)  ## a day's traffic on a cluster that scales itself, in 9 minutes (see docs/scaling.md)
+	$(BIN)/python -m benchmarks.simulation
 
 chaos: $(SETUP)  ## break what can break under load, and see what is kept (15 minutes; see RELIABILITY.md)
 	$(BIN)/qdrant-inference models pull

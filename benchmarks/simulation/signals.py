@@ -1,0 +1,268 @@
+"""Which signal should scale a model? Serve's own, batches under way, against how busy the GPUs are and what waits.
+
+The same day as in `benchmarks.simulation`, in virtual time: batches, replicas and nodes are events in one process, so
+that it takes no more than a minute and comes out the same on every machine. Ray Serve's own code decides.
+`python -m benchmarks.simulation.signals`
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import itertools
+import math
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
+
+import numpy as np
+from ray.serve import autoscaling_policy
+from ray.serve.config import AutoscalingConfig
+
+from benchmarks import tables
+from benchmarks.simulation import config, gpu, traffic
+from benchmarks.simulation.day import Day, Kind
+from deployments import autoscaling
+
+_REPORT_S, _TICK_S = 10.0, 1.0
+_REPLICA_S = 8.0
+"""Until a new replica serves: its process, Ray Serve's import, and the model's loading."""
+
+_NOTHING = 1e-6
+
+
+def _batches_under_way(ctx: Any) -> tuple[float, dict[str, Any]]:
+    return autoscaling_policy._core_replica_queue_length_policy(ctx)  # noqa: SLF001  the policy that Serve has
+
+
+_SIGNALS: dict[str, Callable[[Any], tuple[float, dict[str, Any]]]] = {
+    "batches under way": _batches_under_way,
+    "busy share and backlog": autoscaling.replicas,
+}
+
+
+@dataclass(eq=False)
+class _Request:
+    kind: Kind
+    at: float
+    missing: int
+
+
+@dataclass(eq=False)
+class _Batch:
+    requests: list[_Request]
+    tokens: float
+    lane: _Lane
+
+
+@dataclass(eq=False)
+class _Lane:
+    """As `serve_app.router.Lane`: full batches leave at once, others while fewer than `floor` are under way."""
+
+    search: bool
+    waiting: deque[tuple[_Request, float]] = field(default_factory=deque)
+    under_way: int = 0
+
+
+@dataclass(eq=False)
+class _Replica:
+    batches: list[_Batch] = field(default_factory=list)
+    busy: bool = False
+    leaving: bool = False
+
+
+class _Cluster:
+    """One model, its replicas, and the ingress replicas before them."""
+
+    def __init__(self, day: Day, ingress: int, settings: Any, signal: Callable[[Any], Any]) -> None:
+        self.now = 0.0
+        self.done: list[tuple[_Request, float]] = []
+        self.held_s = 0.0
+        self.most = 1
+        self._chance = random.Random(3)
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._day = day
+        self._lanes = [(_Lane(search=True), _Lane(search=False)) for _ in range(ingress)]
+        self._replicas = [_Replica()]
+        self._starting = 0
+        self._queue: deque[_Batch] = deque()
+        self._inputs = settings.inputs
+        self._budget = settings.budget
+        self._scaling: AutoscalingConfig = settings.scaling
+        self._decide = autoscaling_policy._apply_autoscaling_config(signal)  # noqa: SLF001
+        self._state: dict[str, Any] = {}
+        self._history: list[tuple[float, float, float, float]] = []
+        self._reported: list[tuple[float, float, float, float]] = []
+        self._worked = 0.0
+
+    def run(self, kinds: tuple[Kind, ...], tokens: dict[str, float]) -> None:
+        """The whole day."""
+        for arrival in self._day.arrivals(kinds):
+            each = tokens[arrival.kind.name] / arrival.kind.texts
+            self._at(arrival.at, lambda a=arrival, e=each: self._arrive(a.kind, e))  # type: ignore[misc]
+        self._at(0.0, self._tick)
+        with mock.patch("time.time", side_effect=lambda: self.now):
+            while self._events:
+                self.now, _, happen = heapq.heappop(self._events)
+                happen()
+
+    def _at(self, moment: float, happen: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (moment, next(self._order), happen))
+
+    def _arrive(self, kind: Kind, tokens: float) -> None:
+        lane = self._chance.choice(self._lanes)[0 if kind.texts == 1 else 1]
+        request = _Request(kind, self.now, kind.texts)
+        lane.waiting.extend((request, tokens) for _ in range(kind.texts))
+        self._send(lane)
+
+    def _send(self, lane: _Lane) -> None:
+        while lane.waiting and (len(lane.waiting) >= self._inputs or lane.under_way < 2):
+            items = [lane.waiting.popleft() for _ in range(min(self._inputs, len(lane.waiting)))]
+            lane.under_way += 1
+            self._queue.append(_Batch([one for one, _ in items], sum(size for _, size in items), lane))
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """To the one of two replicas that has fewer batches, as Serve's router does; each takes at most 16."""
+        while self._queue:
+            free = [one for one in self._replicas if len(one.batches) < 16 and not one.leaving]
+            if not free:
+                return
+            two = self._chance.sample(free, min(2, len(free)))
+            replica = min(two, key=lambda one: len(one.batches))
+            replica.batches.append(self._queue.popleft())
+            self._work(replica)
+
+    def _work(self, replica: _Replica) -> None:
+        if replica.busy or not replica.batches:
+            return
+        replica.busy = True
+        replica.batches.sort(key=lambda batch: not batch.lane.search)
+        left, parts = float(self._budget), []
+        for batch in replica.batches:
+            part = min(left, batch.tokens)
+            parts.append((batch, part))
+            left -= part
+            if left <= 0:
+                break
+        seconds = gpu.CHUNK_S + (self._budget - left) / gpu.REPLICA_TOKENS_A_SECOND
+        self._at(self.now + seconds, lambda: self._worked_off(replica, parts, seconds))
+
+    def _worked_off(self, replica: _Replica, parts: list[tuple[_Batch, float]], seconds: float) -> None:
+        self._worked += seconds
+        for batch, part in parts:
+            batch.tokens -= part
+        done = [batch for batch, _ in parts if batch.tokens <= _NOTHING]
+        replica.batches = [batch for batch in replica.batches if batch.tokens > _NOTHING]
+        replica.busy = False
+        for batch in done:
+            self._finish(batch)
+        if replica.leaving and not replica.batches and replica in self._replicas:
+            self._replicas.remove(replica)
+        self._work(replica)
+        self._dispatch()
+
+    def _finish(self, batch: _Batch) -> None:
+        for request in batch.requests:
+            request.missing -= 1
+            if not request.missing:
+                self.done.append((request, self.now - request.at))
+        batch.lane.under_way -= 1
+        self._send(batch.lane)
+
+    def _tick(self) -> None:
+        """Once a second: note the signal, report it every ten, decide, and count what is held."""
+        held = len(self._replicas) + self._starting
+        self.held_s += held * _TICK_S
+        self.most = max(self.most, held)
+        batches = [*self._queue, *(batch for replica in self._replicas for batch in replica.batches)]
+        waiting = sum(batch.tokens for batch in batches)
+        self._history.append((self.now, len(batches), waiting, self._worked))
+        if self.now % _REPORT_S < _TICK_S:
+            self._reported = [one for one in self._history if one[0] > self.now - self._scaling.look_back_period_s]
+        self._scale()
+        if self.now < self._day.seconds:
+            self._at(self.now + _TICK_S, self._tick)
+
+    def _scale(self) -> None:
+        there = [one for one in self._replicas if not one.leaving]
+        target = len(there) + self._starting
+        first, last = self._reported[0], self._reported[-1]
+        ctx = SimpleNamespace(
+            config=self._scaling,
+            policy_state=self._state,
+            current_num_replicas=len(there),
+            target_num_replicas=target,
+            total_num_requests=float(np.mean([one[1] for one in self._reported])),
+            aggregated_metrics={
+                "busy": {0: (last[3] - first[3]) / max(1.0, last[0] - first[0])},
+                "backlog_s": {0: float(np.mean([one[2] for one in self._reported])) / gpu.REPLICA_TOKENS_A_SECOND},
+            },
+        )
+        wanted, self._state = self._decide(cast("Any", ctx))
+        wanted = min(self._scaling.max_replicas, max(self._scaling.min_replicas, math.ceil(wanted)))
+        for _ in range(wanted - target):
+            self._starting += 1
+            self._at(self.now + _REPLICA_S, self._come)
+        for replica in there[: max(0, target - wanted)]:
+            replica.leaving = True
+            if not replica.batches and not replica.busy:
+                self._replicas.remove(replica)
+
+    def _come(self) -> None:
+        self._starting -= 1
+        self._replicas.append(_Replica())
+        self._dispatch()
+
+
+def main() -> None:
+    """Compare the signals for several numbers of ingress replicas."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=7.0)
+    parser.add_argument("--ingress", type=int, nargs="*", default=[1, 2, 4, 8])
+    asked = parser.parse_args()
+    day = Day(asked.minutes * 60)
+    rows = [(name, count, *_row(day, count, name)) for count in asked.ingress for name in _SIGNALS]
+    parts = ("steady", "burst", "burst, 2nd half")
+    latencies = [f"{kind} p99 s, {part}" for kind in ("search", "upsert") for part in parts]
+    head = ("signal", "ingress replicas", *latencies, "over 30 s", "most replicas", "GPU time to ideal")
+    tables.show("Signals, in virtual time", head, rows)
+
+
+def _row(day: Day, ingress: int, signal: str) -> tuple[object, ...]:
+    kinds = (Kind("search", "", 2.0, 1, 8), Kind("upsert", "", 1.9, 8, 40))
+    tokens = {kind.name: traffic.tokens_of(kind, "") for kind in kinds}
+    made = config.serve_config(1, 2, day.seconds)["applications"][0]["deployments"]
+    settings = SimpleNamespace(
+        inputs=made[0]["user_config"]["coalescing"]["inputs"],
+        budget=made[1]["user_config"]["token_budget"],
+        scaling=AutoscalingConfig(**made[1]["autoscaling_config"]),
+    )
+    cluster = _Cluster(day, ingress, settings, _SIGNALS[signal])
+    cluster.run(kinds, tokens)
+    needed = sum(
+        max(1, math.ceil(sum(day.rate(kind, at) * tokens[kind.name] for kind in kinds) / gpu.REPLICA_TOKENS_A_SECOND))
+        for at in np.arange(0, day.seconds, _TICK_S)
+    )
+    figures = [_p99(cluster, day, *where) for where in itertools.product(("search", "upsert"), _PARTS)]
+    late = sum(seconds > config.REQUEST_TIMEOUT_S for _, seconds in cluster.done)
+    return (*figures, late, cluster.most, cluster.held_s * _TICK_S / needed)
+
+
+_PARTS = (("plateau", 0.5), ("burst", 0.0), ("burst", 0.5))
+
+
+def _p99(cluster: _Cluster, day: Day, kind: str, part: tuple[str, float]) -> float:
+    start, end = day.bounds(part[0])
+    start += part[1] * (end - start)
+    seconds = [took for one, took in cluster.done if one.kind.name == kind and start <= one.at < end]
+    return float(np.percentile(seconds, 99))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""How many replicas a model needs: by how busy they are, and by how much work waits in them.
+
+Ray Serve's own signal, requests under way, counts batches here. Of those, every ingress replica keeps some under way
+even where the model could take all of their inputs at once, so that the signal grows with the number of ingress
+replicas and not with the work. docs/scaling.md has the comparison.
+
+A Serve config file names it: `autoscaling_config: {policy: {policy_function: deployments.autoscaling:replicas}}`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+_BUSY, _BACKLOG = "busy", "backlog_s"
+
+_TARGET = 0.8
+"""Of its time that a replica should be busy: the rest is for what comes unevenly."""
+
+_PATIENCE_S = 10.0
+"""Within which the replicas should have worked off what waits."""
+
+
+class Load:
+    """How much a replica has worked since it was asked last, and how long what waits will take."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._asked_at = clock()
+        self._seconds = 0.0
+        self._tokens = 0
+        self._seconds_a_token = 0.0
+
+    def worked(self, seconds: float, tokens: int) -> None:
+        """One run is done; called under the lock of those who run."""
+        self._seconds += seconds
+        self._tokens += tokens
+
+    def read(self, waiting_tokens: int, streams: int) -> dict[str, float]:
+        """The share of its time that the replica was busy, and the seconds that its waiting tokens will take.
+
+        `streams` runs may go on at the same time.
+        """
+        now = self._clock()
+        if self._tokens:
+            self._seconds_a_token = self._seconds / self._tokens
+        busy = self._seconds / streams / max(now - self._asked_at, 1e-3)
+        self._asked_at, self._seconds, self._tokens = now, 0.0, 0
+        return {_BUSY: busy, _BACKLOG: waiting_tokens * self._seconds_a_token / streams}
+
+
+def replicas(context: Any) -> tuple[float, dict[str, Any]]:
+    """How many replicas are needed; Ray Serve calls it, and applies bounds and delays to the answer.
+
+    So many that they are busy for 80% of their time, and that what waits is worked off within ten seconds.
+    `context` is Ray's `AutoscalingContext`. Where no replica has told anything yet, all stays as it is.
+    """
+    told = context.aggregated_metrics or {}
+    if not told.get(_BUSY):
+        return context.target_num_replicas, {}
+    busy, backlog_s = (sum(told[name].values()) for name in (_BUSY, _BACKLOG))
+    return max(busy / _TARGET, busy + backlog_s / _PATIENCE_S), {}

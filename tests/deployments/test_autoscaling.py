@@ -1,0 +1,86 @@
+"""The signal by which models are scaled."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deployments.autoscaling import Load, replicas
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def asked_after(seconds: float, load: Load, clock: Clock, waiting: int = 0, streams: int = 1) -> dict[str, float]:
+    clock.now += seconds
+    return load.read(waiting, streams)
+
+
+def context(*told: tuple[float, float], target: int = 3) -> Any:
+    busy, backlog = ({number: pair[place] for number, pair in enumerate(told)} for place in (0, 1))
+    metrics = {"busy": busy, "backlog_s": backlog} if told else {}
+    return SimpleNamespace(aggregated_metrics=metrics, target_num_replicas=target)
+
+
+def test_a_replica_tells_the_share_of_its_time_that_it_worked() -> None:
+    clock = Clock()
+    load = Load(clock)
+    load.worked(1.0, 100)
+    load.worked(1.0, 100)
+    assert asked_after(4.0, load, clock)["busy"] == 0.5
+    assert asked_after(4.0, load, clock)["busy"] == 0
+
+
+def test_two_streams_that_always_run_are_one_busy_replica() -> None:
+    clock = Clock()
+    load = Load(clock)
+    load.worked(4.0, 100)
+    load.worked(4.0, 100)
+    assert asked_after(4.0, load, clock, streams=2)["busy"] == 1
+
+
+def test_what_waits_takes_as_long_as_the_tokens_before_it_took() -> None:
+    clock = Clock()
+    load = Load(clock)
+    load.worked(2.0, 100)
+    assert asked_after(4.0, load, clock, waiting=50)["backlog_s"] == 1.0
+    assert asked_after(4.0, load, clock, waiting=100)["backlog_s"] == 2.0, "also where nothing ran since"
+
+
+def test_a_replica_that_never_worked_has_no_backlog() -> None:
+    clock = Clock()
+    assert asked_after(1.0, Load(clock), clock, waiting=1000) == {"busy": 0.0, "backlog_s": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        ([(0.0, 0.0)], 0.0),
+        ([(0.4, 0.0)], 0.5),
+        ([(0.8, 0.0), (0.8, 0.0)], 2.0),
+        ([(1.0, 0.0)] * 8, 10.0),
+        ([(1.0, 40.0)], 5.0),
+    ],
+)
+def test_replicas_are_busy_for_eight_tenths_and_work_off_what_waits(
+    told: list[tuple[float, float]], wanted: float
+) -> None:
+    assert replicas(context(*told))[0] == pytest.approx(wanted)
+
+
+def test_as_long_as_nobody_tells_anything_all_stays_as_it_is() -> None:
+    assert replicas(context(target=3))[0] == 3
+
+
+def test_serve_takes_the_policy_with_its_bounds_and_delays() -> None:
+    from ray.serve.config import AutoscalingConfig  # noqa: PLC0415
+
+    policy = {"policy_function": "deployments.autoscaling:replicas"}
+    config = AutoscalingConfig(min_replicas=0, max_replicas=4, policy=policy)
+    assert config.policy.get_policy()(context((0.8, 0.0)))[0] == pytest.approx(1)
