@@ -21,11 +21,11 @@ COPY configs configs
 # PIP_INDEX_URL, PIP_PROXY and the like reach pip as build secrets: docker build --secret id=pip,src=pip.conf ...
 FROM build AS cpu-build
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
-    .venv/bin/pip install --constraint constraints.txt --editable '.[cpu]'
+    .venv/bin/pip install --constraint constraints.txt --editable '.[cpu,postgres,tracing]'
 
 FROM build AS gpu-build
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
-    .venv/bin/pip install --constraint constraints.txt --editable '.[gpu]'
+    .venv/bin/pip install --constraint constraints.txt --editable '.[gpu,postgres,tracing]'
 
 FROM cpu-base AS cpu
 # hadolint ignore=DL3008,SC2016

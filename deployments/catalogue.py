@@ -96,11 +96,15 @@ class Markers(Record):
     skip_punctuation: bool = True
 
 
+PIXELS_OF_A_BOMB = 89_478_485
+"""From where on Pillow itself speaks of a decompression bomb: a quarter of a gigabyte at three bytes a pixel."""
+
+
 class ImageLimits(Record):
     """The largest image that a model takes."""
 
-    max_bytes: int = 10 * 1024 * 1024
-    max_pixels: int = 50_000_000
+    max_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
+    max_pixels: int = Field(default=50_000_000, ge=1, le=PIXELS_OF_A_BOMB)
 
 
 class ModelCard(Record):

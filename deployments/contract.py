@@ -115,6 +115,30 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """How a model reads a text.
+
+    `spans[i]` is where token i stands in the text, in code points; special tokens stand nowhere. `truncated_at` is
+    where the model stopped reading, `cut` how many tokens came after that. `words` says what entries of a sparse vector
+    stand for, by their index, where that is known.
+    """
+
+    tokens: Sequence[str]
+    spans: Sequence[tuple[int, int] | None]
+    truncated_at: int | None = None
+    cut: int = 0
+    words: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a replica runs its model; BM25 has neither provider nor precision."""
+
+    provider: str | None
+    precision: str | None
+
+
+@dataclass(frozen=True)
 class ImageBatch:
     """Images to fetch and decode for a model: `sources` are URLs or base64 strings, `model` the catalogue's name."""
 

@@ -10,8 +10,11 @@
     ├── AccessError                the caller's: it has to show another credential
     │   ├── Unauthenticated          no key or token, or a wrong one
     │   └── Forbidden                the key or token does not allow this
+    ├── SwitchedOff                the operator's: inference is off for what the request needs
     ├── TemporaryError             nobody's: the same request may pass later
     │   ├── Overloaded               the queue is full
+    │   ├── QuotaUsedUp              the tenant has used up its tokens
+    │   ├── LedgerUnavailable        the ledger's database cannot be reached
     │   ├── ModelUnavailable         no replica of the model answers
     │   ├── UpstreamUnavailable      Qdrant cannot be reached
     │   └── DeadlineExceeded         the time given for the request is over
@@ -38,6 +41,7 @@ class Kind(Enum):
     TOO_LARGE = "too large"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    SWITCHED_OFF = "switched off"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
     DEADLINE = "deadline exceeded"
@@ -99,6 +103,12 @@ class Forbidden(AccessError):
     kind = Kind.FORBIDDEN
 
 
+class SwitchedOff(InferenceError):
+    """Inference is off: for all, for a model, or for a collection."""
+
+    kind = Kind.SWITCHED_OFF
+
+
 class TemporaryError(InferenceError):
     """The same request may pass later. `args` are the message and the seconds after which to try again."""
 
@@ -117,6 +127,25 @@ class Overloaded(TemporaryError):
     """More work waits than the limits allow."""
 
     kind = Kind.OVERLOADED
+
+
+class QuotaUsedUp(TemporaryError):
+    """Nothing is left of a quota. `args` end with its limit in tokens."""
+
+    kind = Kind.OVERLOADED
+
+    def __init__(self, message: str, retry_after: float, limit: int) -> None:
+        super().__init__(message, retry_after)
+        self.args = (message, retry_after, limit)
+
+    @property
+    def limit(self) -> int:
+        """How many tokens the quota allows."""
+        return int(self.args[2])
+
+
+class LedgerUnavailable(TemporaryError):
+    """The ledger's database cannot be reached. Inference goes on without it."""
 
 
 class ModelUnavailable(TemporaryError):

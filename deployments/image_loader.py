@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
+from deployments import measures, metrics
 from deployments.catalogue import ImageLimits, validated
 from deployments.contract import ImageBatch, LoadedImages, Pixels
 from deployments.errors import WrongInput
@@ -48,6 +49,7 @@ class ImageLoader:
         self._limits = limits
         self._fetches = asyncio.Semaphore(_FETCHED_AT_ONCE)
         self._configure(LoaderSettings())
+        self._stop_exporting = metrics.export(lambda: None)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new settings, the keys of `LoaderSettings`; batches under way keep theirs.
@@ -65,35 +67,55 @@ class ImageLoader:
     async def load(self, batch: ImageBatch) -> LoadedImages:
         """Load all images of a batch; in the place of one that is bad stands what is wrong with it."""
         async with Fetcher(self._settings) as fetcher:
-            load = _Loading(fetcher, self._fetches, self._threads, self._sides[batch.model], self._limits[batch.model])
+            reader = _Reader(batch.model, self._sides[batch.model], self._limits[batch.model])
+            load = _Loading(fetcher, self._fetches, self._threads, reader)
             return LoadedImages(await asyncio.gather(*map(load, batch.sources)))
+
+    def __del__(self) -> None:
+        """Serve calls this when it stops a replica."""
+        self._stop_exporting()
+
+
+class _Reader(NamedTuple):
+    """For whom images are loaded: a model, its square side in pixels, and its limits."""
+
+    model: str
+    side: int
+    limits: ImageLimits
 
 
 class _Loading:
     """Loads the images of one batch."""
 
     def __init__(
-        self, fetcher: Fetcher, fetches: asyncio.Semaphore, threads: ThreadPoolExecutor, side: int, limits: ImageLimits
+        self, fetcher: Fetcher, fetches: asyncio.Semaphore, threads: ThreadPoolExecutor, reader: _Reader
     ) -> None:
         self._fetcher = fetcher
         self._fetches = fetches
         self._in_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
-        self._side = side
-        self._limits = limits
+        self._model, self._side, self._limits = reader
         self._turns = asyncio.Semaphore(_LOADED_AT_ONCE)
 
     async def __call__(self, source: str) -> Pixels | str:
         """One image, or what is wrong with it."""
+        loading = self._from_url if _URL.match(source) else self._from_text
         try:
             async with self._turns:
-                if not _URL.match(source):
-                    return await self._in_thread(self._from_base64, source)
-                # Its bytes are in memory from here until they are decoded.
-                async with self._fetches:
-                    data = await self._fetcher.fetch(source, self._limits.max_bytes)
-                    return await self._in_thread(decode, data, self._side, self._limits)
+                return await loading(source)
         except WrongInput as error:
             return error.message
+
+    async def _from_url(self, source: str) -> Pixels:
+        # Its bytes are in memory from here until they are decoded.
+        async with self._fetches:
+            with measures.image(self._model, "url", "fetch", "not fetched"):
+                data = await self._fetcher.fetch(source, self._limits.max_bytes)
+            with measures.image(self._model, "url", "decode image", "not decoded", "loaded"):
+                return await self._in_thread(decode, data, self._side, self._limits)
+
+    async def _from_text(self, source: str) -> Pixels:
+        with measures.image(self._model, "base64", "decode image", "not decoded", "loaded"):
+            return await self._in_thread(self._from_base64, source)
 
     def _from_base64(self, source: str) -> Pixels:
         return decode(from_base64(source, self._limits.max_bytes), self._side, self._limits)

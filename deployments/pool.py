@@ -63,6 +63,11 @@ class Pool(Generic[Owner]):
         return {one.owner for one in self._by_length}
 
     @property
+    def tokens(self) -> int:
+        """How many tokens wait."""
+        return sum(one.tokens for one in self._by_length)
+
+    @property
     def due(self) -> float:
         """When its most urgent input is due; infinite where nothing waits."""
         while self._by_urgency and self._by_urgency[0][2].taken:

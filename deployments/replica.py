@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,14 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from deployments import memory
+from deployments import memory, metrics, session
 from deployments.catalogue import ModelCard, validated
-from deployments.contract import Batch, Embeddings
-from deployments.errors import InternalError, ModelUnavailable, SetupError
+from deployments.contract import Batch, Embeddings, Explanation, Running
+from deployments.errors import InternalError, ModelUnavailable, SetupError, WrongInput
 from deployments.families import load_family
 from deployments.families.chunks import padded_length
-from deployments.families.protocol import Family
+from deployments.families.protocol import Family, HasVocabulary, ReadsText
+from deployments.measures import ReplicaMeasures
 from deployments.session import SessionSettings
 from deployments.worker import Work, Worker
 
@@ -57,7 +57,9 @@ class ModelReplica:
         self._family: Family | None = None
         self._refusal: SetupError | None = None
         self._tokenizers = ThreadPoolExecutor(_TOKENIZING_THREADS, thread_name_prefix="tokenizer")
-        self._worker = Worker()
+        self._measures = ReplicaMeasures(card.name, card.context_window)
+        self._worker = Worker(self._measures)
+        self._stop_exporting = metrics.export(self._measure)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new settings. The model is loaded again only where they need it; meanwhile the old one serves on.
@@ -79,10 +81,22 @@ class ModelReplica:
 
     async def _adopt(self, settings: ReplicaSettings) -> None:
         if self._settings is None or settings.session() != self._settings.session():
+            started = time.perf_counter()
             self._family = await asyncio.to_thread(_load, self._card, self._folder, settings)
+            self._loaded(time.perf_counter() - started)
         self._settings = settings
         self._worker.budget = settings.token_budget
         self._worker.grow(settings.streams)
+
+    def _loaded(self, seconds: float) -> None:
+        provider, precision = session.opened.get("provider", "own code"), session.opened.get("precision", "float32")
+        self._measures.loaded(seconds, provider, precision, gpu_reserved=_reserved("GPU") > 0)
+
+    def _measure(self) -> None:
+        from deployments import gpu  # noqa: PLC0415  of Ray
+
+        on_gpu = session.opened.get("provider") == "cuda"
+        self._measures.gauges(self._worker.waiting_tokens, gpu.memory() if on_gpu else None)
 
     async def embed(self, batch: Batch) -> Embeddings:
         """The embeddings of a batch. When the caller gives up, the chunks that have not started are dropped.
@@ -91,15 +105,48 @@ class ModelReplica:
             ModelUnavailable: the replica has no model yet, or is being stopped.
             InternalError: the model failed.
         """
+        return await self._embed(batch, batch.direction)
+
+    async def _embed(self, batch: Batch, operation: str) -> Embeddings:
         if self._family is None:
             raise ModelUnavailable(f"'{self._card.name}' is being loaded or stopped")
-        family = self._family
+        family, started = self._family, time.perf_counter()
         if sum(map(len, batch.inputs)) <= _QUICK:
             prepared = family.prepare(batch)
         else:
             loop = asyncio.get_running_loop()
             prepared = await loop.run_in_executor(self._tokenizers, family.prepare, batch)
-        return await self._worker.run(Work(family, prepared))
+        self._measures.tokenized(time.perf_counter() - started, prepared.tokens.tolist(), operation)
+        return await self._worker.run(Work(family, prepared, operation))
+
+    async def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
+        """How the model reads each text, and what these indices of its sparse vector stand for.
+
+        Raises:
+            WrongInput: the model reads no texts.
+        """
+        if not isinstance(self._family, ReadsText):
+            raise WrongInput(f"{self._card.name} has no tokens to show")
+        return await asyncio.to_thread(self._family.explain, batch, indices)
+
+    async def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
+        """The texts that these rows of token ids stand for.
+
+        Raises:
+            WrongInput: the model's tokens have no ids, or not these.
+        """
+        if not isinstance(self._family, HasVocabulary):
+            raise WrongInput(f"{self._card.name} has no token ids; send texts")
+        return await asyncio.to_thread(self._family.texts, ids)
+
+    async def running(self) -> Running:
+        """How the model is run here."""
+        return Running(session.opened.get("provider"), session.opened.get("precision"))
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What `deployments.autoscaling` needs to know of this replica; Serve asks every few seconds."""
+        streams = self._settings.streams if self._settings else 1
+        return self._worker.load.read(self._worker.waiting_tokens, streams)
 
     async def check_health(self) -> None:
         """Embed the smallest of the samples, to see that the model still runs; Serve replaces a replica that raises.
@@ -115,10 +162,11 @@ class ModelReplica:
         if not self._worker.alive:
             raise InternalError("the thread that runs the model has ended")
         for batch in self._family.samples()[:1] if self._family else ():
-            await self.embed(batch)
+            await self._embed(batch, "check")
 
     def close(self) -> None:
         """End all threads; may be called again."""
+        self._stop_exporting()
         self._family = None
         self._worker.close()
         self._tokenizers.shutdown(cancel_futures=True)
@@ -130,21 +178,21 @@ class ModelReplica:
 
 def _load(card: ModelCard, folder: Path | None, settings: ReplicaSettings) -> Family:
     """Load a model and run it a few times, so that no request pays for what the first runs set up."""
-    threads = settings.threads or _reserved_cores() or os.cpu_count() or 1
+    threads = settings.threads or int(_reserved("CPU")) or os.cpu_count() or 1
     family = load_family(card, folder, settings.session().model_copy(update={"threads": threads}))
     _warm_up(family, settings)
     memory.give_back()
     return family
 
 
-def _reserved_cores() -> int:
-    """How many whole cores Ray has reserved for this process; 0 outside of Ray."""
-    if "ray" not in sys.modules:
+def _reserved(resource: str) -> float:
+    """How much of a resource (CPU, GPU) Ray has reserved for this process; 0 outside of Ray."""
+    if not metrics.in_ray():
         return 0
     import ray  # noqa: PLC0415  to load a model takes no Ray
 
     context: Any = ray.get_runtime_context()
-    return int(context.get_assigned_resources().get("CPU", 0)) if ray.is_initialized() else 0
+    return float(context.get_assigned_resources().get(resource, 0))
 
 
 def _warm_up(family: Family, settings: ReplicaSettings) -> None:

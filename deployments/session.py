@@ -41,6 +41,10 @@ _KERNELS_CACHED = 1000
 """OpenVINO keeps what it compiled for each shape; its own bound (5000) lets a small model grow by hundreds of MB."""
 
 
+opened: dict[str, str] = {}
+"""The `provider` and `precision` of the session that this process has opened last; empty where it has opened none."""
+
+
 class SessionSettings(Record):
     """How a model runs: where, in which precision, and on how many threads (0: one a core).
 
@@ -101,6 +105,7 @@ def open_session(build: Build, settings: SessionSettings, too_coarse: Collection
         raise ModelError(f"onnxruntime cannot load the model on {provider}: {error}") from error
     if session.get_providers()[0] != _PROVIDERS[provider]:
         raise ModelError(f"asked for {provider}, but onnxruntime fell back to {session.get_providers()[0]}")
+    opened.update(provider=provider, precision=precision)
     return Session(session, provider, precision)
 
 

@@ -11,10 +11,12 @@ from dataclasses import replace
 import numpy as np
 
 from deployments import memory
+from deployments.autoscaling import Load
 from deployments.contract import Embeddings, Vector, Vectors
 from deployments.errors import InternalError, ModelUnavailable
 from deployments.families.chunks import together
 from deployments.families.protocol import Family, Prepared
+from deployments.measures import ReplicaMeasures
 from deployments.pool import Pool, Waiting
 
 _TOKENS_A_SECOND = 2000.0
@@ -26,13 +28,15 @@ _IDLE_S = 5.0
 
 
 class Work:
-    """A batch that waits for its vectors."""
+    """A batch that waits for its vectors; `operation` says what for, where it is measured."""
 
-    def __init__(self, family: Family, prepared: Prepared) -> None:
+    def __init__(self, family: Family, prepared: Prepared, operation: str = "") -> None:
         self.family = family
         self.prepared = prepared
         self.vectors: list[Vector | None] = [None] * len(prepared.items)
+        self.operation = operation
         self.missing = len(prepared.items)
+        self.ready_at: float | None = time.perf_counter()
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self._loop.create_future()
 
@@ -73,8 +77,10 @@ class Worker:
     A search waits for no more than one of the chunks that run at the moment, and for searches that are due before it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, measures: ReplicaMeasures) -> None:
         """A worker without threads: `grow` gives it some."""
+        self._measures = measures
+        self.load = Load()
         self._pools: dict[tuple[int, str, str], Pool[Work]] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -92,6 +98,12 @@ class Worker:
     def alive(self) -> bool:
         """Whether all threads run."""
         return not self._closed and all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def waiting_tokens(self) -> int:
+        """How many tokens wait for their run."""
+        with self._changed:
+            return sum(pool.tokens for pool in self._pools.values())
 
     async def run(self, work: Work) -> Embeddings:
         """Have a batch run when its turn comes. When the caller gives up, what has not started is dropped.
@@ -136,6 +148,7 @@ class Worker:
         """Run a chunk and hand out its vectors. False when there is none: the worker is closed."""
         if not chunk:
             return False
+        started = time.perf_counter()
         try:
             vectors = _vectors(chunk)
         except BaseException as error:  # noqa: BLE001  it belongs to those who wait for this chunk, not to the thread
@@ -144,9 +157,20 @@ class Worker:
                 owner.finish(error)
             return True
         with self._changed:  # chunks of one batch may end at the same time
+            self._measure(chunk, started)
             for place, one in enumerate(chunk):
                 one.owner.take(one.position, vectors[place])
         return True
+
+    def _measure(self, chunk: Sequence[Waiting[Work]], started: float) -> None:
+        seconds = time.perf_counter() - started
+        tokens = [one.tokens for one in chunk]
+        self._measures.ran(seconds, tokens, chunk[0].owner.operation)
+        self.load.worked(seconds, sum(tokens))
+        for owner in {one.owner for one in chunk}:
+            if owner.ready_at is not None:
+                self._measures.waited(started - owner.ready_at, owner.operation)
+                owner.ready_at = None
 
     def _drop(self, work: Work) -> None:
         with self._changed:

@@ -10,6 +10,7 @@ import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import SecretStr
 
@@ -73,6 +74,8 @@ class Access:
 
 
 _EVERYTHING = Access("m")
+Admins = Literal["open", "key", "none"]
+"""Who may change settings: everybody, who has the admin key, or nobody."""
 
 
 class Gate:
@@ -86,8 +89,10 @@ class Gate:
         self._open = not settings.asks_for_a_key
         self._key = _bytes(settings.qdrant_api_key)
         self._read_only_key = _bytes(settings.qdrant_read_only_api_key)
+        self._admin_key = _bytes(settings.qdrant_inference_admin_key)
         self._takes_tokens = settings.qdrant_jwt_rbac
         self._tenants = tenants.load(settings.qdrant_inference_tenants) if settings.qdrant_inference_tenants else {}
+        self.quotas = {tenant.name: tenant.quotas for tenant in self._tenants.values() if tenant.quotas}
         self._store_knows_no_keys = not settings.qdrant_url
 
     def admit(self, credential: bytes | None, need: Need, collection: str = "") -> Access:
@@ -105,6 +110,42 @@ class Gate:
         access.check(need, collection)
         return access
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no key is asked for."""
+        return self._open
+
+    @property
+    def admins(self) -> Admins:
+        """Who may change the console's settings."""
+        if self._admin_key:
+            return "key"
+        return "open" if self._open else "none"
+
+    def known(self, credential: bytes | None) -> Access:
+        """What a caller of the console may do.
+
+        Raises:
+            Unauthenticated: there is no credential, or none that is known here.
+        """
+        return _EVERYTHING if self._open else _found(credential, self._of_key, self._of_token)
+
+    def admit_admin(self, credential: bytes | None) -> None:
+        """Let pass who may change the console's settings. Where no key is set at all, that is everybody, as in Qdrant.
+
+        Raises:
+            Unauthenticated: there is no credential, or none that is known here.
+            Forbidden: it is not the admin key.
+        """
+        if self.admins == "open" or (
+            self._admin_key and credential and hmac.compare_digest(self._admin_key, credential)
+        ):
+            return
+        if not self._open or credential is None:
+            self.known(credential)
+        set_it = "" if self._admin_key else ", and none is set: set QDRANT_INFERENCE_ADMIN_KEY"
+        raise Forbidden(f"the settings may be changed with the admin key only{set_it}")
+
     def admit_server(self, credential: bytes | None) -> Access:
         """What a Qdrant server may do that asks for vectors. It shows a key: what is claimed by a token, Qdrant judges.
 
@@ -118,6 +159,8 @@ class Gate:
             return _EVERYTHING
         if self._read_only_key and hmac.compare_digest(self._read_only_key, key):
             return Access("r")
+        if self._admin_key and hmac.compare_digest(self._admin_key, key):
+            return Access("m", stands_in=self._key)
         tenant = self._tenants.get(tenants.digest(key))
         if tenant is None:
             return None

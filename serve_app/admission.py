@@ -61,9 +61,7 @@ class Admission:
         Raises:
             Overloaded: some model has no place for its part; says when it will have.
         """
-        work = {group.card.name: 0 for group in groups}
-        for group in groups:
-            work[group.card.name] += _tokens(group.card, group.inputs)
+        work = work_of(groups)
         self._check(work, limit)
         for model, tokens in work.items():
             self._backlog(model).waiting += tokens
@@ -74,6 +72,10 @@ class Admission:
         finally:
             for model, tokens in work.items():
                 self._backlog(model).waiting -= tokens
+
+    def waiting(self) -> dict[str, int]:
+        """How many tokens wait for each model, as they were estimated."""
+        return {model: backlog.waiting for model, backlog in self._backlogs.items()}
 
     def _check(self, work: Mapping[str, int], limit: int) -> None:
         for model, tokens in work.items():
@@ -86,6 +88,14 @@ class Admission:
 
     def _backlog(self, model: str) -> Backlog:
         return self._backlogs.setdefault(model, Backlog(self._clock))
+
+
+def work_of(groups: Sequence[Group]) -> dict[str, int]:
+    """About how many tokens each model will read."""
+    work = {group.card.name: 0 for group in groups}
+    for group in groups:
+        work[group.card.name] += _tokens(group.card, group.inputs)
+    return work
 
 
 def _tokens(card: ModelCard, inputs: Sequence[str]) -> int:

@@ -24,6 +24,10 @@ from serve_app.ingress import Ingress
 from serve_app.service import SUPPORTED
 from serve_app.store import Store
 
+_SURGE = 25
+"""Percent by which a deployment may have more replicas while a config update replaces them (rounded up): old ones stop
+when new ones serve. Where a cluster has no room for one more, a Serve config file says 0 for that deployment."""
+
 
 def build(arguments: dict[str, object]) -> Application:
     """Build the application.
@@ -35,7 +39,7 @@ def build(arguments: dict[str, object]) -> Application:
     chosen = args.read(arguments)
     cards = args.cards(chosen)
     settings = environment.read()
-    return serve.deployment(max_ongoing_requests=1000, user_config={})(Ingress).bind(
+    return serve.deployment(max_ongoing_requests=1000, user_config={}, max_surge_percent=_SURGE)(Ingress).bind(
         chosen.catalogue,
         {card.name: _model(card) for card in cards},
         _image_loader(cards),
@@ -54,7 +58,9 @@ def _check_environment() -> None:
 
 def _model(card: ModelCard) -> Application:
     folder = ModelStore(cache_folder()).folder(card)
-    deployment = serve.deployment(name=card.deployment, max_ongoing_requests=16, user_config={})(ModelReplica)
+    deployment = serve.deployment(
+        name=card.deployment, max_ongoing_requests=16, user_config={}, max_surge_percent=_SURGE
+    )(ModelReplica)
     return deployment.bind(card, str(folder) if folder else None)
 
 
@@ -63,7 +69,9 @@ def _image_loader(cards: Sequence[ModelCard]) -> Application | None:
     limits = {card.name: card.image_limits for card in cards if card.image_limits}
     if not sizes:
         return None
-    return serve.deployment(max_ongoing_requests=16, user_config={})(ImageLoader).bind(sizes, limits)
+    return serve.deployment(max_ongoing_requests=16, user_config={}, max_surge_percent=_SURGE)(ImageLoader).bind(
+        sizes, limits
+    )
 
 
 def _store(folder: Path) -> Application:

@@ -129,6 +129,7 @@ def _introduce(service: Service, seconds: float) -> None:
         "data": settings.shown_url or f"{settings.data} (embedded store)",
         "cache": str(cache_folder()),
         "logs": str(service.logs),
+        "metrics": service.metrics_address,
     }
     door = _door(settings, service.config.http_options.host)
     console.print(f"[bold green]ready[/] in {seconds:.1f} s; {door}; Ctrl-C stops it", soft_wrap=True)

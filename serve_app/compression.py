@@ -27,7 +27,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     except zlib.error as error:
         raise MalformedRequest(f"the body is not {encoding}, as its content-encoding says") from error
     if len(text) > limit:
-        raise TooLarge(f"the body unfolds to more than {limit} bytes, the limit for requests that may need inference")
+        raise TooLarge(f"the body unfolds to more than the {limit} bytes that are allowed (body_bytes)")
     if not unfolding.eof:
         raise MalformedRequest(f"the body's {encoding} ends too early")
     return text

@@ -33,7 +33,10 @@ def check(path: Path) -> list[Demand]:
 
     content, where = _read(path)
     _refuse_unknown_keys(ServeDeploySchema, content, where)
-    config = validated(ServeDeploySchema, content, where)
+    try:
+        config = validated(ServeDeploySchema, content, where)
+    except (AttributeError, ImportError) as error:  # Ray imports policies as it reads them
+        raise ConfigError(f"{where}: autoscaling_config.policy.policy_function: {error}") from error
     if len(config.applications) != 1:
         raise ConfigError(f"{where}: applications: expected one, found {len(config.applications)}")
     _check_servicer_functions(config.grpc_options.grpc_servicer_functions, where)

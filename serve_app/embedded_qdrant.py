@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -10,9 +11,9 @@ from typing import TypeVar
 from google.protobuf.message import Message
 from typing_extensions import override
 
-from deployments.errors import UpstreamUnavailable
+from deployments.errors import DeadlineExceeded, UpstreamUnavailable
 from serve_app.embedded.address import KEY_HEADER, Address
-from serve_app.exchange import Call, Reply, Request, Response, without
+from serve_app.exchange import Call, Reply, Request, Response, TimeLimit, without
 from serve_app.remote_qdrant import RemoteQdrant
 from serve_app.upstream import NotReached, Upstream
 
@@ -44,22 +45,28 @@ class EmbeddedQdrant(Upstream):
 
     @override
     async def rest(self, request: Request) -> Response:
-        return await self._ask(lambda found: found.rest(request))
+        return await self._ask(lambda found: found.rest(request), request.time)
 
     @override
     async def grpc(self, message: Message, call: Call) -> Reply:
-        return await self._ask(lambda found: found.grpc(message, call))
+        return await self._ask(lambda found: found.grpc(message, call), call.time)
 
-    async def _ask(self, send: Callable[[_Found], Awaitable[T]]) -> T:
+    async def _ask(self, send: Callable[[_Found], Awaitable[T]], limit: TimeLimit) -> T:
         """What the store answers; a request of which it has seen nothing follows it to where it is now."""
-        found = self._found or await self._find(None)
+        found = self._found or await self._find_within(limit, None)
         try:
             return await send(found)
         except NotReached:
-            return await send(await self._find(found))
+            return await send(await self._find_within(limit, found))
         except UpstreamUnavailable:
             await self._forget(found)
             raise
+
+    async def _find_within(self, limit: TimeLimit, lost: _Found | None) -> _Found:
+        try:
+            return await asyncio.wait_for(self._find(lost), limit.left_s if limit.left_s < math.inf else None)
+        except asyncio.TimeoutError as error:
+            raise DeadlineExceeded("the embedded store did not start in the time for the request") from error
 
     async def _find(self, lost: _Found | None) -> _Found:
         """The store where it is now, which is not where it was `lost`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -32,6 +33,15 @@ def _fits_a_header(key: SecretStr) -> SecretStr:
     return key
 
 
+def _is_database(url: SecretStr) -> SecretStr:
+    kind = url.get_secret_value().partition(":")[0].partition("+")[0]
+    if kind not in {"sqlite", "postgresql"}:
+        raise ValueError("expected a URL such as postgresql://user:password@host/database or sqlite:////folder/file")
+    if kind == "postgresql" and not find_spec("psycopg"):
+        raise ValueError("PostgreSQL needs the package's extra 'postgres', which is not installed")
+    return url
+
+
 _NEEDS = {
     "qdrant_grpc_url": "qdrant_url",
     "qdrant_jwt_rbac": "qdrant_api_key",
@@ -40,6 +50,7 @@ _NEEDS = {
 """Variables that mean nothing without another one."""
 
 Key = Annotated[SecretStr, AfterValidator(_fits_a_header)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_is_database)]
 
 
 class Environment(Record):
@@ -55,12 +66,29 @@ class Environment(Record):
     qdrant_api_key: Key | None = Field(default=None, description="the key that allows everything; default: no key")
     qdrant_read_only_api_key: Key | None = Field(default=None, description="a key that allows reading")
     qdrant_jwt_rbac: bool = Field(default=False, description="whether tokens signed with QDRANT_API_KEY are taken too")
+    qdrant_inference_admin_key: Key | None = Field(
+        default=None, description="a key that allows what QDRANT_API_KEY does, and to switch inference on and off"
+    )
     qdrant_inference_tenants: FilePath | None = Field(
         default=None, description="YAML file of tenants, who have keys of their own"
     )
     qdrant_inference_data: Path = Field(
-        default=Path("~/.local/share/qdrant-inference"), description="the folder of the embedded store"
+        default=Path("~/.local/share/qdrant-inference"), description="the folder of the embedded store and the ledger"
     )
+    qdrant_inference_database_url: DatabaseUrl | None = Field(
+        default=None, description="the ledger's database, postgresql://...; default: SQLite in QDRANT_INFERENCE_DATA"
+    )
+
+    qdrant_inference_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="the port on which `up` lets Ray offer metrics; default: any free one"
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None, description="OpenTelemetry's collector, such as http://localhost:4318; default: no traces"
+    )
+    otel_exporter_otlp_traces_endpoint: str | None = Field(
+        default=None, description="the same for traces alone, with its path, such as http://localhost:4318/v1/traces"
+    )
+    otel_sdk_disabled: bool = Field(default=False, description="whether there are no traces all the same")
 
     @model_validator(mode="after")
     def _none_without_the_other(self) -> Environment:
@@ -87,8 +115,14 @@ class Environment(Record):
 
     @property
     def data(self) -> Path:
-        """The folder of the embedded store, absolute."""
+        """The folder of the embedded store and the ledger, absolute."""
         return self.qdrant_inference_data.expanduser().resolve()
+
+    @property
+    def database_url(self) -> str:
+        """The ledger's database."""
+        url = self.qdrant_inference_database_url
+        return url.get_secret_value() if url else f"sqlite:///{self.data / 'ledger.sqlite3'}"
 
 
 def _host(url: SplitResult) -> str:

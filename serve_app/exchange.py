@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -13,6 +15,24 @@ Body = bytes | AsyncIterator[bytes]
 """A body that was read to its end, or one that is still coming in."""
 
 
+class TimeLimit(NamedTuple):
+    """For how long Qdrant is waited for.
+
+    Its answer has to begin before `until` (of `time.monotonic()`), and meanwhile, and afterwards until its end, there
+    may be no more than `silence_s` seconds in which nothing moves in either direction.
+    """
+
+    until: float = math.inf
+    silence_s: float = math.inf
+
+    @property
+    def left_s(self) -> float:
+        """Seconds in which an answer that comes in one piece has to be there."""
+        return min(self.until - time.monotonic(), self.silence_s)
+
+
+UNLIMITED = TimeLimit()
+
 _ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-encoding"})
 
 
@@ -20,7 +40,7 @@ _ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-enco
 class Request:
     """An HTTP request. `path` and `query` are as they were sent, percent-encoded; header names are lower case.
 
-    `tenant` is the caller's name, where its credential tells one.
+    `tenant` is the caller's name, where its credential tells one; `time` is what Qdrant has for it.
     """
 
     method: str
@@ -29,11 +49,17 @@ class Request:
     headers: Headers
     body: Body
     tenant: str | None = None
+    time: TimeLimit = UNLIMITED
 
     @property
     def encoding(self) -> str:
         """How the body is compressed, in the words of Content-Encoding; empty where it is not."""
         return next((v.decode("latin-1").strip().lower() for k, v in self.headers if k == b"content-encoding"), "")
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, by its name in lower case."""
+        wanted = name.encode()
+        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
 
     def rewritten(self, body: bytes) -> Request:
         """The same request with another body, of which we mean to read the answer: so it may not be compressed."""
@@ -63,11 +89,12 @@ Metadata = Sequence[tuple[str, str | bytes]]
 
 @dataclass(frozen=True)
 class Call:
-    """A gRPC call but for its message; `method` is the full name (`/qdrant.Points/Upsert`), `tenant` as above."""
+    """A gRPC call but for its message; `method` is the full name (`/qdrant.Points/Upsert`), the others as above."""
 
     method: str
     metadata: Metadata = ()
     tenant: str | None = None
+    time: TimeLimit = UNLIMITED
 
 
 class Reply(NamedTuple):

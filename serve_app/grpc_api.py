@@ -9,15 +9,16 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from deployments.errors import InferenceError, TemporaryError
+from deployments.errors import InferenceError, InternalError
 from serve_app import permissions
 from serve_app.access import CARRIERS, OPEN, Access, Gate, credential
 from serve_app.exchange import Call, Metadata
 from serve_app.http_api import origin
 from serve_app.methods import full_name, response_class
+from serve_app.observability.record import Record, Watch
 from serve_app.permissions import Need
 from serve_app.pipeline import Pipeline
-from serve_app.statuses import GRPC, retry_after
+from serve_app.statuses import GRPC, headers_of
 from serve_app.upstream import UpstreamStatus
 
 log = logging.getLogger("ray.serve")
@@ -29,30 +30,36 @@ _OURS = frozenset({"user-agent", "content-type", "te", "application", "request_i
 class GrpcApi:
     """Qdrant's gRPC API."""
 
-    def __init__(self, pipeline: Pipeline, gate: Gate = OPEN) -> None:
+    def __init__(self, pipeline: Pipeline, gate: Gate = OPEN, watch: Watch | None = None) -> None:
         self._pipeline = pipeline
         self._gate = gate
+        self._watch = watch or Watch()
 
     async def answer(self, name: str, message: Message, context: Any) -> Message:
         """Answer the method whose name ends in `name`; a failure is a status in `context` and an empty message."""
         method = full_name(name, message)
-        call = Call(method, _passed_on(context.invocation_metadata()))
+        metadata = context.invocation_metadata()
+        with self._watch.request("grpc", lambda: method, lambda key: dict(metadata).get(key)) as record:
+            record.status = grpc.StatusCode.OK.name
+            return await self._answered(Call(method, _passed_on(metadata)), message, context, record)
+
+    async def _answered(self, call: Call, message: Message, context: Any, record: Record) -> Message:
         try:
             reply = await self._pipeline.grpc(message, self._admitted(message, call))
         except UpstreamStatus as status:
+            record.status = status.code.name
             _fail(context, status.code, status.details, status.metadata)
         except InferenceError as error:
-            wait = [("retry-after", retry_after(error))] if isinstance(error, TemporaryError) else []
-            _fail(context, GRPC[error.kind], error.message, wait)
+            _refuse(context, record, error)
         except Exception as error:  # noqa: BLE001  the door is the last place to answer
             # The error's own text may hold what the caller sent, so only its type is written down.
             log.error("a call failed with %s", origin(error))  # noqa: TRY400
-            _fail(context, grpc.StatusCode.INTERNAL, "an internal error; the server's log has its origin", [])
+            _refuse(context, record, InternalError("an internal error; the server's log has its origin"))
         else:
             # Ray Serve has no way to set initial metadata.
             context.set_trailing_metadata(_passed_on(reply.metadata))
             return reply.message
-        return response_class(method)()
+        return response_class(call.method)()
 
     def _admitted(self, message: Any, call: Call) -> Call:
         """The call as it goes on, where its credential allows it."""
@@ -70,6 +77,12 @@ def _for_qdrant(metadata: Metadata, access: Access) -> Metadata:
     if access.stands_in is None:
         return metadata
     return [*(pair for pair in metadata if pair[0].encode() not in CARRIERS), ("api-key", access.stands_in.decode())]
+
+
+def _refuse(context: Any, record: Record, error: InferenceError) -> None:
+    record.failed(error)
+    record.status = GRPC[error.kind].name
+    _fail(context, GRPC[error.kind], error.message, headers_of(error))
 
 
 def _fail(context: Any, code: grpc.StatusCode, details: str, metadata: Metadata) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from deployments.errors import InferenceError, InternalError
 from serve_app import inference_service, permissions
 from serve_app.access import OPEN, Gate, credential, for_qdrant
+from serve_app.console import routes
+from serve_app.console.routes import Console
 from serve_app.exchange import Body, Request, Response
 from serve_app.inference import find_json
+from serve_app.observability.health import Health
+from serve_app.observability.record import Watch, current
+from serve_app.observability.routes import template
 from serve_app.permissions import Need
 from serve_app.pipeline import Pipeline
 from serve_app.statuses import http_error
@@ -30,34 +36,56 @@ class ClientGone(Exception):
 class HttpApi:
     """Qdrant's REST API, and the inference service that a Qdrant server calls."""
 
-    def __init__(self, pipeline: Pipeline, gate: Gate = OPEN) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        gate: Gate = OPEN,
+        watch: Watch | None = None,
+        health: Health | None = None,
+        console: Console | None = None,
+    ) -> None:
         self._pipeline = pipeline
         self._gate = gate
+        self._watch = watch or Watch()
+        self._health = health
+        self._console = console
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection's scope, as ASGI has it."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
-            try:
-                await _answer(await self._respond(scope, receive), send)
-            except ClientGone:
-                return
+            request = _request(scope, receive)
+            route = partial(template, request.method, request.path)
+            with self._watch.request("rest", route, request.header) as record:
+                try:
+                    response = await self._respond(request)
+                    await _answer(response, send)
+                    record.status = str(int(response.status))
+                except ClientGone:
+                    return
 
-    async def _respond(self, scope: Message, receive: Receive) -> Response:
-        request = _request(scope, receive)
+    async def _respond(self, request: Request) -> Response:
         try:
+            probed = await self._health.answer(request) if self._health else None
+            if probed:
+                return probed
             if (request.method, request.path) == ("POST", inference_service.PATH):
                 return await inference_service.answer(self._pipeline, self._gate, request)
+            if self._console and routes.owns(request.path):
+                return await self._console.answer(request)
             return await self._pipeline.rest(await self._admitted(request))
         except InferenceError as error:
+            current().failed(error)
             return http_error(error)
         except (ClientGone, GeneratorExit):
             raise
         except Exception as error:  # noqa: BLE001  the door is the last place to answer
             # The error's own text may hold what the caller sent, so only its type is written down.
             log.error("a request failed with %s", origin(error))  # noqa: TRY400
-            return http_error(InternalError("an internal error; the server's log has its origin"))
+            internal = InternalError("an internal error; the server's log has its origin")
+            current().failed(internal)
+            return http_error(internal)
 
     async def _admitted(self, request: Request) -> Request:
         """The request as it goes on, where its credential allows it; without that no body is read."""

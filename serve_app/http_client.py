@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import ssl
 import time
 from collections import deque
@@ -17,7 +18,7 @@ import httptools
 from typing_extensions import Self, override
 from yarl import URL
 
-from serve_app.exchange import Body, Request, Response, without
+from serve_app.exchange import UNLIMITED, Body, Request, Response, TimeLimit, without
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
 """Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""
@@ -42,6 +43,14 @@ class BrokenOffError(Exception):
     """The connection ended before the answer did; the request may have been carried out."""
 
 
+class TimeOverError(Exception):
+    """The request's time was over before the answer's end; it may have been carried out."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__(waited_s)
+        self.waited_s = waited_s
+
+
 class HttpClient:
     """A pool of connections to the server at `url`."""
 
@@ -62,6 +71,7 @@ class HttpClient:
         Raises:
             NotSentError: the server cannot be reached.
             BrokenOffError: it hung up before it answered.
+            TimeOverError: it did not answer in the time that the request gives it.
         """
         connection = self._reusable()
         if connection is not None:
@@ -71,7 +81,7 @@ class HttpClient:
                 # The server may have closed the connection at the moment in which we took it.
                 if connection.answering or request.method not in _IDEMPOTENT or not isinstance(request.body, bytes):
                     raise
-        return await (await self._connect()).exchange(self._head(request), request)
+        return await (await self._connect(request.time)).exchange(self._head(request), request)
 
     def _reusable(self) -> _Connection | None:
         while self._idle:
@@ -81,12 +91,12 @@ class HttpClient:
             connection.abort()
         return None
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self, limit: TimeLimit) -> _Connection:
         connecting = asyncio.get_running_loop().create_connection(
             lambda: _Connection(self._idle), str(self._url.host), int(self._url.port or 0), ssl=self._context
         )
         try:
-            _, connection = await asyncio.wait_for(connecting, _CONNECT_S)
+            _, connection = await asyncio.wait_for(connecting, min(_CONNECT_S, limit.left_s))
         except (OSError, asyncio.TimeoutError) as error:
             raise NotSentError(type(error).__name__) from error
         return connection
@@ -132,12 +142,15 @@ class _Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._parser: Any = None
+        self._limit = UNLIMITED
+        self._timer: asyncio.TimerHandle | None = None
+        self._late = False
         self.alive = False
         self.idle_since = 0.0
 
     async def exchange(self, head: bytes, request: Request) -> Response:
         """Send a request and wait for the answer's head."""
-        self._begin(request.method)
+        self._begin(request)
         try:
             if isinstance(request.body, bytes) and len(request.body) <= _PIECE:
                 self._transport.write(head + request.body)
@@ -157,9 +170,9 @@ class _Connection(asyncio.Protocol):
         self.release()
         return Response(self._status, headers, body)
 
-    def _begin(self, method: str) -> None:
+    def _begin(self, request: Request) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._method = method
+        self._method = request.method
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: deque[bytes] = deque()
@@ -168,6 +181,21 @@ class _Connection(asyncio.Protocol):
         self._whole_request_sent = True
         self._reusable = False
         self.answering = False
+        self._limit = request.time
+        self._began = self._moved = time.monotonic()
+        self._watch()
+
+    def _watch(self) -> None:
+        """End the exchange if its time is over; if not, look again when it will be, should nothing move until then."""
+        now = time.monotonic()
+        over = self._moved + self._limit.silence_s
+        if not self.answering:
+            over = min(over, self._limit.until)
+        if over <= now:
+            self._late = True
+            self.abort()
+        elif over < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(over - now, self._watch)
 
     async def _stream(self, head: bytes, body: AsyncIterator[bytes | memoryview], *, chunked: bool) -> None:
         """Send a body as it comes in, and stop where the server answers before its end."""
@@ -191,10 +219,13 @@ class _Connection(asyncio.Protocol):
                 self._transport.write(b"%x\r\n%b\r\n" % (len(part), bytes(part)) if chunked else part)
             if self._writable is not None:
                 await self._writable
+            self._moved = time.monotonic()
         if chunked:
             self._transport.write(b"0\r\n\r\n")
 
     def _expect_alive(self) -> None:
+        if self._late:
+            raise TimeOverError(time.monotonic() - self._began)
         if not self.alive:
             raise BrokenOffError
 
@@ -208,7 +239,9 @@ class _Connection(asyncio.Protocol):
 
         Raises:
             BrokenOffError: the server hung up before it.
+            TimeOverError: nothing has come in for too long.
         """
+        self._moved = time.monotonic()
         while not self._chunks:
             if self._complete:
                 return None
@@ -222,6 +255,7 @@ class _Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """Keep the connection for another request, if both sides are done with this one."""
+        self._stop_watching()
         if self.alive and self._whole_request_sent and self._reusable:
             self.idle_since = time.monotonic()
             self._parser = None
@@ -231,8 +265,14 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection."""
+        self._stop_watching()
         self.alive = False
         self._transport.abort()
+
+    def _stop_watching(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     @override
     def connection_made(self, transport: Any) -> None:
@@ -244,7 +284,7 @@ class _Connection(asyncio.Protocol):
         self.alive = False
         if self in self._idle:
             self._idle.remove(self)
-        if self.answering and not self._has_length():
+        if self.answering and not self._late and not self._has_length():
             self._complete = True
         self.resume_writing()
         self._wake()
@@ -264,6 +304,7 @@ class _Connection(asyncio.Protocol):
         if self._parser is None:  # nobody asked for anything
             self.abort()
             return
+        self._moved = time.monotonic()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:

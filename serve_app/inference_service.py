@@ -6,13 +6,15 @@ from http import HTTPStatus
 
 import orjson
 
-from deployments.errors import InferenceError, RequestError, TemporaryError
-from serve_app.access import Gate, credential
+from deployments.errors import InferenceError, RequestError
+from serve_app.access import Access, Gate, credential
 from serve_app.exchange import Request, Response, json_response
 from serve_app.inference import service_protocol
 from serve_app.inference.service_protocol import Reading
+from serve_app.ledger.meter import Caller
+from serve_app.observability.record import current
 from serve_app.pipeline import Pipeline
-from serve_app.statuses import HTTP, retry_after
+from serve_app.statuses import HTTP, headers_of
 
 PATH = "/inference"
 
@@ -20,22 +22,22 @@ PATH = "/inference"
 async def answer(pipeline: Pipeline, gate: Gate, request: Request) -> Response:
     """Embed the inputs; an error has this protocol's shape, and of the caller's only statuses 400, 401 and 403."""
     try:
-        reading = await _admitted(pipeline, gate, request)
-        used = await pipeline.infer(reading.slots, reading.direction)
+        reading, access = await _admitted(pipeline, gate, request)
+        used = await pipeline.infer(reading.slots, reading.direction, caller=Caller(access.tenant))
     except InferenceError as error:
+        current().failed(error)
         status = HTTPStatus.BAD_REQUEST if isinstance(error, RequestError) else HTTP[error.kind]
-        wait = [(b"retry-after", retry_after(error).encode())] if isinstance(error, TemporaryError) else []
-        return json_response(status, orjson.dumps({"error": error.message}), wait)
+        headers = [(name.encode(), value.encode()) for name, value in headers_of(error)]
+        return json_response(status, orjson.dumps({"error": error.message}), headers)
     return json_response(HTTPStatus.OK, service_protocol.dump(reading.vectors, used))
 
 
-async def _admitted(pipeline: Pipeline, gate: Gate, request: Request) -> Reading:
+async def _admitted(pipeline: Pipeline, gate: Gate, request: Request) -> tuple[Reading, Access]:
     """What a server asks for that may ask. Its key stands in a header, or as Qdrant sends it, in the body's `token`."""
     header = credential(request.headers)
-    if header is not None:
-        gate.admit_server(header)
+    access = gate.admit_server(header) if header is not None else None
     _, text = await pipeline.read(request)
     reading = service_protocol.read(text)
-    if header is None:
-        gate.admit_server(reading.token.encode() if reading.token is not None else None)
-    return reading
+    if access is None:
+        access = gate.admit_server(reading.token.encode() if reading.token is not None else None)
+    return reading, access

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
 from ray import serve
 from ray.exceptions import RayActorError
+from ray.serve._private.logging_utils import get_serve_logs_dir
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.grpc_util import RayServegRPCContext
 from ray.serve.handle import DeploymentHandle
 
-from deployments import catalogue
+from deployments import catalogue, metrics
 from deployments.catalogue import validated
-from deployments.contract import Batch, Embeddings, ImageBatch, LoadedImages
+from deployments.contract import Batch, Embeddings, Explanation, ImageBatch, LoadedImages, Running
 from deployments.errors import ConfigError, ModelUnavailable, Overloaded
 from serve_app import environment
 from serve_app.access import Gate
+from serve_app.console.routes import Console
 from serve_app.embedded_qdrant import EmbeddedQdrant
 from serve_app.grpc_api import GrpcApi
 from serve_app.http_api import HttpApi
+from serve_app.ledger.ledger import Ledger
+from serve_app.ledger.meter import Meter
+from serve_app.ledger.quotas import Quotas, by_catalogue
 from serve_app.limits import Limits
 from serve_app.methods import NAMES
+from serve_app.model_states import ModelStates
+from serve_app.observability import tracing, watching
+from serve_app.observability.health import Health
+from serve_app.observability.record import Watch
+from serve_app.observability.upstream import MeasuredUpstream
 from serve_app.pipeline import Pipeline
 from serve_app.remote_qdrant import RemoteQdrant
 from serve_app.router import Router
 from serve_app.upstream import Upstream
 
 _TRIES = 3
+_TRIES_WITH_IMAGES = 2
+"""Fewer, because the hosts of images see each, and it takes time."""
 
 
 @serve.ingress()
@@ -44,19 +58,30 @@ class Ingress:
         store: DeploymentHandle[Any] | None,
     ) -> None:
         limits = Limits()
+        cards = catalogue.load(catalogue_path).only(models)
+        gate = Gate(environment.read())
         self._models = {name: handle.options(method_name="embed") for name, handle in models.items()}
         self._router = Router({name: self._model_call(name) for name in models}, limits.coalescing)
         self._upstream: Upstream = _upstream(store)
         self._pipeline = Pipeline(
-            catalogue=catalogue.load(catalogue_path).only(models),
+            catalogue=cards,
             router=self._router,
-            upstream=self._upstream,
+            upstream=MeasuredUpstream(self._upstream),
             load_images=_image_call(image_loader) if image_loader else None,
             limits=limits,
         )
-        gate = Gate(environment.read())
-        self._http = HttpApi(self._pipeline, gate)
-        self._grpc = GrpcApi(self._pipeline, gate)
+        self._pipeline.meter = Meter(Quotas(by_catalogue(gate.quotas, cards)))
+        self._watch = Watch(tracing.start(environment.read()))
+        states = ModelStates({name: handle.deployment_name for name, handle in models.items()})
+        self._pipeline.model_states = states
+        health = Health(self._upstream, states)
+        self._ledger = Ledger(self._pipeline.meter, environment.read().database_url)
+        self._ledger.start()
+        console = Console(gate, self._pipeline, self._ledger, states.read, _Replicas(models))
+        self._http = HttpApi(self._pipeline, gate, self._watch, health, console)
+        self._grpc = GrpcApi(self._pipeline, gate, self._watch)
+        self._watching = asyncio.get_running_loop().create_task(watching.watch(health, self._pipeline, self._ledger))
+        self._stop_exporting = metrics.export(lambda: None)
 
     def __serve_build_asgi_app__(self) -> HttpApi:
         return self._http
@@ -66,9 +91,14 @@ class Ingress:
         limits = validated(Limits, user_config, "user_config of the deployment Ingress")
         self._pipeline.limits = limits
         self._router.limits = limits.coalescing
+        self._watch.log_as(limits.request_log, _request_log)
 
     async def __del__(self) -> None:
+        await self._ledger.close()
+        self._watching.cancel()
+        self._stop_exporting()
         await self._upstream.close()
+        await asyncio.to_thread(self._watch.close)
 
     def _model_call(self, name: str) -> Callable[[Batch], Awaitable[Embeddings]]:
         async def call(batch: Batch) -> Embeddings:
@@ -78,16 +108,40 @@ class Ingress:
         return call
 
 
-async def _surely(send: Callable[[], Any], what: str) -> Any:
+class _Replicas:
+    """What the console asks the models; see `console.replicas`."""
+
+    def __init__(self, handles: Mapping[str, DeploymentHandle[Any]]) -> None:
+        self._handles = handles
+
+    async def running(self, model: str) -> Running:
+        answer: Running = await _surely(self._handles[model].running.remote, model)
+        return answer
+
+    async def explain(self, model: str, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
+        send = partial(self._handles[model].explain.remote, batch, indices)
+        answer: Sequence[Explanation] = await _surely(send, model)
+        return answer
+
+    async def texts(self, model: str, ids: Sequence[Sequence[int]]) -> Sequence[str]:
+        answer: Sequence[str] = await _surely(partial(self._handles[model].texts.remote, ids), model)
+        return answer
+
+
+async def _surely(send: Callable[[], Any], what: str, tries: int = _TRIES) -> Any:
     """The answer of a deployment whose work has no side effects: when a replica dies, another one does it again.
 
     Raises:
         ModelUnavailable: no replica answered.
         Overloaded: the deployment's queue is full.
     """
-    for attempt in range(_TRIES):
+    for attempt in range(tries):
+        response = send()
         try:
-            return await send()
+            return await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
         except RayActorError:
             await asyncio.sleep(0.05 * 4**attempt)
         except BackPressureError as error:
@@ -97,9 +151,13 @@ async def _surely(send: Callable[[], Any], what: str) -> Any:
     raise ModelUnavailable(f"{what} did not answer; its replicas are being replaced", retry_after=5)
 
 
+def _request_log() -> Path:
+    return Path(get_serve_logs_dir(), f"requests_{serve.get_replica_context().replica_tag}.log")
+
+
 def _image_call(loader: DeploymentHandle[Any]) -> Callable[[ImageBatch], Awaitable[LoadedImages]]:
     async def call(batch: ImageBatch) -> LoadedImages:
-        answer: LoadedImages = await _surely(lambda: loader.load.remote(batch), "the image loader")
+        answer: LoadedImages = await _surely(lambda: loader.load.remote(batch), "the image loader", _TRIES_WITH_IMAGES)
         return answer
 
     return call

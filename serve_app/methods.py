@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2
-from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from qdrant_client.grpc import (
+    collections_pb2,
+    collections_service_pb2,
+    collections_service_pb2_grpc,
+    json_with_int_pb2,
+    points_pb2,
+    points_service_pb2,
+    points_service_pb2_grpc,
+    qdrant_common_pb2,
+    qdrant_pb2,
+    qdrant_pb2_grpc,
+    snapshots_service_pb2,
+    snapshots_service_pb2_grpc,
+)
 
-SERVICERS = [
-    f"qdrant_client.grpc.{module}_pb2_grpc.add_{service}Servicer_to_server"
-    for module, service in (
-        ("points_service", "Points"),
-        ("collections_service", "Collections"),
-        ("snapshots_service", "Snapshots"),
-        ("qdrant", "Qdrant"),
-    )
-] + ["grpc_health.v1.health_pb2_grpc.add_HealthServicer_to_server"]
-"""What Ray Serve has to be told (`grpc_servicer_functions`) so that it accepts these services."""
+for _module in (
+    collections_pb2,
+    json_with_int_pb2,
+    points_pb2,
+    qdrant_common_pb2,
+    qdrant_pb2,
+    snapshots_service_pb2,
+):
+    # The classes in it say that they are of a module without its package, where pickle looks for them: Ray Serve's own
+    # proxy, which takes over while there is no ingress replica, sends messages as pickles.
+    sys.modules.setdefault(_module.__name__.rpartition(".")[2], _module)
+
+
+_ADDED: Sequence[Callable[[Any, Any], None]] = (
+    points_service_pb2_grpc.add_PointsServicer_to_server,
+    collections_service_pb2_grpc.add_CollectionsServicer_to_server,
+    snapshots_service_pb2_grpc.add_SnapshotsServicer_to_server,
+    qdrant_pb2_grpc.add_QdrantServicer_to_server,
+    health_pb2_grpc.add_HealthServicer_to_server,
+)
+
+
+def add_to_server(servicer: Any, server: Any) -> None:
+    """Have a gRPC server accept all of these services; the Serve config file names this (`grpc_servicer_functions`)."""
+    for add in _ADDED:
+        add(servicer, server)
 
 
 def _all_methods() -> Iterator[MethodDescriptor]:

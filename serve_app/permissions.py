@@ -78,14 +78,15 @@ _GRPC = {
 """Methods in the same way."""
 
 
-def _routes() -> dict[str, list[tuple[re.Pattern[str], Need]]]:
-    routes: dict[str, list[tuple[re.Pattern[str], Need]]] = {}
+def _routes() -> dict[str, list[tuple[re.Pattern[str], Need, str]]]:
+    routes: dict[str, list[tuple[re.Pattern[str], Need, str]]] = {}
     for need, text in _REST.items():
         for route in text.split(","):
             method, template = route.split()
             template = template.replace("{c}", "/collections/(?P<collection>[^/]+)")
             pattern = re.compile(re.sub(r"{\w+}", "[^/]+", template))
-            routes.setdefault(method, []).append((pattern, need))
+            shown = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"{\1}", f"{method} {template}")
+            routes.setdefault(method, []).append((pattern, need, shown))
     return routes
 
 
@@ -101,11 +102,17 @@ def of_route(method: str, path: str) -> tuple[Need, str]:
     if method == "OPTIONS":  # a browser asks before it sends its request, and may send no credential
         return Need.NOTHING, ""
     path = path.rstrip("/") or "/"
-    for pattern, need in _ROUTES.get(method, ()):
+    for pattern, need, _ in _ROUTES.get(method, ()):
         match = pattern.fullmatch(path)
         if match:
             return need, unquote(match.groupdict().get("collection", ""))
     return Need.MANAGE, ""
+
+
+def template(method: str, path: str) -> str:
+    """The route of a REST request without what its caller put there, for logs; `other` where no table here knows it."""
+    path = path.rstrip("/") or "/"
+    return next((shown for pattern, _, shown in _ROUTES.get(method, ()) if pattern.fullmatch(path)), "other")
 
 
 def of_method(method: str) -> Need:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,9 +16,9 @@ from google.protobuf.message import Message
 from typing_extensions import override
 from yarl import URL
 
-from deployments.errors import ConfigError, UpstreamUnavailable
-from serve_app.exchange import Call, Reply, Request, Response
-from serve_app.http_client import BrokenOffError, HttpClient, NotSentError
+from deployments.errors import ConfigError, DeadlineExceeded, UpstreamUnavailable
+from serve_app.exchange import Call, Reply, Request, Response, TimeLimit
+from serve_app.http_client import BrokenOffError, HttpClient, NotSentError, TimeOverError
 from serve_app.methods import response_class
 from serve_app.upstream import NotReached, Upstream, UpstreamStatus
 
@@ -93,32 +94,37 @@ class RemoteQdrant(Upstream):
                 log.warning("Qdrant at %s cannot be reached: %s", node.name, error)
             except BrokenOffError as error:
                 raise UpstreamUnavailable("Qdrant broke off before it answered") from error
+            except TimeOverError as error:
+                raise _late(error.waited_s) from error
             else:
                 return answer if isinstance(answer.body, bytes) else replace(answer, body=_whole(answer.body))
         raise NotReached("Qdrant cannot be reached")
 
     @override
     async def grpc(self, message: Message, call: Call) -> Reply:
-        channel = await self._connected()
+        channel = await self._connected(call.time)
+        began, left_s = time.monotonic(), call.time.left_s
         invoke = channel.unary_unary(
             call.method,
             request_serializer=type(message).SerializeToString,
             response_deserializer=response_class(call.method).FromString,
-        )(message, metadata=tuple(call.metadata))
+        )(message, metadata=tuple(call.metadata), timeout=left_s if left_s < math.inf else None)
         try:
             answer: Message = await invoke
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
                 raise UpstreamUnavailable("Qdrant cannot be reached") from error
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and not error.trailing_metadata():
+                raise _late(time.monotonic() - began) from error
             metadata = [*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())]
             raise UpstreamStatus(error.code(), error.details() or "", metadata) from error
         return Reply(answer, [*await invoke.initial_metadata(), *await invoke.trailing_metadata()])
 
-    async def _connected(self) -> _Channel:
+    async def _connected(self, limit: TimeLimit) -> _Channel:
         """The channel of the node whose turn it is, or of the next one that has a connection."""
         self._next = (self._next + 1) % len(self._channels)
         for channel in self._channels[self._next :] + self._channels[: self._next]:
-            if await _connects(channel):
+            if await _connects(channel, min(_CONNECT_S, limit.left_s)):
                 return channel
         raise NotReached("Qdrant cannot be reached")
 
@@ -129,7 +135,7 @@ class RemoteQdrant(Upstream):
             await channel.close()
 
 
-async def _connects(channel: _Channel) -> bool:
+async def _connects(channel: _Channel, patience_s: float) -> bool:
     """Whether a channel has a connection, after waiting for one that is on its way.
 
     After a failure gRPC tries again by itself, at most a second later; until then the channel is not waited for.
@@ -137,7 +143,7 @@ async def _connects(channel: _Channel) -> bool:
     state = channel.get_state(try_to_connect=True)
     while state in {_State.IDLE, _State.CONNECTING}:
         try:
-            await asyncio.wait_for(channel.wait_for_state_change(state), _CONNECT_S)
+            await asyncio.wait_for(channel.wait_for_state_change(state), patience_s)
         except asyncio.TimeoutError:
             return False
         state = channel.get_state(try_to_connect=True)
@@ -150,6 +156,15 @@ async def _whole(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield part
     except BrokenOffError as error:
         raise UpstreamUnavailable("Qdrant broke off in the middle of its answer") from error
+    except TimeOverError as error:
+        raise _late(error.waited_s) from error
+
+
+def _late(waited_s: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"Qdrant did not answer within {waited_s:.1f} s, what was left of the time for the request (timeout_s or "
+        "qdrant_timeout_s, or the caller's own); it may still carry it out"
+    )
 
 
 def _channel(url: URL, trusted: bytes | None) -> _Channel:

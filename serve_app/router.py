@@ -9,21 +9,28 @@ way, and otherwise with the next one that comes back. There is no timer: an idle
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import orjson
 
 from deployments.contract import Batch, Direction, Embeddings, Pixels, Vector
-from deployments.errors import InternalError
+from deployments.errors import InternalError, ModelUnavailable
+from deployments.metrics import STAGE_SECONDS
 from serve_app.limits import Coalescing
+from serve_app.observability.metrics import TRUNCATED
 
 Input = str | Pixels
 Call = Callable[[Batch], Awaitable[Embeddings]]
 """One call of a model's deployment."""
+
+Key = tuple[str, Direction, bytes]
+"""Whose inputs may share a batch: those for the same model, in one direction, with equal options."""
 
 
 @dataclass(eq=False)
@@ -60,6 +67,7 @@ class _Item:
     size: int
     ticket: Ticket
     position: int
+    since: float
 
 
 class Lane:
@@ -67,26 +75,32 @@ class Lane:
 
     def __init__(
         self,
+        key: Key,
         call: Call,
-        direction: Direction,
         options: Mapping[str, Any],
         limits: Coalescing,
         when_idle: Callable[[], object],
     ) -> None:
+        self._model, self._direction, _ = key
         self._call = call
         self._when_idle = when_idle
-        self._direction = direction
         self._options = options
         self._limits = limits
         self._waiting: deque[_Item] = deque()
         self._waiting_size = 0
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], list[_Item]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches are under way."""
+        return len(self._under_way)
 
     def add(self, values: Sequence[Input]) -> Ticket:
         """Queue a request's inputs."""
         ticket = Ticket([None] * len(values), [0] * len(values))
+        now = perf_counter()
         for position, value in enumerate(values):
-            item = _Item(value, len(value), ticket, position)
+            item = _Item(value, len(value), ticket, position, now)
             self._waiting.append(item)
             self._waiting_size += item.size
         self._send()
@@ -95,8 +109,10 @@ class Lane:
     def _send(self) -> None:
         while self._waiting and (self._is_full() or len(self._under_way) < self._limits.floor):
             if batch := self._next_batch():
-                task = asyncio.create_task(self._run(batch))
-                self._under_way.add(task)
+                # In no request's context: where its caller hangs up, Serve cancels all calls that were made in it, and
+                # this one may carry the inputs of others.
+                task = contextvars.Context().run(asyncio.create_task, self._run(batch))
+                self._under_way[task] = batch
                 task.add_done_callback(self._came_back)
 
     def _is_full(self) -> bool:
@@ -118,20 +134,38 @@ class Lane:
 
     async def _run(self, items: list[_Item]) -> None:
         batch = Batch([item.value for item in items], self._direction, self._options)  # type: ignore[arg-type]
+        started = perf_counter()
+        STAGE_SECONDS.observe(started - items[0].since, "wait", self._model, self._direction)
         try:
             embeddings = _checked(await self._call(batch), len(items))
+        except asyncio.CancelledError:
+            _fail(items, ModelUnavailable("the call of the model was cancelled"))
+            raise
         except Exception as error:  # noqa: BLE001  whatever went wrong, every waiting request must hear of it
-            for item in items:
-                item.ticket.fail(error)
+            _fail(items, error)
             return
+        STAGE_SECONDS.observe(perf_counter() - started, "call", self._model, self._direction)
+        if embeddings.truncated:
+            TRUNCATED.add(embeddings.truncated, self._model, self._direction)
         for position, (item, tokens) in enumerate(zip(items, embeddings.tokens.tolist(), strict=True)):
             item.ticket.take(item.position, embeddings.vectors[position], tokens)
 
+    def drop_unwanted(self) -> None:
+        """Cancel the batches under way that nobody waits for any more."""
+        for task, items in self._under_way.items():
+            if all(item.ticket.done.done() for item in items):
+                task.cancel()
+
     def _came_back(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        del self._under_way[task]
         self._send()
         if not self._under_way:
             self._when_idle()
+
+
+def _fail(items: Sequence[_Item], error: BaseException) -> None:
+    for item in items:
+        item.ticket.fail(error)
 
 
 def _checked(embeddings: Embeddings, count: int) -> Embeddings:
@@ -146,7 +180,14 @@ class Router:
     def __init__(self, calls: Mapping[str, Call], limits: Coalescing) -> None:
         self.limits = limits
         self._calls = calls
-        self.lanes: dict[tuple[str, Direction, bytes], Lane] = {}
+        self.lanes: dict[Key, Lane] = {}
+
+    def in_flight(self) -> dict[str, int]:
+        """How many batches of each model are under way."""
+        counts = dict.fromkeys(self._calls, 0)
+        for (model, *_), lane in self.lanes.items():
+            counts[model] += lane.in_flight
+        return counts
 
     async def embed(
         self, model: str, direction: Direction, options: Mapping[str, Any], values: Sequence[Input]
@@ -154,16 +195,18 @@ class Router:
         """The vectors of `values` in their order, and how many tokens the model read for them.
 
         Raises:
-            InferenceError: what the model's deployment answered. A request that is cancelled leaves the queue.
+            InferenceError: what the model's deployment answered. A request that is cancelled leaves the queue, and
+                batches that were under way for nobody else are cancelled.
         """
         key = model, direction, orjson.dumps(options, option=orjson.OPT_SORT_KEYS)
         lane = self.lanes.get(key)
         if lane is None:
             forget = partial(self.lanes.pop, key)
-            lane = self.lanes[key] = Lane(self._calls[model], direction, options, self.limits, forget)
+            lane = self.lanes[key] = Lane(key, self._calls[model], options, self.limits, forget)
         ticket = lane.add(values)
         try:
             await ticket.done
-        finally:
-            ticket.done.cancel()
+        except BaseException:
+            lane.drop_unwanted()
+            raise
         return [vector for vector in ticket.vectors if vector is not None], sum(ticket.tokens)

@@ -6,9 +6,11 @@ here, because the environment has to be set before them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +22,7 @@ from typing_extensions import Self
 
 from deployments.catalogue import ModelCard, from_file
 from deployments.errors import ConfigError, SetupError
-from serve_app import arguments
+from serve_app import arguments, environment
 from serve_app.ports import check_free, is_free
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ _ONE_MACHINE = {
     # What Ray says on the console of every orderly stop: that the controller's own calls were cut off.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "killed by `ray.kill`",
 }
-_FIRST_GRPC_PORT, _PORT_RANGES, _PORTS_EACH = 40000, 50, 20
+_FIRST_PORT, _PORT_RANGES, _PORTS_EACH = 40000, 50, 20
 _START_TIMEOUT_S = 300.0
 _STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.2
@@ -59,7 +61,7 @@ class Service:
         _set_environment(self._folder)
         try:
             self.config = _read_config(config_path)
-            os.environ.update(_replica_ports(self.config.http_options.port))
+            os.environ.update(_inner_ports(self.config.http_options.port))
         except ConfigError:
             self._folder.rmdir()
             raise
@@ -89,6 +91,14 @@ class Service:
         if node is None:
             raise SetupError("Ray has not started")
         return Path(node.get_logs_dir_path(), "serve")
+
+    @property
+    def metrics_address(self) -> str:
+        """Where Prometheus finds the metrics of all processes, once Ray has started."""
+        import ray  # noqa: PLC0415
+
+        (node,) = ray.nodes()  # type: ignore[no-untyped-call]
+        return f"http://localhost:{node['MetricsExportPort']}/metrics"
 
     def models(self) -> Sequence[ModelCard]:
         """The models that will be served."""
@@ -123,7 +133,8 @@ class Service:
 
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
-        ray.init(address="local", namespace="serve", **quiet)
+        port = environment.read().qdrant_inference_metrics_port or None
+        ray.init(address="local", namespace="serve", _metrics_export_port=port, **quiet)
         try:
             client = serve_start(
                 http_options=self.config.http_options.model_dump(),
@@ -156,11 +167,15 @@ class Service:
         raise SetupError(f"not ready after {_START_TIMEOUT_S:.0f} s")
 
     def stop(self) -> None:
-        """Stop Ray Serve and then Ray, so that no process, port or file of ours is left; safe to call at any time."""
+        """Stop Ray Serve and then Ray, so that no process, port or file of ours is left; safe to call at any time.
+
+        Requests under way have some seconds to end; new ones find nobody who listens.
+        """
         import ray  # noqa: PLC0415
         from ray import serve  # noqa: PLC0415
 
         try:
+            _drain(self._haproxies())
             if ray.is_initialized():
                 serve.shutdown()  # type: ignore[no-untyped-call]
         finally:
@@ -169,7 +184,7 @@ class Service:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _haproxies(self) -> list[psutil.Process]:
-        """HAProxy processes that outlived Ray Serve, known by the folder of their configuration."""
+        """The HAProxy processes of this service, known by the folder of their configuration."""
         return [
             process
             for process in psutil.process_iter(["cmdline"])
@@ -190,20 +205,24 @@ def _set_environment(folder: Path) -> None:
     os.environ.update({**_ONE_MACHINE, **os.environ, **SUPPORTED, **files})
 
 
-def _replica_ports(rest_port: int) -> dict[str, str]:
-    """Ports for the ingress replicas' gRPC servers that no other service on this machine uses.
+def _inner_ports(rest_port: int) -> dict[str, str]:
+    """Ports that no other service on this machine uses, for what shares a port instead of refusing one that is taken.
 
-    Ray Serve's gRPC servers share a port instead of refusing it: its option against that is a string, where gRPC
-    takes a number. Two services would then answer each other's calls.
+    Two services would answer each other's requests there: with 404, or not at all. So do the ingress replicas' gRPC
+    servers (Ray Serve's option against it is a string, where gRPC takes a number), and Ray Serve's own proxy, to which
+    HAProxy sends all requests while there is no ingress replica, and while a config update builds the application.
     """
     for attempt in range(_PORT_RANGES):
-        first = _FIRST_GRPC_PORT + (rest_port + attempt) % _PORT_RANGES * _PORTS_EACH
-        if is_free("", first):
+        first = _FIRST_PORT + (rest_port + attempt) % _PORT_RANGES * _PORTS_EACH
+        proxy = first + _PORTS_EACH - 2
+        if is_free("", first) and is_free("", proxy):
             return {
                 "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first),
-                "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + _PORTS_EACH - 1),
+                "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(proxy - 1),
+                "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(proxy),
+                "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(proxy + 1),
             }
-    raise ConfigError(f"no port is free from {_FIRST_GRPC_PORT} on, for the ingress replicas' gRPC servers")
+    raise ConfigError(f"no port is free from {_FIRST_PORT} on, for the service's own use")
 
 
 def _read_config(path: Path) -> ServeDeploySchema:
@@ -223,6 +242,17 @@ def _reason(application: Any) -> str:
     message = "\n".join(failed) or str(application.app_status.message)
     ours = [line for line in message.splitlines() if line.startswith("deployments.errors.")]
     return ours[-1].partition(": ")[2] if ours else message
+
+
+def _drain(haproxies: list[psutil.Process]) -> None:
+    """Have HAProxy end after the requests that are under way: Ray Serve would kill it first of all, and cut them off.
+
+    One that is told so (SIGUSR1) closes its ports and idle connections, and ends itself after `hard-stop-after`.
+    """
+    for process in haproxies:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGUSR1)
+    psutil.wait_procs(haproxies, timeout=_STOP_TIMEOUT_S)
 
 
 def _end(processes: list[psutil.Process]) -> None:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import grpc
 import orjson
 
-from deployments.errors import InferenceError, Kind, TemporaryError
+from deployments.errors import InferenceError, Kind, QuotaUsedUp, TemporaryError
 from serve_app.exchange import Response, json_response
 
 HTTP = {
@@ -16,6 +16,7 @@ HTTP = {
     Kind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Kind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     Kind.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Kind.SWITCHED_OFF: HTTPStatus.BAD_REQUEST,
     Kind.OVERLOADED: HTTPStatus.TOO_MANY_REQUESTS,
     Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Kind.DEADLINE: HTTPStatus.GATEWAY_TIMEOUT,
@@ -27,6 +28,7 @@ GRPC = {
     Kind.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
     Kind.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    Kind.SWITCHED_OFF: grpc.StatusCode.FAILED_PRECONDITION,
     Kind.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Kind.DEADLINE: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -36,9 +38,28 @@ GRPC = {
 
 def http_error(error: InferenceError) -> Response:
     """An error in Qdrant's own shape."""
-    headers = [(b"retry-after", retry_after(error).encode())] if isinstance(error, TemporaryError) else []
+    headers = [(name.encode(), value.encode()) for name, value in headers_of(error)]
     body = {"status": {"error": error.message}, "time": 0.0, "result": None}
     return json_response(HTTP[error.kind], orjson.dumps(body), headers)
+
+
+def headers_of(error: InferenceError) -> list[tuple[str, str]]:
+    """What an error says in headers, or in gRPC's metadata: when to try again, and what is left of a quota."""
+    headers = []
+    if isinstance(error, TemporaryError):
+        headers.append(("retry-after", retry_after(error)))
+    if isinstance(error, QuotaUsedUp):
+        headers += quota_headers(error.limit, 0, error.retry_after)
+    return headers
+
+
+def quota_headers(limit: int, left: int, reset_s: float) -> list[tuple[str, str]]:
+    """What is left of a quota, by the names that OpenAI's API has for it."""
+    return [
+        ("x-ratelimit-limit-tokens", str(limit)),
+        ("x-ratelimit-remaining-tokens", str(left)),
+        ("x-ratelimit-reset-tokens", f"{math.ceil(reset_s)}s"),
+    ]
 
 
 def retry_after(error: TemporaryError) -> str:

@@ -13,15 +13,20 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, model_validator
 
 from deployments.catalogue import Record, Sha256, from_file
+from serve_app.ledger.quotas import Quota
 from serve_app.tokens import Global
 
 
 class Tenant(Record):
-    """One tenant: the SHA-256 of each of its keys in hexadecimal, and what they allow in all collections."""
+    """One tenant: the SHA-256 of each of its keys in hexadecimal, and what they allow in all collections.
+
+    `quotas` by a model's name, or `*` for each model that is not named.
+    """
 
     name: str = Field(min_length=1)
     access: Global = "m"
     keys: tuple[Sha256, ...] = Field(min_length=1)
+    quotas: Mapping[str, Quota] = {}
 
 
 class _TenantsFile(Record):

@@ -38,7 +38,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
     It starts with the first test that asks for it.
     """
-    running = with_late_interaction(RunningService(tmp_path_factory.mktemp("service"))).start()
+    quicker = {"RAY_metrics_report_interval_ms": "2000"}
+    running = with_late_interaction(RunningService(tmp_path_factory.mktemp("service"), quicker)).start()
     yield running
     assert running.stop() == 0, running.said
     assert running.left == [], "processes were left behind"

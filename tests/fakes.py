@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,16 +66,18 @@ class FakeQdrant:
     status: int = 200
     requests: list[Request] = field(default_factory=list)
     messages: list[tuple[str, Message]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
 
     async def rest(self, request: Request) -> Response:
         body = await read(request.body)
-        self.requests.append(Request(request.method, request.path, request.query, request.headers, body or b""))
+        self.requests.append(replace(request, body=body or b""))
         return json_response(self.status, orjson.dumps(self.answer))
 
     async def grpc(self, message: Message, call: Call) -> Reply:
         kept = type(message)()
         kept.CopyFrom(message)
         self.messages.append((call.method, kept))
+        self.calls.append(call)
         return Reply(response_class(call.method)())
 
     async def close(self) -> None: ...

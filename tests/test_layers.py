@@ -12,11 +12,11 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted([*ROOT.glob("serve_app/**/*.py"), *ROOT.glob("deployments/**/*.py")])
 SEEN_BY_THE_GATEWAY = {
     "deployments",
-    *(f"deployments.{name}" for name in ("contract", "errors", "catalogue", "options")),
+    *(f"deployments.{name}" for name in ("contract", "errors", "catalogue", "options", "metrics")),
 }
 SETS_UP = {f"serve_app/{name}.py" for name in ("app", "cli", "config_check", "models_add", "models_cli")}
-KNOWS_RAY = {"deployments/replica.py"} | {
-    f"serve_app/{name}.py" for name in ("app", "config_check", "ingress", "service", "store")
+KNOWS_RAY = {f"deployments/{name}.py" for name in ("export", "gpu", "replica")} | {
+    f"serve_app/{name}.py" for name in ("app", "config_check", "ingress", "model_states", "service", "store")
 }
 NOT_IN_THE_CORE = {"ray", "asyncio", "aiohttp", "httpx", "grpc", "starlette", "onnxruntime"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import qdrant_edge
 
 from deployments.catalogue import ModelCard
-from deployments.contract import Batch, SparseVector, SparseVectors
+from deployments.contract import Batch, Explanation, SparseVector, SparseVectors
 from deployments.errors import BadOption
 from deployments.families.chunks import pack
 from deployments.families.protocol import Positions, Prepared
@@ -20,6 +21,7 @@ from deployments.families.unicode import well_formed
 from deployments.options import Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.session import SessionSettings
 
+_WORD = re.compile(r"[^\W_]+")
 _COUNTING = {"k": 1e9, "b": 0.0}
 
 
@@ -46,11 +48,32 @@ class Bm25Model:
         counts = [round(sum(counter.embed_document(text).values)) for text in texts]
         return Prepared(batch, texts, np.array(counts, np.int64))
 
+    def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
+        """The words of each text that have a term, and which of them these indices stand for."""
+        model = _model(batch.options)
+        return [
+            _explanation(model, well_formed(str(text)), set(row))
+            for text, row in zip(batch.inputs, indices, strict=True)
+        ]
+
     def run(self, prepared: Prepared, positions: Positions) -> SparseVectors:
         """The vectors of some of the texts."""
         model = _model(prepared.batch.options)
         embed = model.embed_document if prepared.batch.direction == "update" else model.embed_query
         return pack([_sorted(embed(prepared.items[position])) for position in positions])
+
+
+def _explanation(model: qdrant_edge.Bm25, text: str, indices: set[int]) -> Explanation:
+    """The library hashes stems and shows neither; but a word alone has the same hashes as in its text."""
+    tokens, spans, words = [], [], dict[int, str]()
+    for word in _WORD.finditer(text):
+        terms = indices.intersection(model.embed_query(word.group()).indices)
+        if terms:
+            tokens.append(word.group())
+            spans.append(word.span())
+        for term in terms:
+            words.setdefault(term, word.group())
+    return Explanation(tokens, spans, words=words)
 
 
 def _sorted(vector: qdrant_edge.SparseVector) -> SparseVector:

@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from deployments.catalogue import Markers, ModelCard
-from deployments.contract import Batch, MultiVectors
+from deployments.contract import Batch, Explanation, MultiVectors
 from deployments.errors import ModelError
 from deployments.families.networks import Network, fill_up, open_network
 from deployments.families.pooling import normalize
@@ -62,6 +62,14 @@ class LateInteractionModel:
         make = self._query if batch.direction == "search" else self._document
         items = [make(row) for row in rows]
         return Prepared(batch, items, np.array([len(item.ids) for item in items], np.int64), truncated)
+
+    def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
+        """The tokens of each text, without markers and masks."""
+        return self._tokenizer.explain([str(text) for text in batch.inputs], indices)
+
+    def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
+        """The texts that these rows of token ids stand for."""
+        return self._tokenizer.texts(ids)
 
     def run(self, prepared: Prepared, positions: Positions) -> MultiVectors:
         """The vectors of some of the texts."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from deployments.contract import Batch, Vectors
+from deployments.contract import Batch, Explanation, Vectors
 
 Positions = npt.NDArray[np.int64]
 """Where some inputs stand in their batch."""
@@ -41,4 +41,26 @@ class Family(Protocol):
 
     def run(self, prepared: Prepared, positions: Positions) -> Vectors:
         """The vectors of the inputs at these positions, in the order of the positions."""
+        ...
+
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """A loaded model that can say how it reads texts."""
+
+    def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
+        """How it reads each text, and what these indices of the text's sparse vector stand for."""
+        ...
+
+
+@runtime_checkable
+class HasVocabulary(Protocol):
+    """A loaded model whose tokens have numbers."""
+
+    def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
+        """The texts that these rows of token ids stand for.
+
+        Raises:
+            WrongInput: there is no such token.
+        """
         ...

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from deployments.catalogue import ModelCard
-from deployments.contract import Batch, Floats, Vectors
+from deployments.contract import Batch, Explanation, Floats, Vectors
 from deployments.families.chunks import padded_length
 from deployments.families.networks import Network, fill_up
 from deployments.families.pooling import Lengths
@@ -39,6 +39,14 @@ class TextModel:
         """Tokenize. The part of a text beyond the context window is cut off; the special tokens stay."""
         items, truncated = self._tokenizer.encode([str(text) for text in batch.inputs])
         return Prepared(batch, items, np.array([len(item) for item in items], np.int64), truncated)
+
+    def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
+        """The tokens of each text, and the words with these ids."""
+        return self._tokenizer.explain([str(text) for text in batch.inputs], indices)
+
+    def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
+        """The texts that these rows of token ids stand for."""
+        return self._tokenizer.texts(ids)
 
     def run(self, prepared: Prepared, positions: Positions) -> Vectors:
         """The vectors of some of the texts."""

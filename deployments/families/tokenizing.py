@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tokenizers import Encoding, Tokenizer
 
-from deployments.errors import ModelFilesError
+from deployments.contract import Explanation
+from deployments.errors import ModelFilesError, WrongInput
 from deployments.families.unicode import well_formed
 
 _CHARACTERS_PER_TOKEN = 10
@@ -48,6 +49,28 @@ class TextTokenizer:
         full = (encoding for encoding, row in zip(encodings, ids, strict=True) if len(row) == self._window)
         return ids, sum(1 for encoding in full if encoding.overflowing)
 
+    def explain(self, texts: Sequence[str], indices: Sequence[Sequence[int]]) -> list[Explanation]:
+        """How the tokenizer reads each text, and the tokens with these ids."""
+        encodings = self._tokenizer.encode_batch([well_formed(text) for text in texts])
+        return [_explanation(encoding, self._words(row)) for encoding, row in zip(encodings, indices, strict=True)]
+
+    def texts(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """The texts that these rows of token ids stand for.
+
+        Raises:
+            WrongInput: there is no such token.
+        """
+        size = self._tokenizer.get_vocab_size()
+        for row in ids:
+            if not all(0 <= number < size for number in row):
+                raise WrongInput(f"a token id is not of this model's vocabulary, which ends at {size - 1}")
+        texts: list[str] = self._tokenizer.decode_batch([list(row) for row in ids])
+        return texts
+
+    def _words(self, ids: Sequence[int]) -> dict[int, str]:
+        words = {number: self._tokenizer.id_to_token(number) for number in ids}
+        return {number: word for number, word in words.items() if word is not None}
+
     def token_id(self, token: str) -> int | None:
         """The id of a token of the vocabulary."""
         number: int | None = self._tokenizer.token_to_id(token)
@@ -73,6 +96,14 @@ class TextTokenizer:
         except TypeError:  # a text has half of a surrogate pair, which no UTF-8 can hold
             encodings = self._tokenizer.encode_batch_fast([well_formed(text) for text in texts])
         return encodings
+
+
+def _explanation(encoding: Encoding, words: dict[int, str]) -> Explanation:
+    special = encoding.special_tokens_mask
+    spans = [None if mark else span for mark, span in zip(special, encoding.offsets, strict=True)]
+    cut = sum(part.special_tokens_mask.count(0) for part in encoding.overflowing)
+    end = max((span[1] for span in spans if span), default=0) if cut else None
+    return Explanation(encoding.tokens, spans, end, cut, words)
 
 
 def _is_settled(encoding: Encoding) -> bool:

@@ -74,7 +74,7 @@ def decode(data: bytes, size: int, limits: ImageLimits) -> Pixels:
 
 def _check_bytes(count: int, most: int) -> None:
     if count > most:
-        raise WrongInput(f"the image has {count} bytes; at most {most} are allowed")
+        raise WrongInput(f"the image has {count} bytes; at most {most} are allowed (max_bytes)")
 
 
 def _check_pixels(file: files.ImageFile, size: int, limits: ImageLimits) -> None:
@@ -84,9 +84,14 @@ def _check_pixels(file: files.ImageFile, size: int, limits: ImageLimits) -> None
     """
     most = min(limits.max_pixels, Image.MAX_IMAGE_PIXELS or limits.max_pixels)
     if file.width * file.height > most:
-        raise WrongInput(f"the image has {file.width} x {file.height} pixels; at most {most} in all are allowed")
+        raise WrongInput(
+            f"the image has {file.width} x {file.height} pixels; at most {most} in all are allowed (max_pixels)"
+        )
     if math.prod(_resized(file.width, file.height, size)) > most:
-        raise WrongInput(f"the image of {file.width} x {file.height} pixels is too long and thin")
+        raise WrongInput(
+            f"the image of {file.width} x {file.height} pixels is too long and thin: resized, it has over {most} "
+            "(max_pixels)"
+        )
 
 
 def _resized(width: float, height: float, size: int) -> tuple[int, int]:

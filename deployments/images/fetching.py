@@ -78,7 +78,9 @@ class Fetcher:
         try:
             return await asyncio.wait_for(self._follow(urls.parse(url), limit), self._rules.timeout_s)
         except asyncio.TimeoutError as error:
-            raise WrongInput(f"the image could not be fetched within {self._rules.timeout_s:g} seconds") from error
+            raise WrongInput(
+                f"the image could not be fetched within {self._rules.timeout_s:g} seconds (timeout_s)"
+            ) from error
         except aiohttp.ClientSSLError as error:
             raise WrongInput("the certificate of the image URL's host is not valid") from error
         except aiohttp.ClientConnectorError as error:
@@ -94,7 +96,7 @@ class Fetcher:
                 if response.status == HTTPStatus.OK:
                     return await self._body(response, limit)
                 url = _redirected(url, response)
-        raise WrongInput(f"the image URL leads to more than {self._rules.max_redirects} redirects")
+        raise WrongInput(f"the image URL leads to more than {self._rules.max_redirects} redirects (max_redirects)")
 
     def _check(self, url: URL) -> None:
         """Check what a URL says by itself; addresses behind a name are checked when the connection is made."""
@@ -106,13 +108,14 @@ class Fetcher:
 
     async def _body(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
         """The body, given up as soon as it is known to be too large, too slow or no image."""
-        too_large = WrongInput(f"the image behind the URL is larger than {limit} bytes")
+        too_large = WrongInput(f"the image behind the URL is larger than {limit} bytes (max_bytes)")
         if (response.content_length or 0) > limit:
             raise too_large
         body = bytearray()
         clock = asyncio.get_running_loop().time
         start = clock() + _GRACE_S
-        while chunk := await _within(start + len(body) / self._rules.min_bytes_per_s - clock(), response.content):
+        rate = self._rules.min_bytes_per_s
+        while chunk := await _within(start + len(body) / rate - clock(), response.content, rate):
             body += chunk
             if len(body) > limit:
                 raise too_large
@@ -121,12 +124,14 @@ class Fetcher:
         return bytes(body)
 
 
-async def _within(seconds: float, stream: aiohttp.StreamReader) -> bytes:
-    """What comes next of a body, none at its end."""
+async def _within(seconds: float, stream: aiohttp.StreamReader, rate: float) -> bytes:
+    """What comes next of a body that would else be slower than its rate; none at its end."""
     try:
         return await asyncio.wait_for(stream.readany(), seconds)
     except asyncio.TimeoutError as error:
-        raise WrongInput("the image URL sends its image too slowly") from error
+        raise WrongInput(
+            f"the image URL sends its image at less than {rate:g} bytes a second (min_bytes_per_s)"
+        ) from error
 
 
 def _redirected(url: URL, response: aiohttp.ClientResponse) -> URL:

@@ -30,7 +30,8 @@ class Server:
         self._store = store
         # One thread: requests are answered in the order in which they come.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._http = web.AppRunner(_http(store, self._worker, key), access_log=None)
+        # A request whose caller has given up leaves the queue.
+        self._http = web.AppRunner(_http(store, self._worker, key), access_log=None, handler_cancellation=True)
         options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.so_reuseport", 0)]
         self._rpc = grpc.aio.server(handlers=[_Methods(store, self._worker, key)], options=options)
 

@@ -37,15 +37,22 @@ def parse(body: bytes | bytearray) -> Any:
         raise MalformedRequest(f"the body is not JSON: {error.msg} at line {error.lineno}") from error
 
 
-def find(body: Any, schema: str) -> list[Slot]:
-    """The slots of all inference objects in a parsed body, in the order of the body.
+def find(body: Any, schema: str, depth: int = MAX_DEPTH) -> list[Slot]:
+    """The slots of all inference objects in a parsed body, in the order of the body, at most `depth` levels deep.
 
     Raises:
         MalformedRequest: an inference object is not of its schema, or the body is nested too deep.
     """
     slots: list[Slot] = []
-    _walk(_Value({"": body}, "", ""), SCHEMAS[schema], named=False, depth=0, slots=slots)
+    try:
+        _walk(_Value({"": body}, "", ""), SCHEMAS[schema], named=False, left=depth, slots=slots)
+    except _TooDeepError as error:
+        raise MalformedRequest(f"the body is nested deeper than {depth} levels (depth)") from error
     return slots
+
+
+class _TooDeepError(Exception):
+    """No more levels are left."""
 
 
 class _Value:
@@ -59,15 +66,15 @@ class _Value:
         self.where = where
 
 
-def _walk(at: _Value, schema: Schema, *, named: bool, depth: int, slots: list[Slot]) -> None:
+def _walk(at: _Value, schema: Schema, *, named: bool, left: int, slots: list[Slot]) -> None:
     value = at.container[at.key]
-    if depth > MAX_DEPTH:
-        raise MalformedRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
+    if left < 0:
+        raise _TooDeepError
     if isinstance(value, list) and schema.items:
         for position, item in enumerate(value):
             if isinstance(item, (dict, list)):
                 child = _Value(value, position, f"{at.where}[{position}]")
-                _walk(child, SCHEMAS[schema.items], named=named, depth=depth + 1, slots=slots)
+                _walk(child, SCHEMAS[schema.items], named=named, left=left - 1, slots=slots)
     elif isinstance(value, dict):
         if schema.vector and is_inference_object(value):
             slots.append(Slot(at.where, read(value, at.where), named, partial(_put, at.container, at.key)))
@@ -77,7 +84,7 @@ def _walk(at: _Value, schema: Schema, *, named: bool, depth: int, slots: list[Sl
         for key in value:
             if target := schema.fields.get(key) or schema.names:
                 child = _Value(value, key, f"{at.where}.{key}" if at.where else key)
-                _walk(child, SCHEMAS[target], named=named or bool(schema.names), depth=depth + 1, slots=slots)
+                _walk(child, SCHEMAS[target], named=named or bool(schema.names), left=left - 1, slots=slots)
 
 
 def _put(container: Any, key: str | int, vector: Vector) -> None:

@@ -90,8 +90,13 @@ def _input(wanted: InferenceObject, card: ModelCard, direction: Direction, where
         raise WrongInput(f"{where}.{wanted.input}: expected a string")
     if card.modality == "image":
         return wanted.data
+    return missing_prefix(wanted.data, card, direction) + wanted.data
+
+
+def missing_prefix(text: str, card: ModelCard, direction: Direction) -> str:
+    """What the model wants to read before a text; nothing where the text begins with it."""
     prefix = card.prefixes.query if direction == "search" else card.prefixes.passage
-    return wanted.data if wanted.data.startswith(prefix) else prefix + wanted.data
+    return "" if text.startswith(prefix) else prefix
 
 
 def _mrl(value: Any, card: ModelCard, where: str) -> int | None:

@@ -98,6 +98,8 @@ async def _stopped_under_load(world: World) -> Row:
         await load.good_for(_BEFORE_TERM_S)
         status = await asyncio.to_thread(world.service.stop, signal.SIGTERM)
     broken = left_over(world.service) + ([f"exit status {status}"] if status else [])
+    cut_off = {"cut off", "UNAVAILABLE"} & load.failures.keys()
+    broken += ["requests under way were cut off"] if cut_off else []
     await asyncio.to_thread(world.service.start)
     return _with_outcome(Row(TERM, broken=broken), load, await world.check(load))
 

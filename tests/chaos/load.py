@@ -131,7 +131,9 @@ class Load:
         except httpx.TransportError:
             status = "cut off"
         except grpc.aio.AioRpcError as error:
-            status = error.code().name
+            # As over HTTP: a request that nobody has taken is another thing than one that is cut off.
+            refused = "failed to connect" in (error.details() or "").lower()
+            status = "no connection" if refused else error.code().name
         ended = time.monotonic()
         self.sent.append(Sent(what, status, ended, ended - began))
         return answer if status == _OK else None

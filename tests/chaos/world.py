@@ -166,7 +166,8 @@ def two_models(application: Any) -> None:
         for entry in application["deployments"]
         if entry["name"] in replicas
     ]
-    deployment(application, "Ingress")["user_config"]["timeout_s"] = REQUEST_TIMEOUT_S - 4
+    limit_s = REQUEST_TIMEOUT_S - 4
+    deployment(application, "Ingress")["user_config"].update(timeout_s=limit_s, qdrant_timeout_s=limit_s)
 
 
 def new_service(folder: Path, environment: dict[str, str] | None = None, command: Sequence[str] = ()) -> RunningService:

@@ -40,8 +40,11 @@ def write_config(folder: Path, rest_port: int, grpc_port: int) -> Path:
     config["http_options"]["port"] = rest_port
     config["grpc_options"]["port"] = grpc_port
     (application,) = config["applications"]
-    (loader,) = (d for d in application["deployments"] if d["name"] == "ImageLoader")
-    loader["user_config"] = {"private_hosts": ["127.0.0.1"], "ports": []}
+    deployments = {deployment["name"]: deployment for deployment in application["deployments"]}
+    deployments["ImageLoader"]["user_config"] = {"private_hosts": ["127.0.0.1"], "ports": []}
+    deployments["Ingress"]["user_config"]["request_log"] = "json"
+    # So that Ray Serve tells what autoscaling wants.
+    deployments["qdrant--bm25"]["autoscaling_config"] = {"min_replicas": 1, "max_replicas": 1}
     path = folder / "serve-test.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
@@ -90,6 +93,12 @@ class RunningService:
     def said(self) -> str:
         """What the command has written so far."""
         return self.output.read_text()
+
+    @property
+    def metrics_address(self) -> str:
+        """Where the metrics of all its processes are."""
+        (line,) = (line for line in self.said.splitlines() if line.strip().startswith("metrics"))
+        return line.split()[-1]
 
     @property
     def logs(self) -> Path:

@@ -93,7 +93,7 @@ async def test_good_and_bad_images_come_back_in_their_places(loader: ImageLoader
 
 async def test_each_model_has_its_own_size_and_limits(loader: ImageLoader) -> None:
     (message,) = await load(loader, RED_BASE64, model="small")
-    assert message == "the image has 20 x 30 pixels; at most 500 in all are allowed"
+    assert message == "the image has 20 x 30 pixels; at most 500 in all are allowed (max_pixels)"
 
 
 async def test_without_configuration_private_addresses_are_refused(address: str) -> None:
@@ -106,7 +106,7 @@ async def test_without_configuration_private_addresses_are_refused(address: str)
 async def test_new_rules_hold_from_the_next_batch_on(loader: ImageLoader, address: str) -> None:
     loader.reconfigure({**SETTINGS, "max_bytes": 10})
     (message,) = await load(loader, f"{address}/blue")
-    assert message == "the image behind the URL is larger than 10 bytes"
+    assert message == "the image behind the URL is larger than 10 bytes (max_bytes)"
 
 
 async def test_the_scheme_of_a_url_may_be_in_upper_case(loader: ImageLoader, address: str) -> None:
@@ -126,8 +126,8 @@ async def test_an_empty_batch_is_an_empty_answer(loader: ImageLoader) -> None:
 async def test_a_models_limit_on_bytes_holds_for_urls_and_base64(loader: ImageLoader, address: str) -> None:
     images = await load(loader, f"{address}/blue", RED_BASE64, model="tight")
     assert images == [
-        "the image behind the URL is larger than 50 bytes",
-        f"the image has {len(RED)} bytes; at most 50 are allowed",
+        "the image behind the URL is larger than 50 bytes (max_bytes)",
+        f"the image has {len(RED)} bytes; at most 50 are allowed (max_bytes)",
     ]
 
 

@@ -182,7 +182,7 @@ async def test_no_sample_is_run_when_the_time_for_it_is_over(
 async def test_a_model_has_as_many_threads_as_the_replica_has_cores(
     starter: Catalogue, loads: Loads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica_module, "_reserved_cores", lambda: 4)
+    monkeypatch.setattr(replica_module, "_reserved", lambda resource: 4 if resource == "CPU" else 0)
     replica = ModelReplica(starter.find(NAME, "test"), None)
     for said in (0, 3):
         await replica.reconfigure({"threads": said})

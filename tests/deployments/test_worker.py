@@ -14,6 +14,7 @@ from deployments import worker as worker_module
 from deployments.contract import Batch, DenseVectors, Direction, Embeddings
 from deployments.errors import InternalError, ModelUnavailable
 from deployments.families.protocol import Positions, Prepared
+from deployments.measures import ReplicaMeasures
 from deployments.worker import Work, Worker
 
 
@@ -55,7 +56,7 @@ def model() -> Numbers:
 
 @pytest.fixture
 async def worker(model: Numbers) -> AsyncIterator[Worker]:
-    worker = Worker()
+    worker = Worker(ReplicaMeasures())
     worker.grow(1)
     worker.budget = 100
     yield worker
@@ -154,7 +155,7 @@ async def test_a_failure_reaches_those_of_its_chunk_and_no_others(worker: Worker
 
 
 async def test_several_threads_share_a_batch(model: Numbers) -> None:
-    worker = Worker()
+    worker = Worker(ReplicaMeasures())
     worker.budget = 100
     worker.grow(2)
     model.go_on.clear()
@@ -178,7 +179,7 @@ async def test_a_vector_too_few_is_an_error(worker: Worker, model: Numbers, monk
 
 
 async def test_closing_ends_the_thread_and_whoever_waits_hears_of_it(model: Numbers) -> None:
-    worker = Worker()
+    worker = Worker(ReplicaMeasures())
     worker.grow(1)
     running = await busy(worker, model)
     waiting = start(worker, model.work(5))
@@ -200,7 +201,7 @@ async def test_memory_goes_back_once_when_no_work_comes(monkeypatch: pytest.Monk
     given = threading.Semaphore(0)
     monkeypatch.setattr(worker_module, "_IDLE_S", 0.01)
     monkeypatch.setattr(worker_module.memory, "give_back", given.release)
-    worker = Worker()
+    worker = Worker(ReplicaMeasures())
     worker.grow(1)
     for _ in range(2):
         await worker.run(model.work(1))

@@ -69,6 +69,13 @@ WRONG: list[tuple[Content, str]] = [
         changed(*DEPLOYMENT, "autoscaling_config", to={"min_replicas": 3, "max_replicas": 2}),
         f"autoscaling_config of {MINILM}: .*max_replicas",
     ),
+    *(
+        (
+            changed(*DEPLOYMENT, "autoscaling_config", to={"policy": {"policy_function": function}}),
+            f"autoscaling_config.policy.policy_function: .*{missing}",
+        )
+        for function, missing in (("deployments.autoscaling:all", "'all'"), ("no.such:function", "'no'"))
+    ),
     (changed(*DEPLOYMENT, "max_queued_requests", to=0), "max_queued_requests"),
     (
         changed(*DEPLOYMENT, "name", to="starter--splade-tiny"),

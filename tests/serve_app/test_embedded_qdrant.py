@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +13,10 @@ import orjson
 import pytest
 from qdrant_client import grpc as q
 
-from deployments.errors import UpstreamUnavailable
+from deployments.errors import DeadlineExceeded, UpstreamUnavailable
 from serve_app.embedded.address import KEY_HEADER, Address
 from serve_app.embedded_qdrant import EmbeddedQdrant
-from serve_app.exchange import Call, Request, read
+from serve_app.exchange import Call, Request, TimeLimit, read
 from serve_app.store import Store
 
 LIST = Request("GET", "/collections", "", (), b"")
@@ -63,6 +66,27 @@ async def names_by_grpc(qdrant: EmbeddedQdrant) -> list[str]:
     """The same over gRPC."""
     answer = (await qdrant.grpc(q.ListCollectionsRequest(), GRPC_LIST)).message
     return [collection.name for collection in answer.collections]  # type: ignore[attr-defined]
+
+
+async def test_a_request_waits_for_the_store_no_longer_than_it_may() -> None:
+    qdrant = EmbeddedQdrant(lambda: asyncio.sleep(60, Address("127.0.0.1", 9, 9, "")))
+    limit = TimeLimit(until=time.monotonic() + 0.1)
+    with pytest.raises(DeadlineExceeded):
+        await qdrant.rest(replace(LIST, time=limit))
+    with pytest.raises(DeadlineExceeded):
+        await qdrant.grpc(q.ListCollectionsRequest(), replace(GRPC_LIST, time=limit))
+
+
+async def test_what_its_caller_has_given_up_leaves_the_queue(place: Place, qdrant: EmbeddedQdrant) -> None:
+    await names(qdrant)
+    busy = threading.Event()
+    place.store._server._worker.submit(busy.wait, 10)
+    limit = TimeLimit(until=time.monotonic() + 0.2)
+    with pytest.raises(DeadlineExceeded):
+        await qdrant.rest(replace(CREATE, time=limit))
+    await asyncio.sleep(0.1)
+    busy.set()
+    assert await names(qdrant) == []
 
 
 async def test_the_store_is_looked_for_once(place: Place, qdrant: EmbeddedQdrant) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +13,8 @@ from typing_extensions import Self
 from yarl import URL
 
 from serve_app import http_client
-from serve_app.exchange import Body, Request, read
-from serve_app.http_client import BrokenOffError, HttpClient, NotSentError
+from serve_app.exchange import Body, Request, TimeLimit, read
+from serve_app.http_client import BrokenOffError, HttpClient, NotSentError, TimeOverError
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLOSE = b""
@@ -279,6 +280,70 @@ async def test_a_request_that_is_cancelled_ends_its_connection() -> None:
         await asyncio.wait_for(client.send(Request("GET", "/", "", [], b"")), 0.05)
     await asyncio.wait_for(closed.wait(), 5)
     server.close()
+
+
+def within(seconds: float) -> TimeLimit:
+    return TimeLimit(until=time.monotonic() + seconds)
+
+
+async def test_an_answer_that_does_not_begin_in_time_is_given_up_and_not_asked_for_again() -> None:
+    async with Scripted([OK, b"HTTP/1.1 100 Continue\r\n\r\n"]) as server:
+        assert await server.ask() == (200, b"ok")
+        began = time.monotonic()
+        with pytest.raises(TimeOverError) as caught:
+            await server.client.send(Request("GET", "/x", "", [], b"", time=within(0.2)))
+        assert 0.19 < caught.value.waited_s <= time.monotonic() - began < 2
+        await _until(lambda: server.closed == 1)
+        assert (server.connections, len(server.heads)) == (1, 2)
+
+
+@pytest.mark.parametrize("head", [b"content-length: 10\r\n", b""])
+async def test_a_body_may_come_after_that_time_but_not_stop_for_too_long(head: bytes) -> None:
+    async with Scripted([b"HTTP/1.1 200 OK\r\n" + head + b"\r\nbegin"]) as server:
+        limit = TimeLimit(until=time.monotonic() + 0.1, silence_s=0.3)
+        answer = await server.client.send(Request("GET", "/x", "", [], b"", time=limit))
+        await asyncio.sleep(0.15)
+        with pytest.raises(TimeOverError):
+            await read(answer.body)
+
+
+async def test_a_body_that_keeps_coming_is_never_cut() -> None:
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n")
+        for _ in range(6):
+            await asyncio.sleep(0.1)
+            writer.write(b"x")
+        writer.close()
+
+    server = await asyncio.start_server(slowly, "127.0.0.1", 0)
+    client = HttpClient(URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    limit = TimeLimit(until=time.monotonic() + 0.3, silence_s=0.3)
+    answer = await client.send(Request("GET", "/x", "", [], b"", time=limit))
+    assert await read(answer.body) == b"xxxxxx"
+    server.close()
+
+
+async def test_an_upload_is_not_cut_while_its_bytes_move_and_is_when_they_do_not() -> None:
+    async def slowly(pause_s: float) -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"x"
+            await asyncio.sleep(pause_s)
+
+    async with Scripted([OK]) as server:
+        limit = TimeLimit(silence_s=0.3)
+        answer = await server.client.send(Request("POST", "/x", "", [], slowly(0.1), time=limit))
+        assert await read(answer.body) == b"ok"
+        with pytest.raises(TimeOverError):
+            await server.client.send(Request("POST", "/x", "", [], slowly(0.6), time=limit))
+
+
+async def test_a_connection_is_kept_past_the_time_of_the_request_before() -> None:
+    async with Scripted([OK, OK]) as server:
+        await server.client.send(Request("GET", "/x", "", [], b"", time=within(0.1)))
+        await asyncio.sleep(0.2)
+        assert await server.ask() == (200, b"ok")
+        assert server.connections == 1
 
 
 async def _until(condition: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from aiohttp import web
 from qdrant_client import grpc as q
 from qdrant_client.grpc import points_service_pb2_grpc
 
-from deployments.errors import ConfigError, UpstreamUnavailable
-from serve_app.exchange import Call, Request, read
+from deployments.errors import ConfigError, DeadlineExceeded, UpstreamUnavailable
+from serve_app.exchange import Call, Request, TimeLimit, read
 from serve_app.remote_qdrant import RemoteQdrant
 from serve_app.upstream import UpstreamStatus
 
@@ -27,8 +28,12 @@ class Points(points_service_pb2_grpc.PointsServicer):
     seen: Any = None
     calls = 0
 
+    def __init__(self, answers: asyncio.Event) -> None:
+        self.answers = answers
+
     async def Count(self, request: Any, context: Any) -> Any:
         self.calls += 1
+        await self.answers.wait()
         self.seen = dict(context.invocation_metadata())
         await context.send_initial_metadata([("x-first", "1")])
         context.set_trailing_metadata([("x-last", "2")])
@@ -44,7 +49,9 @@ class Server:
 
     def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
         self.certificate = certificate
-        self.points = Points()
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.points = Points(self.answers)
         self.requests: list[dict[str, Any]] = []
         self.http_port = self.grpc_port = 0
 
@@ -80,6 +87,7 @@ class Server:
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
+        await self.answers.wait()
         self.requests.append(
             {"method": request.method, "url": request.raw_path, "headers": dict(request.headers), "body": body}
         )
@@ -244,6 +252,34 @@ async def test_a_request_that_a_node_may_have_seen_is_not_sent_again(server: Ser
     assert (connections, server.requests) == (1, [])
     await remote.close()
     rude.close()
+
+
+async def test_a_qdrant_that_hangs_is_waited_for_until_the_time_is_over(server: Server, remote: RemoteQdrant) -> None:
+    await get(remote)
+    await count(remote)
+    began = time.monotonic()
+    server.answers.clear()
+    for limit in (TimeLimit(until=time.monotonic() + 0.3), TimeLimit(silence_s=0.3)):
+        with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.\d s, what was left of the time"):
+            await remote.rest(Request("GET", "/", "", [], b"", time=limit))
+    for limit in (TimeLimit(until=time.monotonic() + 0.3), TimeLimit(silence_s=0.3)):
+        with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.\d s, what was left of the time"):
+            await remote.grpc(q.CountPoints(collection_name="c"), Call("/qdrant.Points/Count", time=limit))
+    assert time.monotonic() - began < 3
+    server.answers.set()
+    assert await get(remote) == 418
+    assert (await count(remote)).result.count == 7
+
+
+async def test_a_connection_that_does_not_come_about_takes_no_longer_than_the_request_may() -> None:
+    remote = RemoteQdrant(["http://192.0.2.77:6333"], ["http://192.0.2.77:6334"])  # an address that nobody has
+    began = time.monotonic()
+    with pytest.raises(UpstreamUnavailable):
+        await remote.rest(Request("GET", "/", "", [], b"", time=TimeLimit(until=began + 0.3)))
+    with pytest.raises(UpstreamUnavailable):
+        await remote.grpc(q.CountPoints(), Call("/qdrant.Points/Count", time=TimeLimit(until=began + 0.6)))
+    assert time.monotonic() - began < 2
+    await remote.close()
 
 
 async def test_a_qdrant_behind_tls_is_trusted_by_the_given_authority_only(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,87 @@ async def test_a_cancelled_request_leaves_the_queue() -> None:
     assert sent(model) == [["a"], ["c"]]
     model.gates[1].set()
     await asyncio.gather(first, third)
+
+
+class CancellableModel(HeldModel):
+    """Keeps what was cancelled, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled: list[list[Any]] = []
+
+    async def __call__(self, batch: Batch) -> Embeddings:
+        try:
+            return await super().__call__(batch)
+        except asyncio.CancelledError:
+            self.cancelled.append(list(batch.inputs))
+            raise
+
+
+async def test_a_batch_under_way_is_cancelled_once_nobody_waits_for_it() -> None:
+    model = CancellableModel()
+    router = Router({"m": model}, Coalescing(floor=1))
+    first, second, third = (asyncio.create_task(router.embed("m", "search", {}, [text])) for text in "abc")
+    await settle()
+    first.cancel()
+    await settle()
+    assert sent(model) == [["a"], ["b", "c"]]
+    second.cancel()
+    await settle()
+    assert model.cancelled == [["a"]]
+    third.cancel()
+    await settle()
+    assert model.cancelled == [["a"], ["b", "c"]]
+    assert router.lanes == {}
+
+
+async def test_one_failure_cancels_the_rest_of_a_request() -> None:
+    model = CancellableModel()
+    calls = iter([model, failing])
+
+    async def call(batch: Batch) -> Embeddings:
+        return await next(calls)(batch)
+
+    with pytest.raises(InternalError):
+        await Router({"m": call}, Coalescing(inputs=1)).embed("m", "search", {}, ["a", "b"])
+    await settle()
+    assert model.cancelled == [["a"]]
+
+
+async def failing(batch: Batch) -> Embeddings:
+    raise InternalError("broken")
+
+
+async def test_a_call_that_is_cancelled_from_elsewhere_is_told_to_all_who_wait() -> None:
+    async def call(batch: Batch) -> Embeddings:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ModelUnavailable):
+        await asyncio.wait_for(Router({"m": call}, Coalescing()).embed("m", "search", {}, ["a"]), 5)
+
+
+async def test_a_batch_is_sent_in_the_context_of_no_request() -> None:
+    seen: list[str] = []
+    request = contextvars.ContextVar("request", default="none")
+
+    class Looking(HeldModel):
+        async def __call__(self, batch: Batch) -> Embeddings:
+            seen.append(request.get())
+            return await super().__call__(batch)
+
+    async def ask(text: str) -> None:
+        request.set(text)
+        await router.embed("m", "search", {}, [text])
+
+    model = Looking()
+    router = Router({"m": model}, Coalescing(floor=1))
+    asked = asyncio.gather(ask("a"), ask("b"))
+    await settle()
+    model.gates[0].set()
+    await settle()
+    model.gates[1].set()
+    await asked
+    assert seen == ["none", "none"]
 
 
 async def test_too_few_vectors_are_an_error() -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
+from pydantic import ValidationError
 
-from deployments.catalogue import ImageLimits
+from deployments.catalogue import PIXELS_OF_A_BOMB, ImageLimits
 from deployments.contract import Pixels
 from deployments.errors import WrongInput
 from deployments.images import decoding
@@ -252,6 +253,13 @@ def test_each_orientation_gives_what_pillow_makes_of_it(size: tuple[int, int], t
     data = encode(Image.fromarray(picture(*size)), "PNG", exif=exif)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     assert np.array_equal(decode(data, 16, LIMITS), decode(encode(upright, "PNG", exif=Image.Exif()), 16, LIMITS))
+
+
+def test_a_catalogue_cannot_allow_what_pillow_takes_for_a_bomb() -> None:
+    assert Image.MAX_IMAGE_PIXELS == PIXELS_OF_A_BOMB
+    assert ImageLimits(max_pixels=PIXELS_OF_A_BOMB)
+    with pytest.raises(ValidationError, match="less than or equal to 89478485"):
+        ImageLimits(max_pixels=PIXELS_OF_A_BOMB + 1)
 
 
 def test_the_pixel_limit_never_exceeds_pillows_own_which_only_warns(monkeypatch: pytest.MonkeyPatch) -> None:

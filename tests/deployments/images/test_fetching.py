@@ -24,7 +24,7 @@ FORBIDDEN = "127.0.0.2"
 """An address of this machine at which the server listens as well, and that no rule allows."""
 NO_IMAGE = "not an image in one of the formats JPEG, PNG, WEBP, GIF, BMP"
 BROKEN = "the image URL gives an answer that is broken or breaks off"
-TOO_SLOW = "the image URL sends its image too slowly"
+TOO_SLOW = "the image URL sends its image at less than 10000 bytes a second (min_bytes_per_s)"
 ANSWERS: dict[str, bytes | Answer] = {
     "/image": plain(200, IMAGE),
     "/html": plain(200, b"<!DOCTYPE html><html><script>alert(1)</script></html>"),
@@ -243,10 +243,10 @@ async def test_redirects_are_followed_relative_ones_too(site: Site, status: int)
 
 
 async def test_redirects_end_after_the_number_allowed(site: Site) -> None:
-    assert await refusal(site, site.url("/loop")) == "the image URL leads to more than 3 redirects"
+    assert await refusal(site, site.url("/loop")) == "the image URL leads to more than 3 redirects (max_redirects)"
     assert len(site.requests) == 4
     one = await refusal(site, site.url("/redirect?to=/image"), max_redirects=0)
-    assert one == "the image URL leads to more than 0 redirects"
+    assert one == "the image URL leads to more than 0 redirects (max_redirects)"
 
 
 @pytest.mark.parametrize(
@@ -263,9 +263,9 @@ async def test_redirects_end_after_the_number_allowed(site: Site) -> None:
         ("/partial", "the image URL answers with status 206"),
         ("/redirect?status=300&to=/image", "the image URL answers with status 300"),
         ("/redirect?status=304&to=/image", "the image URL answers with status 304"),
-        ("/announced", "the image behind the URL is larger than 100000 bytes"),
-        ("/endless", "the image behind the URL is larger than 100000 bytes"),
-        ("/endless-chunks", "the image behind the URL is larger than 100000 bytes"),
+        ("/announced", "the image behind the URL is larger than 100000 bytes (max_bytes)"),
+        ("/endless", "the image behind the URL is larger than 100000 bytes (max_bytes)"),
+        ("/endless-chunks", "the image behind the URL is larger than 100000 bytes (max_bytes)"),
         ("/too-short", BROKEN),
         ("/too-long", BROKEN),
         ("/negative", BROKEN),
@@ -287,7 +287,7 @@ async def test_a_bad_answer_is_given_up_at_once(site: Site, path: str, message: 
 @pytest.mark.parametrize("path", ["/slow", "/slow-headers", "/silent", "/stalled", "/endless-hints"])
 async def test_what_takes_too_long_is_given_up(site: Site, path: str) -> None:
     message = await refusal(site, site.url(path), timeout_s=0.3)
-    assert message == "the image could not be fetched within 0.3 seconds"
+    assert message == "the image could not be fetched within 0.3 seconds (timeout_s)"
 
 
 async def test_a_name_that_is_never_resolved_is_given_up(site: Site) -> None:
@@ -296,7 +296,7 @@ async def test_a_name_that_is_never_resolved_is_given_up(site: Site) -> None:
         return []
 
     message = await refusal(site, site.url(), never, timeout_s=0.2)  # type: ignore[arg-type]
-    assert message == "the image could not be fetched within 0.2 seconds"
+    assert message == "the image could not be fetched within 0.2 seconds (timeout_s)"
 
 
 @pytest.mark.parametrize("path", ["/slow", "/stalled"])
