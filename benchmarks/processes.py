@@ -51,13 +51,14 @@ def forgetful_store() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def service(environment: dict[str, str], change: Callable[[Any], None] | None = None) -> Iterator[RunningService]:
-    """Our service, from the local config; `change` is given the application's part of it to alter."""
+    """Our service, from the local config as it is shipped; `change` is given the application's part of it to alter."""
     with tempfile.TemporaryDirectory() as folder:
         running = RunningService(Path(folder), environment)
+        config = yaml.safe_load(running.config.read_text())
+        deployment(config["applications"][0], "Ingress")["user_config"]["request_log"] = "none"  # the tests' own
         if change:
-            config = yaml.safe_load(running.config.read_text())
             change(config["applications"][0])
-            running.config.write_text(yaml.safe_dump(config))
+        running.config.write_text(yaml.safe_dump(config))
         running.start()
         try:
             yield running
