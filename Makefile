@@ -23,15 +23,13 @@ test: $(SETUP)  ## run all tests
 
 bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/README.md has all of them)
 	$(BIN)/qdrant-inference models pull
-	$(BIN)/python -m benchmarks.query_latency --seconds 4 --concurrency 1 16 64
-	$(BIN)/python -m benchmarks.ingest --texts 1920 --peer-texts 300
-	$(BIN)/python -m benchmarks.mixed --seconds 10
-	$(BIN)/python -m benchmarks.scaling --seconds 2 --replicas
-	$(BIN)/python -m benchmarks.memory --seconds 20
+	$(BIN)/python -m benchmarks
 
 bench-peers:  ## what the benchmarks are compared with, in an environment of its own (large: it has PyTorch)
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --progress-bar on fastembed qdrant-client sentence-transformers infinity-emb
+	@for peer in infinity-emb sentence-transformers fastembed libembedding-ng; do \
+		.venv-peers/bin/python -m pip install --progress-bar on qdrant-client $$peer || echo "$$peer does not install here"; \
+	done
 
 simulate: $(SETUP)  ## a day's traffic on a cluster that scales itself, in 9 minutes (see docs/scaling.md)
 	$(BIN)/python -m benchmarks.simulation

@@ -8,13 +8,13 @@ same run and on the same texts: the bare model, and what a user would take inste
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 import orjson
 
-from benchmarks import bare, load, peer_runs, processes, tables, texts
+from benchmarks import bare, load, peer_runs, processes, tables, targets, texts
 from tests.cluster.running import RunningService
 
 POINTS = 64
@@ -44,12 +44,25 @@ def main() -> None:
         for names in (["dense"], list(MODELS)):
             rate = ingest(running, corpus, names)
             rows.append(("this service", " + ".join(names), "embedded", rate, rate / best.texts_per_second))
-    for name, found in peer_runs.measure(corpus[: asked.peer_texts]).items():
+    ours = float(rows[1][3])
+    targets.at_least("texts a second to the bare model", ours / best.texts_per_second, 0.85)
+    peers = peer_runs.measure(corpus[: asked.peer_texts])
+    _note_peers(ours, peers)
+    for name, found in peers.items():
         if isinstance(found, str):
             rows.append((name, "dense", "", found, ""))
         else:
             rows.append((name, "dense", "none", found, found / best.texts_per_second))
     tables.show("Texts a second", ("what", "vectors", "store", "texts a second", "to bare"), rows)
+
+
+def _note_peers(ours: float, peers: Mapping[str, float | str]) -> None:
+    client, reached = peers[peer_runs.CLIENT_SIDE], [rate for rate in peers.values() if isinstance(rate, float)]
+    if isinstance(client, str):
+        targets.missing("texts a second to the client's own way", client)
+        return
+    targets.at_least("texts a second to the client's own way", ours / client, 8)
+    targets.at_least("texts a second to the fastest of the peers", ours / max(reached), 4)
 
 
 def ingest(running: RunningService, corpus: Sequence[str], names: Sequence[str]) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 import psutil
 
-from benchmarks import bare, ingest, load, processes, tables, texts
+from benchmarks import bare, ingest, load, processes, tables, targets, texts
 from tests.cluster.running import RunningService
 
 _RAW_POINTS, _RAW_UPSERTS = 4000, 3
@@ -44,6 +44,7 @@ def main() -> None:
         load.run(_load(running, seconds, under))
         time.sleep(10)
         after = resident(running)
+    targets.at_most("MB that an upsert of 30 MB takes in the ingress", max(float(str(mb)) for mb in raw[1:]), 100)
     rows: list[Sequence[object]] = [(name, rest[name], under.get(name, 0.0), after.get(name, 0.0)) for name in rest]
     tables.show("Resident memory, MB", ("process", "at rest", "most under load", "10 s after"), rows)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from benchmarks import bare, load, processes, tables, texts
+from benchmarks import bare, load, processes, tables, targets, texts
 from benchmarks.ingest import upsert
 from tests.cluster.running import RunningService
 
@@ -33,6 +33,9 @@ def main() -> None:
     ]
     head = ("searches", "p50 ms", "p99 ms", "a second", "p99 to alone", "texts uploaded a second")
     tables.show("Searches during a bulk upload", head, rows)
+    targets.at_most(
+        "p99 of searches during an upload, to p99 without", together.percentile(99) / alone.percentile(99), 3
+    )
 
 
 def _columns(outcome: load.Outcome) -> tuple[float, float, float]:

@@ -17,11 +17,13 @@ from benchmarks import onnx_file
 from deployments.catalogue import HOME
 
 _PYTHON = HOME / ".venv-peers" / "bin" / "python"
+CLIENT_SIDE = "qdrant-client with fastembed"
 _SCRIPTS = {
-    "qdrant-client with fastembed": "fastembed_client.py",
+    CLIENT_SIDE: "fastembed_client.py",
     "fastembed, its defaults": "fastembed_alone.py",
     "sentence-transformers": "sentence_transformers_alone.py",
     "infinity-emb": "infinity_alone.py",
+    "libembedding-ng": "libembedding_alone.py",
 }
 _TIMEOUT_S = 900
 

@@ -16,7 +16,7 @@ import httpx
 import orjson
 from qdrant_client import grpc as q
 
-from benchmarks import bare, load, processes, stages, tables, texts
+from benchmarks import bare, load, processes, stages, tables, targets, texts
 from tests.cluster.running import RunningService, free_ports
 
 _GRPC_METHOD = "/qdrant.Points/Query"
@@ -63,6 +63,7 @@ def main() -> None:
             outcome = plain(port, queries, concurrency, asked.seconds)
             rows.append(_row("plain Ray Serve", outcome, concurrency, best))
     tables.show("Searches with one text", _HEAD, rows)
+    _note_targets({(str(row[0]), int(str(row[1]))): row for row in rows}, best)
     tables.show("Where a search's time goes, REST: mean ms of each stage", ("at a time", *_STAGES), staged)
     tables.show("Where the processors' time goes, REST", _SPENT_HEAD, spent)
 
@@ -70,6 +71,17 @@ def main() -> None:
 def _row(what: str, outcome: load.Outcome, concurrency: int, best: bare.Bare) -> Sequence[object]:
     percentiles = [outcome.percentile(percent) for percent in (50, 95, 99)]
     return (what, concurrency, *percentiles, outcome.rate, outcome.rate / best.texts_per_second)
+
+
+def _note_targets(rows: Mapping[tuple[str, int], Sequence[object]], best: bare.Bare) -> None:
+    """What a search takes beyond the model, and the rates at 64 at a time, where both were measured."""
+    if one := rows.get(("REST", 1)):
+        targets.at_most("ms of a lone search beyond the bare model (p50)", float(str(one[2])) - best.one_text_ms, 2)
+    many, plain = rows.get(("REST", 64)), rows.get(("plain Ray Serve", 64))
+    if many and plain:
+        rate = float(str(many[5]))
+        targets.at_least("searches a second, 64 at a time, to the bare model", rate / best.texts_per_second, 0.85)
+        targets.at_least("searches a second, 64 at a time, to plain Ray Serve", rate / float(str(plain[5])), 8)
 
 
 def _stages(before: Mapping[str, stages.Spent], after: Mapping[str, stages.Spent]) -> Iterator[float]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc.aio
@@ -17,7 +18,7 @@ import numpy as np
 import orjson
 from qdrant_client import grpc as q
 
-from benchmarks import bare, load, processes, tables, texts
+from benchmarks import bare, load, processes, tables, targets, texts
 from tests.cluster.running import RunningService
 
 _DIMENSIONS = 384
@@ -35,7 +36,9 @@ def main() -> None:
     tables.show_machine()
     with processes.forgetful_store() as environment:
         with processes.service(environment | _replicas(0.0, 1, 1), _instant) as running:
-            tables.show("One ingress replica, a model that answers at once", _HEAD, one_replica(running, asked.seconds))
+            measured = one_replica(running, asked.seconds)
+            tables.show("One ingress replica, a model that answers at once", _HEAD, measured)
+            _note_targets({(row[0], row[1]): float(str(row[5])) for row in measured})
         rows = []
         for ingress, model in {(n, 1) for n in asked.replicas} | {(2, n) for n in asked.replicas}:
             with processes.service(environment | _replicas(_SLEEP_S, ingress, model), _instant) as running:
@@ -43,6 +46,21 @@ def main() -> None:
                 rows.append((ingress, model, outcome.expect(200).rate, outcome.percentile(50), outcome.percentile(99)))
         head = ("ingress replicas", "model replicas", "searches a second", "p50 ms", "p99 ms")
         tables.show("Several replicas, a model that sleeps 50 ms for a batch", head, sorted(rows))
+
+
+def _note_targets(ingress_ms: Mapping[tuple[object, object], float]) -> None:
+    targets.at_most("ms of the ingress for a request passed through", ingress_ms["raw query", "REST"], 0.5)
+    beyond = ingress_ms["upsert of 1000 texts", "REST"] - _encoding_ms(1000)
+    targets.at_most("ms of the ingress for an upsert of 1,000 texts, beyond encoding the vectors", beyond, 40)
+
+
+def _encoding_ms(count: int) -> float:
+    """What it takes to write so many vectors as JSON."""
+    rows = list(np.random.default_rng(0).random((count, _DIMENSIONS), np.float32))
+    began = time.process_time()
+    for _ in range(10):
+        orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (time.process_time() - began) * 100
 
 
 def _replicas(seconds: float, ingress: int, model: int) -> dict[str, str]:
