@@ -20,9 +20,6 @@ from tests.cluster.running import RunningService, free_ports
 
 _STOP_S = 60.0
 
-# A benchmark that is told to end leaves its contexts, too.
-signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-
 
 @contextmanager
 def module(name: str, *arguments: str) -> Iterator[None]:
@@ -52,6 +49,7 @@ def forgetful_store() -> Iterator[dict[str, str]]:
 @contextmanager
 def service(environment: dict[str, str], change: Callable[[Any], None] | None = None) -> Iterator[RunningService]:
     """Our service, from the local config as it is shipped; `change` is given the application's part of it to alter."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # who is told to end leaves this, too
     with tempfile.TemporaryDirectory() as folder:
         running = RunningService(Path(folder), environment)
         config = yaml.safe_load(running.config.read_text())
