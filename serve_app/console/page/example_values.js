@@ -1,0 +1,80 @@
+// What the templates in examples/ are filled with.
+import { address } from "./api.js";
+
+const TEXTS = {
+  first: "Recipe for baking chocolate chip cookies",
+  second: "Changing the oil of a car",
+  question: "Which cookies can I bake?",
+  what: "two texts",
+};
+const IMAGES = {
+  first: "a red circle",
+  second: "a blue circle",
+  question: "a red circle on a white background",
+  what: "two images",
+  first_image:
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgAQMAAABJtOi3AAAABlBMVEX////mHh7W433QAAAAP0lEQVR42mNgIBawP2BgYuAQYGBiMOBhYGJgYGBgYnBgYmBg+P8fxsUkGBjq/zEwMRz4B+Pyf2BgYvjxgWhbAagkCbYcG5wGAAAAAElFTkSuQmCC",
+  second_image:
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgAQMAAABJtOi3AAAABlBMVEX///8ePNy/7LoEAAAAP0lEQVR42mNgIBawP2BgYuAQYGBiMOBhYGJgYGBgYnBgYmBg+P8fxsUkGBjq/zEwMRz4B+Pyf2BgYvjxgWhbAagkCbYcG5wGAAAAAElFTkSuQmCC",
+};
+const VECTOR = "text";
+
+/** The models of an example: which one stores and which one asks. They differ for CLIP only. */
+function sides(model, models) {
+  const other = models.find((one) => model.shared_with.includes(one.name));
+  if (model.modality === "image") return [model, other];
+  return other ? [other, model] : [model, model];
+}
+
+export function valuesFor(model, models, { collection, grpcPort, needsKey }) {
+  const [stored, asked] = sides(model, models);
+  const image = stored.modality === "image";
+  const flags = { dense: false, sparse: false, multivector: false, [stored.vector]: true };
+  const values = {
+    ...(image ? IMAGES : TEXTS),
+    ...flags,
+    image,
+    text: !image,
+    idf: stored.modifier === "idf",
+    model: stored.name,
+    query_model: asked?.name ?? stored.name,
+    dimensions: stored.dimensions,
+    vector: VECTOR,
+    collection,
+    key: needsKey,
+    url: address.url,
+    host: address.host,
+    port: address.port,
+    tls: address.tls,
+    grpc_port: grpcPort,
+    grpc_url: `${address.tls ? "https" : "http"}://${address.host}:${grpcPort}`,
+  };
+  return { ...values, ...bodies(values) };
+}
+
+const pretty = (body) => JSON.stringify(body, null, 2);
+
+function bodies(values) {
+  const point = (id, text, image) => ({ id, vector: vector(values, text, image), payload: { text } });
+  return {
+    create: pretty(collection(values)),
+    upsert: pretty({ points: [point(0, values.first, values.first_image), point(1, values.second, values.second_image)] }),
+    query: pretty({
+      query: { text: values.question, model: values.query_model },
+      ...(values.sparse && { using: VECTOR }),
+      with_payload: true,
+      limit: 1,
+    }),
+  };
+}
+
+function collection({ sparse, idf, multivector, dimensions }) {
+  if (sparse) return { sparse_vectors: { [VECTOR]: idf ? { modifier: "idf" } : {} } };
+  const size = { size: dimensions, distance: "Cosine" };
+  return { vectors: multivector ? { ...size, multivector_config: { comparator: "max_sim" } } : size };
+}
+
+function vector({ image, sparse, model }, text, data) {
+  const object = image ? { image: data, model } : { text, model };
+  return sparse ? { [VECTOR]: object } : object;
+}

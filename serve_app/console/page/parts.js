@@ -1,0 +1,73 @@
+// Small things that several views show.
+import { split } from "./format.js";
+import { html } from "./lib.js";
+import { colourOf, note, say } from "./state.js";
+
+/** A model's name with its colour. */
+export function Name({ name }) {
+  const [owner, own] = split(name);
+  return html`<span class="name" title=${name}>
+    <i class="swatch" style=${{ background: colourOf(name) }} aria-hidden="true"></i
+    ><span><span class="dim">${owner}</span>${own}</span>
+  </span>`;
+}
+
+/** One of several, as a row of buttons. `options`: value to label. */
+export function Choice({ label, options, value, onChange }) {
+  return html`<div class="choice" role="group" aria-label=${label}>
+    ${Object.entries(options).map(
+      ([name, text]) =>
+        html`<button aria-pressed=${name === value} onClick=${() => onChange(name)}>${text}</button>`,
+    )}
+  </div>`;
+}
+
+/** A bar from 0 to 1; over 1 it is full and warns. */
+export function Bar({ share, label }) {
+  return html`<span class=${`meter ${share >= 1 ? "over" : ""}`} role="img" aria-label=${label} title=${label}>
+    <i style=${{ width: `${Math.min(100, share * 100)}%` }}></i>
+  </span>`;
+}
+
+/** Tokens by day as small bars. */
+export function Sparkline({ values, colour, label }) {
+  const top = Math.max(...values, 1);
+  const width = 4;
+  return html`<svg class="spark" viewBox=${`0 0 ${values.length * width} 24`} preserveAspectRatio="none" role="img" aria-label=${label}>
+    <title>${label}</title>
+    ${values.map((value, n) => {
+      const height = value ? Math.max(1.5, (value / top) * 23) : 0.6;
+      const fill = value ? colour : "var(--line)";
+      return html`<rect x=${n * width} y=${24 - height} width=${width - 1} height=${height} style=${{ fill }} />`;
+    })}
+  </svg>`;
+}
+
+/** A switch as screen readers know it. */
+export function Switch({ on, label, disabled, title, onChange }) {
+  return html`<button class="switch" role="switch" aria-checked=${on} aria-label=${label} disabled=${disabled}
+    title=${title} onClick=${() => onChange(!on)}><i></i></button>`;
+}
+
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    copyAsBefore(text); // pages without TLS have no clipboard object
+  }
+  note.value = null;
+  say("Copied");
+}
+
+function copyAsBefore(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+export function CopyButton({ text, what }) {
+  return html`<button class="copy" aria-label=${`Copy: ${what}`} onClick=${() => copy(text)}>Copy</button>`;
+}

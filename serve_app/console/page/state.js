@@ -1,0 +1,163 @@
+// What the page knows. Views read these signals; a change of any draws the page anew.
+import { Refused, ask, key } from "./api.js";
+import { batch, signal } from "./lib.js";
+
+export const route = signal(readRoute());
+export const access = signal(null);
+export const keyProblem = signal(null);
+export const troubles = signal({});
+export const note = signal(null);
+export const models = signal(null);
+export const settings = signal(null);
+export const collections = signal([]);
+export const live = signal(null);
+export const history = signal([]);
+export const month = signal(null);
+export const confirming = signal(null);
+export const dark = signal(isDark());
+
+const HISTORY_S = 180;
+const DAYS = 30;
+
+/** `#/examples?model=x` as `{view: "examples", query: {model: "x"}}`. */
+function readRoute() {
+  const [view, query] = location.hash.replace(/^#\/?/, "").split("?");
+  return { view: view || "models", query: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+addEventListener("hashchange", () => (route.value = readRoute()));
+
+function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (dark.value = isDark()));
+
+export function toggleTheme() {
+  const theme = dark.value ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  localStorage.setItem("theme", theme);
+  dark.value = isDark();
+}
+
+/** A colour of its own for each model, the same in every view; see `--c1` and the others in page.css. */
+export const COLOURS = 8;
+export function colourOf(name) {
+  const place = (models.value ?? []).findIndex((model) => model.name === name);
+  return `var(--c${place < 0 ? 0 : (place % COLOURS) + 1})`;
+}
+
+export const day = (back) => new Date(Date.now() - back * 86400e3).toISOString().slice(0, 10);
+export const DAYS_SHOWN = Array.from({ length: DAYS }, (_, n) => day(DAYS - 1 - n));
+
+/** Ask who we are; whoever is not known is asked for a key. */
+export async function comeIn() {
+  try {
+    access.value = await ask("GET", "access");
+    keyProblem.value = null;
+    forget("access");
+    if (isIn()) loadSlowly();
+  } catch (error) {
+    if (error.status !== 401) return report(error, "access");
+    key.forget();
+    batch(() => {
+      access.value = { key_needed: true, known: false };
+      keyProblem.value = error.message;
+    });
+  }
+}
+
+export const isIn = () => Boolean(access.value?.known);
+
+export function leave() {
+  key.forget();
+  batch(() => {
+    models.value = month.value = live.value = settings.value = null;
+    access.value = { key_needed: true, known: false };
+  });
+}
+
+/** Show what went wrong under `name`, until that is forgotten. */
+export function report(error, name = "act") {
+  if (!(error instanceof Refused)) throw error;
+  if (error.status === 401) return comeIn();
+  troubles.value = { ...troubles.value, [name]: error.message };
+}
+
+export function forget(name) {
+  if (!(name in troubles.value)) return;
+  const { [name]: _, ...others } = troubles.value;
+  troubles.value = others;
+}
+
+/** Say something that vanishes again. */
+export function say(text) {
+  note.value = text;
+  setTimeout(() => note.value === text && (note.value = null), 4000);
+}
+
+const underWay = new Set();
+
+/** Load one thing, unless it is being loaded. */
+async function load(name, work) {
+  if (underWay.has(name)) return;
+  underWay.add(name);
+  try {
+    await work();
+    forget(name);
+  } catch (error) {
+    report(error, name);
+  } finally {
+    underWay.delete(name);
+  }
+}
+
+export const loadModels = () => load("models", async () => (models.value = (await ask("GET", "models")).models));
+export const loadSettings = () => load("settings", async () => (settings.value = await ask("GET", "settings")));
+export const loadMonth = () =>
+  load("month", async () => (month.value = await ask("GET", `usage?from=${DAYS_SHOWN[0]}&group_by=model,day`)));
+export const loadCollections = () =>
+  load("collections", async () => {
+    const found = (await ask("GET", "../collections")).collections.map((one) => one.name);
+    collections.value = found.sort();
+  });
+export const loadLive = () =>
+  load("live", async () => {
+    const now = await ask("GET", "live");
+    batch(() => {
+      live.value = now;
+      history.value = [...history.value, { at: Date.now() / 1000, ...now }].slice(-HISTORY_S);
+    });
+  });
+
+function loadSlowly() {
+  return Promise.all([loadModels(), loadSettings(), loadMonth(), loadCollections(), loadLive()]);
+}
+
+/** Change switches; what is not named stays. Whether it was done. */
+export async function change(settingsChange) {
+  try {
+    settings.value = await ask("PUT", "settings", settingsChange);
+    forget("act");
+  } catch (error) {
+    report(error);
+    return false;
+  }
+  await loadModels();
+  return true;
+}
+
+/** Keep what is shown fresh, while somebody looks at it. */
+export function keepFresh() {
+  let seconds = 0;
+  setInterval(() => {
+    if (document.hidden) return;
+    if (!access.value) comeIn();
+    if (!isIn()) return;
+    seconds += 1;
+    loadLive();
+    if (seconds % 3 === 0 && (route.value.view === "models" || !models.value)) loadModels(), loadSettings(), loadMonth();
+    if (seconds % 15 === 0) loadCollections();
+  }, 1000);
+}

@@ -1,0 +1,101 @@
+// Programs to copy, filled with a model's real name, its dimensions and this server's address.
+import { valuesFor } from "../example_values.js";
+import { highlighted } from "../highlight.js";
+import { Component, html, signal } from "../lib.js";
+import { Choice, CopyButton } from "../parts.js";
+import * as state from "../state.js";
+import { fill, steps } from "../template.js";
+
+const LANGUAGES = {
+  http: "HTTP",
+  curl: "curl",
+  python: "Python",
+  typescript: "TypeScript",
+  rust: "Rust",
+  java: "Java",
+  csharp: "C#",
+  go: "Go",
+};
+const NAME = /^[\w.-]+$/;
+
+const language = signal("python");
+const collection = signal("");
+const grpcPort = signal(null);
+const templates = signal({});
+
+async function fetchTemplate(name) {
+  const response = await fetch(`examples/${name}.txt`);
+  templates.value = { ...templates.value, [name]: await response.text() };
+}
+
+function choose(name) {
+  language.value = name;
+  if (!templates.value[name]) fetchTemplate(name);
+}
+
+const ownName = (model) => model.name.slice(model.name.lastIndexOf("/") + 1).replace(/-(text|vision)$/, "");
+
+export class Examples extends Component {
+  componentDidMount() {
+    choose(language.value);
+  }
+
+  render() {
+    const models = state.models.value;
+    if (!models?.length) return html`<p class="empty">Loading …</p>`;
+    const model = models.find((one) => one.name === state.route.value.query.model) ?? models[0];
+    return html`
+      <div class="controls">
+        <label>Model
+          <select value=${model.name} onChange=${(event) => (location.hash = `#/examples?model=${encodeURIComponent(event.target.value)}`)}>
+            ${models.map(({ name }) => html`<option value=${name} selected=${name === model.name}>${name}</option>`)}
+          </select>
+        </label>
+        <label>Collection
+          <input value=${collection.value} placeholder=${`my-${ownName(model)}`} spellcheck=${false} pattern="[\\w.\\-]+"
+            onInput=${(event) => (collection.value = event.target.value)} />
+        </label>
+        <label>gRPC port
+          <input type="number" min="1" max="65535" class="port" value=${port()}
+            onInput=${(event) => (grpcPort.value = event.target.valueAsNumber || null)} />
+        </label>
+      </div>
+      <div class="controls">
+        <${Choice} label="Language" options=${LANGUAGES} value=${language.value} onChange=${choose} />
+      </div>
+      <${Program} model=${model} models=${models} />
+    `;
+  }
+}
+
+/** Where the SDKs that speak gRPC find this service. */
+const port = () => grpcPort.value ?? 6334;
+
+function Program({ model, models }) {
+  const template = templates.value[language.value];
+  if (!template) return html`<p class="empty">Loading …</p>`;
+  const name = NAME.test(collection.value) ? collection.value : `my-${ownName(model)}`;
+  const values = valuesFor(model, models, { collection: name, grpcPort: port(), needsKey: state.access.value.key_needed });
+  return html`
+    <${Remark} values=${values} />
+    ${steps(fill(template, values)).map(
+      ({ title, code }) => html`<section class="step" key=${title}>
+        <h2>${title}</h2>
+        <div class="code">
+          <${CopyButton} text=${code} what=${title} />
+          <pre tabindex="0" role="group" aria-label=${title}><code>${highlighted(code)}</code></pre>
+        </div>
+      </section>`,
+    )}
+  `;
+}
+
+function Remark({ values }) {
+  const remarks = [
+    values.image && `Images are stored with ${values.model}; texts that search them are read by ${values.query_model}: both share one space.`,
+    values.sparse && `Sparse vectors need a name${values.idf ? ", and this model the modifier idf, by which Qdrant weighs rare words up" : ""}.`,
+    values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
+    values.key && "The key comes from the environment variable QDRANT_API_KEY.",
+  ];
+  return remarks.filter(Boolean).map((text) => html`<p class="dim">${text}</p>`);
+}

@@ -1,0 +1,180 @@
+// All models: what they are, how they are, what they took, and their switches.
+import { bytes, full, money, NONE, percent, short } from "../format.js";
+import { html, signal } from "../lib.js";
+import { Bar, Name, Sparkline, Switch } from "../parts.js";
+import * as state from "../state.js";
+
+const opened = signal(null);
+const COLUMNS = ["Model", "State", "Window", "Dimensions", "Price / 1M", "Last 30 days", "Free this month", "Now", "On"];
+const KINDS = {
+  dense: "dense",
+  sparse: "sparse, learned",
+  bm25: "sparse, BM25",
+  "late-interaction": "late interaction",
+  "clip-text": "CLIP, text side",
+  "clip-vision": "CLIP, image side",
+};
+
+export function Models() {
+  if (!state.models.value) return html`<p class="empty">Loading …</p>`;
+  return html`
+    <${Summary} />
+    <table class="models">
+      <thead>
+        <tr>${COLUMNS.map((name) => html`<th scope="col">${name}</th>`)}</tr>
+      </thead>
+      <tbody>${state.models.value.map((model) => html`<${Row} key=${model.name} model=${model} />`)}</tbody>
+    </table>
+    <${Collections} />
+  `;
+}
+
+function Summary() {
+  const total = state.month.value?.total;
+  const ready = state.models.value.filter((model) => model.state === "ready").length;
+  const figures = [
+    [`${ready} of ${state.models.value.length}`, "models ready"],
+    [short(total?.tokens), "tokens in 30 days"],
+    [short(total?.requests), "requests"],
+    [money(total?.cost), "cost"],
+  ];
+  const on = state.settings.value?.inference ?? true;
+  return html`<section class="summary" aria-label="Summary">
+    ${figures.map(([figure, label]) => html`<p><b>${figure}</b> ${label}</p>`)}
+    <p class="all">
+      Inference for all
+      <${Switch} on=${on} label="Inference for all models" ...${admin()} onChange=${(next) =>
+        turn({ inference: next }, next, "inference for all models", "Every request with an inference object")} />
+    </p>
+  </section>`;
+}
+
+/** What a switch says where the caller may not turn it. */
+function admin() {
+  const who = state.access.value;
+  if (who.may_change_settings) return {};
+  const title =
+    who.admin === "none" ? "No admin key is set: set QDRANT_INFERENCE_ADMIN_KEY" : "The admin key is needed to change this";
+  return { disabled: true, title };
+}
+
+function turn(change, on, what, who) {
+  const act = async () => {
+    if (await state.change(change)) state.say(`Switched ${on ? "on" : "off"}: ${what}`);
+  };
+  if (on) return act();
+  state.confirming.value = {
+    title: `Switch off ${what}?`,
+    text: `${who} will be refused with an error that says so, until it is switched on again. What is in flight finishes; requests without inference objects go on.`,
+    verb: "Switch off",
+    act,
+  };
+}
+
+function Row({ model }) {
+  const open = opened.value === model.name;
+  const days = tokensByDay(model.name);
+  const used = days.reduce((sum, n) => sum + n, 0);
+  const off = state.settings.value?.models[model.name] === false;
+  return html`
+    <tr class=${off ? "is-off" : ""}>
+      <th scope="row" data-label="Model">
+        <button class="reveal" aria-expanded=${open} onClick=${() => (opened.value = open ? null : model.name)}>
+          <${Name} name=${model.name} />
+        </button>
+        <span class="sub">${KINDS[model.family]} · ${model.licence}</span>
+      </th>
+      <td data-label="State"><${State} model=${model} /></td>
+      <td data-label="Window" class="number">${windowOf(model)}</td>
+      <td data-label="Dimensions" class="number">${model.dimensions ?? (model.vector === "sparse" ? "sparse" : NONE)}</td>
+      <td data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : "free"}</td>
+      <td data-label="Last 30 days">
+        <${Sparkline} values=${days} colour=${state.colourOf(model.name)} label=${`${full(used)} tokens in 30 days, most in a day ${full(Math.max(...days))}`} />
+        <span class="sub">${short(used)} tokens</span>
+      </td>
+      <td data-label="Free this month"><${Allowance} model=${model} /></td>
+      <td data-label="Now" class="number">${model.live.tokens_per_s ? `${short(model.live.tokens_per_s)}/s` : NONE}</td>
+      <td data-label="On">
+        <${Switch} on=${!off} label=${model.name} ...${admin()} onChange=${(on) =>
+          turn({ models: { [model.name]: on } }, on, model.name, "Every request that needs this model")} />
+      </td>
+    </tr>
+    ${open && html`<${Details} model=${model} />`}
+  `;
+}
+
+function State({ model }) {
+  const { running, starting } = model.replicas;
+  const replicas = `${running} replica${running === 1 ? "" : "s"}${starting ? `, ${starting} starting` : ""}`;
+  const how = [replicas, model.provider, model.precision].filter(Boolean).join(" · ");
+  return html`<span class=${`state ${model.state.replaceAll(" ", "-")}`}>${model.state}</span>
+    <span class="sub">${model.reason ?? how}</span>`;
+}
+
+function windowOf(model) {
+  if (model.context_window) return full(model.context_window);
+  return model.image_limits ? bytes(model.image_limits.max_bytes) : "no limit";
+}
+
+function tokensByDay(name) {
+  const rows = (state.month.value?.rows ?? []).filter((row) => row.model === name);
+  const tokens = new Map(rows.map((row) => [row.day, row.tokens]));
+  return state.DAYS_SHOWN.map((day) => tokens.get(day) ?? 0);
+}
+
+function Allowance({ model }) {
+  const allowance = state.month.value?.allowances.find((one) => one.model === model.name);
+  if (!allowance) return html`<span class="dim">${NONE}</span>`;
+  const share = allowance.tokens ? allowance.used / allowance.tokens : 1;
+  const label = `${full(allowance.used)} of ${full(allowance.tokens)} free tokens used in ${allowance.month}`;
+  return html`<${Bar} share=${share} label=${label} />
+    <span class="sub">${percent(share)} of ${short(allowance.tokens)}${allowance.cost ? ` · ${money(allowance.cost)}` : ""}</span>`;
+}
+
+function Details({ model }) {
+  const facts = {
+    Aliases: model.aliases.join(", "),
+    "Prefix of queries": quoted(model.prefixes.query),
+    "Prefix of passages": quoted(model.prefixes.passage),
+    "Image limits": model.image_limits && `${bytes(model.image_limits.max_bytes)}, ${short(model.image_limits.max_pixels)} pixels`,
+    "Shares its space with": model.shared_with.join(", "),
+    "Modifier of its vectors": model.modifier,
+    Options: Object.keys(model.options).join(", "),
+    Card: card(model.card),
+  };
+  return html`<tr class="details">
+    <td colspan=${COLUMNS.length}>
+      <dl>
+        ${Object.entries(facts)
+          .filter(([, value]) => value)
+          .map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
+      </dl>
+      <p class="buttons">
+        <a href=${`#/examples?model=${encodeURIComponent(model.name)}`}>Examples</a>
+        <a href=${`#/playground?model=${encodeURIComponent(model.name)}`}>Try it</a>
+      </p>
+    </td>
+  </tr>`;
+}
+
+const quoted = (text) => text && html`<code>${JSON.stringify(text)}</code>`;
+const card = (place) =>
+  /^https?:/.test(place) ? html`<a href=${place} target="_blank" rel="noreferrer">${place}</a>` : place;
+
+function Collections() {
+  const names = [...new Set([...state.collections.value, ...Object.keys(state.settings.value?.collections ?? {})])];
+  if (!names.length) return null;
+  return html`<section aria-labelledby="collections">
+    <h2 id="collections">Collections</h2>
+    <ul class="collections">
+      ${names.map((name) => {
+        const on = state.settings.value?.collections[name] !== false;
+        return html`<li class=${on ? "" : "is-off"}>
+          <code>${name}</code>
+          <${Switch} on=${on} label=${`Inference for the collection ${name}`} ...${admin()} onChange=${(next) =>
+            turn({ collections: { [name]: next } }, next, `inference for the collection ${name}`, "Every request with an inference object for it")} />
+        </li>`;
+      })}
+    </ul>
+  </section>`;
+}

@@ -1,0 +1,70 @@
+"""A real browser for tests of the console's page: Debian's chromium, or the one that Playwright brings."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Error, Page, async_playwright
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@asynccontextmanager
+async def browser() -> AsyncIterator[Browser]:
+    """A browser; without one the test is skipped."""
+    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    async with async_playwright() as playwright:
+        try:
+            running = await playwright.chromium.launch(executable_path=path)
+        except Error:
+            pytest.skip("no browser: install Debian's chromium, or run 'playwright install chromium'")
+        yield running
+        await running.close()
+
+
+@dataclass
+class Watched:
+    """A page of the console that remembers what went wrong in it and what it loaded."""
+
+    page: Page
+    home: str
+    problems: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    origins: set[str] = field(default_factory=set)
+
+    async def open(self, view: str = "models") -> Page:
+        """Go to a view and wait for what it shows."""
+        await self.page.goto(f"{self.home}#/{view}")
+        await self.page.locator("nav").wait_for()
+        return self.page
+
+    def watch(self) -> None:
+        """Begin to remember. A refusal of the Content-Security-Policy is an error of the console, too."""
+        self.page.on("console", lambda said: self.problems.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on(
+            "request", lambda request: self.origins.add("{0.scheme}://{0.netloc}".format(urlsplit(request.url)))
+        )
+        self.page.on("response", self._weigh)
+
+    async def _weigh(self, response: Any) -> None:
+        length = response.headers.get("content-length")
+        if length and "json" not in response.headers.get("content-type", ""):
+            self.sizes[response.url] = int(length)
+
+
+@asynccontextmanager
+async def console(running: Browser, address: str, **options: Any) -> AsyncIterator[Watched]:
+    """The console of a service, in a window of its own."""
+    context = await running.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
+    watched = Watched(await context.new_page(), f"{address}/inference/")
+    watched.page.set_default_timeout(20_000)
+    watched.watch()
+    yield watched
+    await context.close()
