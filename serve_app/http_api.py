@@ -137,7 +137,8 @@ async def _parts(receive: Receive) -> AsyncIterator[bytes]:
 async def _answer(response: Response, send: Send) -> None:
     headers, body = list(response.headers), response.body
     if isinstance(body, bytes):
-        headers.append((b"content-length", str(len(body)).encode()))
+        if all(name != b"content-length" for name, _ in headers):  # that of an answer to HEAD is longer than its body
+            headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
         await send({"type": "http.response.body", "body": body})
         return

@@ -66,6 +66,9 @@ def collection(service: RunningService, http: httpx.Client) -> str:
     return name
 
 
+_TWO_REPORTS_S = 5
+
+
 def scraped(service: RunningService) -> dict[str, list[Any]]:
     """The samples by name."""
     text = httpx.get(service.metrics_address, timeout=30).text
@@ -93,7 +96,12 @@ def samples(service: RunningService, collection: str) -> dict[str, list[Any]]:
         # Ray Serve tells some of its gauges less often than they are forgotten here.
         found |= scraped(service)
     assert not missing
-    return found
+    # The last request that was sent is told of, but perhaps by half: after another report there is nothing new.
+    while not total(found, "rejected_total", reason="too large") and time.monotonic() < deadline:
+        time.sleep(1)
+        found |= scraped(service)
+    time.sleep(_TWO_REPORTS_S)
+    return found | scraped(service)
 
 
 def total(samples: dict[str, list[Any]], name: str, **labels: str) -> float:

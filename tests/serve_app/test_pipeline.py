@@ -14,6 +14,7 @@ from qdrant_client import grpc as q
 
 from deployments.catalogue import Catalogue
 from deployments.errors import UpstreamUnavailable
+from serve_app.exchange import Request, Response
 from serve_app.grpc_api import GrpcApi
 from serve_app.http_api import HttpApi
 from serve_app.limits import Limits
@@ -131,6 +132,17 @@ async def test_an_image_that_cannot_be_loaded_is_named_by_its_place(gateway: Gat
     answer = await gateway.put({"points": points})
     assert (answer.status_code, answer.json()["status"]["error"]) == (400, "points[1].vector.image: not an image")
     assert gateway.qdrant.requests == []
+
+
+@pytest.mark.parametrize(("method", "body"), [("HEAD", b""), ("GET", b"{}")])
+async def test_an_answers_length_passes_once_and_as_it_is(gateway: Gateway, method: str, body: bytes) -> None:
+    class Lengthy(FakeQdrant):
+        async def rest(self, _: Request) -> Response:
+            return Response(200, [(b"content-length", b"2")], body)
+
+    gateway.pipeline._upstream = Lengthy()
+    answer = await gateway.client.request(method, "/collections")
+    assert answer.headers.get_list("content-length") == ["2"]
 
 
 async def test_qdrants_own_errors_pass_unchanged(gateway: Gateway) -> None:
