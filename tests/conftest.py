@@ -14,7 +14,6 @@ from deployments.model_store import ModelStore, cache_folder
 from tests.cluster.running import RunningService
 from tests.conformance.models import with_late_interaction
 
-
 settings.register_profile("busy", deadline=None)  # a machine that does other things, too, is no failure
 settings.load_profile("busy")
 
