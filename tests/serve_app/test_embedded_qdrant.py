@@ -17,6 +17,7 @@ from deployments.errors import DeadlineExceeded, UpstreamUnavailable
 from serve_app.embedded.address import KEY_HEADER, Address
 from serve_app.embedded_qdrant import EmbeddedQdrant
 from serve_app.exchange import Call, Request, TimeLimit, read
+from serve_app.remote_qdrant import RemoteQdrant
 from serve_app.store import Store
 
 LIST = Request("GET", "/collections", "", (), b"")
@@ -126,3 +127,18 @@ async def test_a_caller_cannot_show_a_key_of_its_own(place: Place, qdrant: Embed
     call = replace(GRPC_LIST, metadata=[(KEY_HEADER, "forged")])
     assert not list((await qdrant.grpc(q.ListCollectionsRequest(), call)).message.collections)  # type: ignore[attr-defined]
     assert place.asked == 1
+
+
+async def test_without_the_key_nothing_is_answered(place: Place) -> None:
+    address = await place.locate()
+    qdrant = RemoteQdrant(
+        [f"http://{address.host}:{address.rest_port}"], [f"http://{address.host}:{address.grpc_port}"]
+    )
+    with pytest.raises(UpstreamUnavailable):
+        await qdrant.rest(CREATE)
+    with pytest.raises(UpstreamUnavailable):
+        await qdrant.grpc(q.ListCollectionsRequest(), GRPC_LIST)
+    await qdrant.close()
+    keyed = EmbeddedQdrant(place.locate)
+    assert await names(keyed) == []
+    await keyed.close()
