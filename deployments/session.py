@@ -38,8 +38,8 @@ _PRECISIONS: dict[Provider, tuple[Precision, ...]] = {
 _OPENVINO_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 
 _KERNELS_CACHED = 100
-"""OpenVINO keeps what it compiled for each shape. Its own bound (5000) lets a small model grow by hundreds of MB, one of
-1000 still by tens in ten minutes; see benchmarks/NOTES.md."""
+"""OpenVINO keeps what it compiled for each shape. Its own bound (5000) lets a small model grow by hundreds of MB, one
+of 1000 still by tens in ten minutes; see benchmarks/NOTES.md."""
 
 
 opened: dict[str, str] = {}
