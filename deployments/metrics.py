@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
 
+from typing_extensions import override
+
 PREFIX = "qdrant_inference_"
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -36,8 +38,8 @@ class Sample(NamedTuple):
 
 
 @dataclass
-class Counter:
-    """A sum that only grows while the process lives."""
+class _Values:
+    """A value for each combination of labels."""
 
     name: str
     labels: Labels
@@ -49,46 +51,40 @@ class Counter:
         METRICS.append(self)
 
     @property
+    def full_name(self) -> str:
+        """The name under which it is exported."""
+        return PREFIX + self.name
+
+    @property
     def exported(self) -> Sequence[tuple[str, Labels]]:
         """The names under which it is exported, with their labels."""
-        return [(f"{PREFIX}{self.name}_total", self.labels)]
+        return [(self.full_name, self.labels)]
+
+    def samples(self) -> Iterator[Sample]:
+        """All values that there are."""
+        for labels, value in list(self.values.items()):
+            yield Sample(self.full_name, dict(zip(self.labels, labels, strict=True)), value)
+
+
+class Counter(_Values):
+    """Sums that only grow while the process lives."""
+
+    @property
+    @override
+    def full_name(self) -> str:
+        return f"{PREFIX}{self.name}_total"
 
     def add(self, amount: float, *labels: str) -> None:
         """Add to the sum of these labels."""
         self.values[labels] = self.values.get(labels, 0.0) + amount
 
-    def samples(self) -> Iterator[Sample]:
-        """All that has been counted."""
-        for labels, value in list(self.values.items()):
-            yield Sample(f"{PREFIX}{self.name}_total", dict(zip(self.labels, labels, strict=True)), value)
 
-
-@dataclass
-class Gauge:
-    """A value that goes up and down."""
-
-    name: str
-    labels: Labels
-    unit: str
-    about: str
-    values: dict[Labels, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        METRICS.append(self)
-
-    @property
-    def exported(self) -> Sequence[tuple[str, Labels]]:
-        """As `Counter.exported`."""
-        return [(PREFIX + self.name, self.labels)]
+class Gauge(_Values):
+    """Values that go up and down."""
 
     def set(self, value: float, *labels: str) -> None:
         """Set the value of these labels."""
         self.values[labels] = value
-
-    def samples(self) -> Iterator[Sample]:
-        """All values that were set."""
-        for labels, value in list(self.values.items()):
-            yield Sample(PREFIX + self.name, dict(zip(self.labels, labels, strict=True)), value)
 
 
 @dataclass
@@ -113,7 +109,7 @@ class Histogram:
 
     @property
     def exported(self) -> Sequence[tuple[str, Labels]]:
-        """As `Counter.exported`."""
+        """The names under which it is exported, with their labels."""
         full = PREFIX + self.name
         return [(f"{full}_bucket", (*self.labels, "le")), (f"{full}_sum", self.labels), (f"{full}_count", self.labels)]
 
@@ -137,7 +133,7 @@ class Histogram:
             yield Sample(f"{full}_count", labels, counts[-1])
 
 
-METRICS: list[Counter | Gauge | Histogram] = []
+METRICS: list[_Values | Histogram] = []
 """All metrics of this process."""
 
 STAGE_SECONDS = Histogram(

@@ -25,6 +25,7 @@ from serve_app import environment
 from serve_app.access import Gate
 from serve_app.console.routes import Console
 from serve_app.embedded_qdrant import EmbeddedQdrant
+from serve_app.environment import Environment
 from serve_app.grpc_api import GrpcApi
 from serve_app.http_api import HttpApi
 from serve_app.ledger.ledger import Ledger
@@ -60,10 +61,11 @@ class Ingress:
     ) -> None:
         limits = Limits()
         cards = catalogue.load(catalogue_path).only(models)
-        gate = Gate(environment.read())
+        settings = environment.read()
+        gate = Gate(settings)
         self._models = {name: handle.options(method_name="embed") for name, handle in models.items()}
         self._router = Router({name: self._model_call(name) for name in models}, limits.coalescing)
-        self._upstream: Upstream = _upstream(store)
+        self._upstream: Upstream = _upstream(store, settings)
         self._pipeline = Pipeline(
             catalogue=cards,
             router=self._router,
@@ -72,11 +74,11 @@ class Ingress:
             limits=limits,
         )
         self._pipeline.meter = Meter(Quotas(by_catalogue(gate.quotas, cards)))
-        self._watch = Watch(tracing.start(environment.read()))
+        self._watch = Watch(tracing.start(settings))
         states = ModelStates({name: handle.deployment_name for name, handle in models.items()})
         self._pipeline.model_states = states
         health = Health(self._upstream, states)
-        self._ledger = Ledger(self._pipeline.meter, environment.read().database_url)
+        self._ledger = Ledger(self._pipeline.meter, settings.database_url)
         self._ledger.start()
         console = Console(gate, self._pipeline, self._ledger, states.read, _Replicas(models))
         self._http = HttpApi(self._pipeline, gate, self._watch, health, console)
@@ -165,10 +167,9 @@ def _image_call(loader: DeploymentHandle[Any]) -> Callable[[ImageBatch], Awaitab
     return call
 
 
-def _upstream(store: DeploymentHandle[Any] | None) -> Upstream:
+def _upstream(store: DeploymentHandle[Any] | None, settings: Environment) -> Upstream:
     if store is not None:
         return EmbeddedQdrant(lambda: _surely(store.address.remote, "the embedded store"))
-    settings = environment.read()
     if not settings.qdrant_url:
         raise ConfigError("neither an embedded store nor QDRANT_URL")
     return RemoteQdrant(settings.qdrant_url, settings.grpc_urls, settings.qdrant_ca_file)
