@@ -15,7 +15,7 @@ from serve_app.exchange import Call, Reply, Request, Response
 from serve_app.grpc_api import GrpcApi
 from serve_app.http_api import HttpApi
 from tests.fakes import FakeQdrant
-from tests.serve_app.test_pipeline import Context, Gateway
+from tests.serve_app.gateway import Context, Gateway
 from tests.serve_app.test_tokens import token
 
 KEY, READ_ONLY = "a-key-of-the-tests-of-32-characters", "a-key-that-reads"

@@ -12,9 +12,9 @@ from serve_app import environment
 from serve_app.access import Access, Gate
 from serve_app.http_api import HttpApi
 from serve_app.methods import request_class
+from tests.serve_app.gateway import UPSERT
 from tests.serve_app.guarded import KEY, KEYS, QUERY, READ_ONLY, TOKENS, Guarded, granted, query, upsert
 from tests.serve_app.test_inference_service import asked, text
-from tests.serve_app.test_pipeline import UPSERT
 
 
 async def test_without_keys_everybody_may_do_everything() -> None:

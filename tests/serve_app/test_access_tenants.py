@@ -10,9 +10,9 @@ import pytest
 from deployments.errors import ConfigError
 from serve_app import environment
 from serve_app.access import Gate
+from tests.serve_app.gateway import UPSERT
 from tests.serve_app.guarded import KEY, KEYS, QUERY, READ_ONLY, Guarded, query
 from tests.serve_app.test_inference_service import asked, text
-from tests.serve_app.test_pipeline import UPSERT
 
 
 @pytest.fixture

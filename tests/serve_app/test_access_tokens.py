@@ -8,8 +8,8 @@ import grpc
 import pytest
 from qdrant_client import grpc as q
 
+from tests.serve_app.gateway import UPSERT
 from tests.serve_app.guarded import KEY, KEYS, QUERY, READ_ONLY, REMOTE, TOKENS, Guarded, granted, query, upsert
-from tests.serve_app.test_pipeline import UPSERT
 from tests.serve_app.test_tokens import token
 
 TABLE = """

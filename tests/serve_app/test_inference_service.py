@@ -9,7 +9,7 @@ import pytest
 from deployments.errors import Overloaded
 from serve_app.limits import Limits
 from tests.fakes import FakeModel, dense
-from tests.serve_app.test_pipeline import Gateway
+from tests.serve_app.gateway import Gateway
 
 
 def asked(*inputs: dict[str, Any], inference: str = "update") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from serve_app.http_api import HttpApi
 from serve_app.observability.health import Health
 from serve_app.observability.record import Watch
 from serve_app.observability.upstream import MeasuredUpstream
-from tests.serve_app.test_pipeline import Gateway
+from tests.serve_app.gateway import Gateway
 
 
 class Seen(Gateway):

@@ -11,8 +11,8 @@ from qdrant_client import grpc as q
 from deployments.errors import DeadlineExceeded, Forbidden, QuotaUsedUp, UpstreamUnavailable, WrongInput
 from serve_app.observability.metrics import count_error
 from serve_app.upstream import UpstreamStatus
+from tests.serve_app.gateway import UPSERT, Context
 from tests.serve_app.observability.seeing import Seen, counted
-from tests.serve_app.test_pipeline import UPSERT, Context
 
 DOCUMENT = q.Document(text="tea", model="org/dense")
 

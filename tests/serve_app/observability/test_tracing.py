@@ -17,9 +17,9 @@ from serve_app import environment
 from serve_app.observability import tracing
 from serve_app.observability.record import Watch
 from serve_app.observability.tracing import Tracing
+from tests.serve_app.gateway import UPSERT, Context
 from tests.serve_app.observability.seeing import Seen
 from tests.serve_app.observability.test_record import query
-from tests.serve_app.test_pipeline import UPSERT, Context
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"

@@ -19,9 +19,9 @@ from serve_app.observability.metrics import (
     WAITING_TOKENS,
 )
 from tests.fakes import FakeQdrant
+from tests.serve_app.gateway import UPSERT
 from tests.serve_app.observability.seeing import Seen
 from tests.serve_app.observability.test_health import states
-from tests.serve_app.test_pipeline import UPSERT
 
 LEDGER: Any = SimpleNamespace(behind=False)
 AWAY: Any = SimpleNamespace(behind=True)
