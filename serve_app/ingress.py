@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -85,7 +84,6 @@ class Ingress:
         self._grpc = GrpcApi(self._pipeline, gate, self._watch)
         self._watching = asyncio.get_running_loop().create_task(watching.watch(health, self._pipeline, self._ledger))
         self._stop_exporting = metrics.export(lambda: None)
-        gc.freeze()  # what is there now stays: no collection has to look at it again
 
     def __serve_build_asgi_app__(self) -> HttpApi:
         return self._http
