@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
 
 from deployments.errors import InferenceError, RequestError
 from serve_app.access import Access, Gate, credential
-from serve_app.exchange import Request, Response, json_response
+from serve_app.exchange import Headers, Request, Response, json_response
 from serve_app.inference import service_protocol
 from serve_app.inference.service_protocol import Reading
 from serve_app.ledger.meter import Caller
@@ -23,13 +24,18 @@ async def answer(pipeline: Pipeline, gate: Gate, request: Request) -> Response:
     """Embed the inputs; an error has this protocol's shape, and of the caller's only statuses 400, 401 and 403."""
     try:
         reading, access = await _admitted(pipeline, gate, request)
-        used = await pipeline.infer(reading.slots, reading.direction, caller=Caller(access.tenant))
+        caller = Caller(access.tenant)
+        used = await pipeline.infer(reading.slots, reading.direction, caller=caller)
     except InferenceError as error:
         current().failed(error)
         status = HTTPStatus.BAD_REQUEST if isinstance(error, RequestError) else HTTP[error.kind]
-        headers = [(name.encode(), value.encode()) for name, value in headers_of(error)]
-        return json_response(status, orjson.dumps({"error": error.message}), headers)
-    return json_response(HTTPStatus.OK, service_protocol.dump(reading.vectors, used))
+        return json_response(status, orjson.dumps({"error": error.message}), _encoded(headers_of(error)))
+    headers = _encoded(pipeline.quota_headers(caller, used))
+    return json_response(HTTPStatus.OK, service_protocol.dump(reading.vectors, used), headers)
+
+
+def _encoded(headers: Sequence[tuple[str, str]]) -> Headers:
+    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 async def _admitted(pipeline: Pipeline, gate: Gate, request: Request) -> tuple[Reading, Access]:

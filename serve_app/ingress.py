@@ -51,7 +51,7 @@ _TRIES_WITH_IMAGES = 2
 class Ingress:
     """Speaks Qdrant's REST and gRPC APIs; finds inference objects, has them embedded, and forwards to Qdrant."""
 
-    def __init__(
+    async def __init__(  # type: ignore[misc]  # Ray Serve awaits it
         self,
         catalogue_path: str,
         models: dict[str, DeploymentHandle[Any]],
@@ -78,12 +78,12 @@ class Ingress:
         self._pipeline.model_states = states
         health = Health(self._upstream, states)
         self._ledger = Ledger(self._pipeline.meter, settings.database_url)
-        self._ledger.start()
         console = Console(gate, self._pipeline, self._ledger, states.read, _Replicas(models))
         self._http = HttpApi(self._pipeline, gate, self._watch, health, console)
         self._grpc = GrpcApi(self._pipeline, gate, self._watch)
         self._watching = asyncio.get_running_loop().create_task(watching.watch(health, self._pipeline, self._ledger))
         self._stop_exporting = metrics.export(lambda: None)
+        await self._ledger.start()  # what is switched off stays off from the first request on
 
     def __serve_build_asgi_app__(self) -> HttpApi:
         return self._http

@@ -66,7 +66,8 @@ class Embedder:
         card = self._pipeline.catalogue.find(asked.model, "model")
         if card.vector_kind != "dense" or card.modality != "text":
             raise WrongInput(f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do")
-        texts = await self._as_texts(asked, card)
+        caller = Caller(tenant, operation="embeddings")
+        texts = await self._as_texts(asked, card, caller)
         vectors: list[Vector | None] = [None] * len(texts)
         options = {} if asked.dimensions is None else {"mrl": asked.dimensions}
         slots = [
@@ -78,7 +79,6 @@ class Embedder:
             )
             for position, text in enumerate(texts)
         ]
-        caller = Caller(tenant, operation="embeddings")
         used = await self._pipeline.infer(slots, _DIRECTIONS[asked.input_type], caller=caller)
         data = [
             {"object": "embedding", "index": i, "embedding": _encoded(vector, asked.encoding_format)}
@@ -95,17 +95,30 @@ class Embedder:
         ]
         return json_response(200, dumped({"object": "list", "data": data}))
 
-    async def _as_texts(self, asked: Question, card: ModelCard) -> Sequence[str]:
+    async def _as_texts(self, asked: Question, card: ModelCard, caller: Caller) -> Sequence[str]:
         given = asked.input
         if isinstance(given, str):
             return [given]
         if isinstance(given[0], int):
-            return await self._replicas.texts(card.name, [given])
+            return await self._read([given], card, caller)
         if len(given) > _MANY:
             raise WrongInput(f"input: has {len(given)} items; at most {_MANY} are allowed")
         if isinstance(given[0], str):
             return given
-        return await self._replicas.texts(card.name, given)
+        return await self._read(given, card, caller)
+
+    async def _read(self, rows: Sequence[Sequence[int]], card: ModelCard, caller: Caller) -> Sequence[str]:
+        """The texts of token ids. That is a replica's work, so what would be refused after it is refused before it."""
+        self._pipeline.meter.check(caller, [card.name])
+        limits = self._pipeline.limits
+        if len(rows) > limits.objects:
+            raise WrongInput(f"input: has {len(rows)} items; at most {limits.objects} are allowed (objects)")
+        longest, limit = max(map(len, rows)), limits.text_characters
+        if longest > limit:
+            raise WrongInput(
+                f"input: has {longest} token ids in one item; at most {limit} are allowed (text_characters)"
+            )
+        return await self._replicas.texts(card.name, rows)
 
 
 def _encoded(vector: Any, encoding: str) -> Any:

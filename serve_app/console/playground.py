@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 from deployments.catalogue import ModelCard, Record
 from deployments.contract import Batch, Direction, Explanation, SparseVector, Vector
 from deployments.errors import InferenceError
+from serve_app.console.answers import Answer
 from serve_app.console.replicas import Replicas
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.plan import missing_prefix
@@ -51,18 +52,20 @@ class Playground:
         self._pipeline = pipeline
         self._replicas = replicas
 
-    async def answer(self, asked: Question, tenant: str | None) -> dict[str, Any]:
+    async def answer(self, asked: Question, tenant: str | None) -> Answer:
         """An output for each model and input that it reads."""
-        return {"models": [await self._try(asked, name, tenant) for name in asked.models]}
+        caller, used = Caller(tenant, operation="playground"), dict[str, int]()
+        outputs = [await self._try(asked, name, caller, used) for name in asked.models]
+        return Answer({"models": outputs}, self._pipeline.quota_headers(caller, used))
 
-    async def _try(self, asked: Question, name: str, tenant: str | None) -> dict[str, Any]:
+    async def _try(self, asked: Question, name: str, caller: Caller, all_used: dict[str, int]) -> dict[str, Any]:
         began = time.perf_counter()
         try:
             card = self._pipeline.catalogue.find(name, "models")
             vectors: dict[int, Vector] = {}
             slots = _slots(asked, card, asked.options.get(name, {}), vectors)
-            caller = Caller(tenant, operation="playground")
             used = await self._pipeline.infer(slots, asked.direction, caller=caller) if slots else {}
+            all_used.update(used)
             seconds = time.perf_counter() - began
             explanations = await self._explanations(asked, card, asked.options.get(name, {}), vectors)
         except InferenceError as error:

@@ -154,8 +154,12 @@ class Console:
             )
         return answered(Answer(result), began)
 
-    async def _settings(self, _request: Request, _access: Access) -> Answer:
-        return Answer(_shown(self._ledger.meter.switches))
+    async def _settings(self, _request: Request, access: Access) -> Answer:
+        switches = self._ledger.meter.switches
+        if access.everywhere is None:
+            known = switches.collections & access.collections.keys()
+            switches = switches.model_copy(update={"collections": known})
+        return Answer(_shown(switches))
 
     async def _change_settings(self, request: Request, _access: Access) -> Answer:
         self._gate.admit_admin(credential(request.headers))
@@ -165,7 +169,7 @@ class Console:
 
     async def _play(self, request: Request, access: Access) -> Answer:
         asked = await question(self._pipeline, request, playground.Question)
-        return Answer(await self._playground.answer(asked, access.tenant))
+        return await self._playground.answer(asked, access.tenant)
 
 
 def _shown(switches: Switches) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def question(query: str) -> Question:
     now = time.time()
     first = _hour(asked["from"], "from") if "from" in asked else month_of(now)
     end = _hour(asked["to"], "to") if "to" in asked else hour_of(now) + 1
+    if first >= end:
+        raise MalformedRequest("from: expected a time before that of to, which is now where it is not given")
     return Question(first, end, groups)
 
 

@@ -1,4 +1,4 @@
-"""The ledger's database, SQLite or PostgreSQL. Every call here blocks: it belongs into a thread.
+"""The ledger's database, SQLite or PostgreSQL. Every call here blocks: it belongs into a `DatabaseThread`.
 
 SQLAlchemy takes half a second to import; so this module is imported in that thread, too.
 """
@@ -6,6 +6,8 @@ SQLAlchemy takes half a second to import; so this module is imported in that thr
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -177,13 +179,19 @@ def _spent(connection: Connection, month: int, tenants: Collection[str]) -> dict
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        # A server that hangs is noticed, too, as far as libpq can.
-        waits = {"connect_timeout": PATIENCE_S, "tcp_user_timeout": PATIENCE_S * 1000}
+        # A machine that is gone is noticed, too; a server that hangs on one that answers is for `DatabaseThread`.
+        waits = {
+            "connect_timeout": PATIENCE_S,
+            "tcp_user_timeout": PATIENCE_S * 1000,
+            "keepalives_idle": PATIENCE_S,
+            "keepalives_interval": 1,
+            "keepalives_count": PATIENCE_S,
+        }
         options = f"-c statement_timeout={PATIENCE_S * 1000} -c lock_timeout={PATIENCE_S * 1000}"
         return sqlalchemy_engine(
             parsed.set(drivername="postgresql+psycopg"),
             connect_args={**waits, "options": options},
-            pool_size=2,
+            pool_size=1,
             pool_pre_ping=True,
         )
     engine = sqlalchemy_engine(parsed, connect_args={"timeout": PATIENCE_S})
@@ -195,9 +203,23 @@ def _engine(url: str) -> Engine:
 def _on_sqlite_connect(connection: Any, _record: Any) -> None:
     """Readers and a writer do not wait for each other (WAL), and Python's module begins no transactions of its own."""
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
+    _keep_a_log(connection)
     # What a power cut may cost is the last second, as with a killed replica; the file stays whole.
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Turn to WAL. Where several do so with a new file, SQLite refuses some of them at once, whatever their timeout."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _on_sqlite_begin(connection: Connection) -> None:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from deployments.errors import LedgerUnavailable
 from serve_app.ledger.counts import Counts
+from serve_app.ledger.database_thread import DatabaseThread
 from serve_app.ledger.live import Told
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Spender, month_of
 from serve_app.ledger.report import News, Report
 from serve_app.ledger.switches import SwitchChange, Switches
-
-if TYPE_CHECKING:
-    from serve_app.ledger.database import Database
-
-T = TypeVar("T")
 
 PERIOD_S = 0.8
 """With the time that a flush takes, no more than a second of usage is in memory alone."""
@@ -48,8 +44,7 @@ class Ledger:
         self._sent: Report | None = None
         self._in_step_at = self._wrote_at = time.monotonic()
         self._away = False
-        self._database: Database | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._reports, self._questions = DatabaseThread(url), DatabaseThread(url)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -77,8 +72,9 @@ class Ledger:
         """The live figures of all replicas, this one first."""
         return [self.meter.last_minute.told(time.time()), *(other["live"] for other in self.others)]
 
-    def start(self) -> None:
-        """Begin; needs a running event loop."""
+    async def start(self) -> None:
+        """Learn what is switched off, and begin. Where the database is away, all is on until it has been reached."""
+        await self._try_to_tick(with_month=True)
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -90,15 +86,17 @@ class Ledger:
                 await asyncio.wait_for(self._flush_all(), _LAST_FLUSH_S)
             except (LedgerUnavailable, asyncio.TimeoutError):
                 log.error("the ledger's database is away: %d tokens are lost", self.waiting_tokens)  # noqa: TRY400
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._reports.close()
+        self._questions.close()
 
     async def switch(self, change: SwitchChange) -> Switches:
         """Set switches, here at once.
 
         Raises:
-            LedgerUnavailable: the database is away; nothing has changed.
+            LedgerUnavailable: the database is away; one that hangs may yet do it.
         """
-        self.meter.switches = await self._in_thread(lambda database: database.switch(change))
+        # Not beside a report: its news may be older than the change, and would come after it.
+        self.meter.switches = await self._reports.do(lambda database: database.switch(change))
         return self.meter.switches
 
     async def usage(self, first: int, end: int, tenant: str | None, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -107,17 +105,18 @@ class Ledger:
         Raises:
             LedgerUnavailable: the database is away.
         """
-        return await self._in_thread(lambda database: database.usage(first, end, tenant, columns))
+        return await self._questions.do(lambda database: database.usage(first, end, tenant, columns))
 
     async def _run(self) -> None:
-        periods = 0
-        while True:
-            try:
-                await self.tick(with_month=periods % _MONTH_PERIODS == 0)
-            except Exception as error:  # noqa: BLE001  whatever it is: usage is kept, and the next try may pass
-                self._note_away(error)
-            periods += 1
+        for period in itertools.count(1):
             await asyncio.sleep(self._period_s)
+            await self._try_to_tick(with_month=period % _MONTH_PERIODS == 0)
+
+    async def _try_to_tick(self, *, with_month: bool) -> None:
+        try:
+            await self.tick(with_month=with_month)
+        except Exception as error:  # noqa: BLE001  whatever it is: usage is kept, and the next try may pass
+            self._note_away(error)
 
     async def tick(self, *, with_month: bool = True) -> None:
         """Exchange reports and news once.
@@ -132,7 +131,7 @@ class Ledger:
         report, writes = self._report(now)
         if writes:
             self._sent = report
-        news = await self._in_thread(
+        news = await self._reports.do(
             lambda database: (database.exchange if writes else database.news)(report, month, tenants)
         )
         if writes:
@@ -173,16 +172,6 @@ class Ledger:
             reason = str(getattr(cause, "orig", cause)).partition("\n")[0][:200]
             log.warning("the ledger's database is away, usage is kept in memory: %s: %s", type(cause).__name__, reason)
         self._away = True
-
-    def _in_thread(self, do: Callable[[Database], T]) -> Awaitable[T]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, lambda: do(self._opened()))
-
-    def _opened(self) -> Database:
-        if self._database is None:
-            from serve_app.ledger.database import Database  # noqa: PLC0415  see there
-
-            self._database = Database(self._url)
-        return self._database
 
 
 def _spent(counts: Counts) -> Iterable[tuple[Spender, int]]:

@@ -6,7 +6,7 @@ All of it is memory of this process, and all of it happens on the event loop's t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -75,6 +75,15 @@ class Meter:
             key = Key(hour, model, caller.tenant or "", caller.operation or direction)
             self._counts.add(key, Count(1, count, tokens))
             self._moments.setdefault(model, Moment()).add(tokens, seconds)
+
+    def check(self, caller: Caller, models: Iterable[str]) -> None:
+        """Refuse what `metered` would refuse, before other work is done for it.
+
+        Raises:
+            SwitchedOff, QuotaUsedUp: as there.
+        """
+        self.switches.check(caller.collection, models)
+        self.quotas.check(caller.tenant, models)
 
     def left(self, caller: Caller, models: Mapping[str, int]) -> Left | None:
         """What is left of the caller's tightest quota on these models, where it has one."""

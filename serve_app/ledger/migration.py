@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from deployments.errors import LedgerUnavailable
+
 HEAD = "0001"
 """The newest of `migrations/versions`. Migrations only add: older replicas go on working beside newer ones."""
 
@@ -19,6 +21,7 @@ def upgrade(engine: Engine) -> None:
 
     Raises:
         SQLAlchemyError: as the database says.
+        LedgerUnavailable: the schema's version is none of ours.
     """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
@@ -37,8 +40,14 @@ def _version(connection: Connection) -> str:
 def _run(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415  only a new or an old database needs it
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     config.attributes["connection"] = connection
-    command.upgrade(config, HEAD)
+    try:
+        command.upgrade(config, HEAD)
+    except CommandError as error:
+        raise LedgerUnavailable(
+            "the ledger's database has a schema that cannot be migrated; usage is kept in memory meanwhile"
+        ) from error

@@ -53,11 +53,12 @@ class Left:
 
 @dataclass
 class Spending:
-    """What one tenant has spent on one model, in tokens.
+    """What one tenant has spent on one model, in tokens, and what is `held` for requests that are not done yet.
 
-    `minute` and `month` hold what the others have spent, or all have, as far as it was told; see `Quotas.learn`.
+    What is held counts in every minute and month in which it is; what a request took, in those in which it was done.
     """
 
+    held: int = 0
     own: int = 0
     flushed: int = 0
     own_minute: int = 0
@@ -75,9 +76,9 @@ class Spending:
             self.month, self.month_base, self.month_flushed = month, 0, self.own
 
     def add(self, tokens: int) -> None:
-        """Count tokens, or give some back that were held."""
+        """Count tokens that were spent."""
         self.own += tokens
-        self.own_minute = max(0, self.own_minute + tokens)  # what is given back may have been held in another minute
+        self.own_minute += tokens
 
 
 class Quotas:
@@ -108,15 +109,34 @@ class Quotas:
             yield {}
             return
         estimates = work_of(groups)
-        self._check(tenant, estimates)
+        self.check(tenant, estimates)
         for model, tokens in estimates.items():
-            self._spending(tenant, model).add(tokens)
+            self._spending(tenant, model).held += tokens
         spent: dict[str, int] = {}
         try:
             yield spent
         finally:
             for model, tokens in estimates.items():
-                self._spending(tenant, model).add(spent.get(model, 0) - tokens)
+                spending = self._spending(tenant, model)
+                spending.held -= tokens
+                spending.add(spent.get(model, 0))
+
+    def check(self, tenant: str | None, models: Iterable[str]) -> None:
+        """Let pass who has something left of all its quotas on these models.
+
+        Raises:
+            QuotaUsedUp: nothing is left of one; says when there will be.
+        """
+        if tenant is None or tenant not in self._quotas:
+            return
+        for model in models:
+            for left in self._lefts(tenant, model):
+                if not left.tokens:
+                    raise QuotaUsedUp(
+                        f"the quota of {left.limit} tokens a {left.window} for {model} is used up",
+                        left.reset_s,
+                        left.limit,
+                    )
 
     def left(self, tenant: str | None, models: Iterable[str]) -> Left | None:
         """What is left of the tightest quota on these models; None where there is none."""
@@ -134,27 +154,17 @@ class Quotas:
                 shares[place] = max(shares.get(place, 0.0), 1 - left.tokens / left.limit)
         return shares
 
-    def _check(self, tenant: str, models: Iterable[str]) -> None:
-        for model in models:
-            for left in self._lefts(tenant, model):
-                if not left.tokens:
-                    raise QuotaUsedUp(
-                        f"the quota of {left.limit} tokens a {left.window} for {model} is used up",
-                        left.reset_s,
-                        left.limit,
-                    )
-
     def _lefts(self, tenant: str, model: str) -> Iterator[Left]:
         quota = self._quotas[tenant].get(model) or self._quotas[tenant].get(ANY_MODEL)
         if quota is None:
             return
         spending, now = self._spending(tenant, model), self._clock()
         if quota.tokens_per_minute:
-            spent = spending.own_minute + spending.others_minute
+            spent = spending.own_minute + spending.held + spending.others_minute
             rest = _MINUTE_S - now % _MINUTE_S
             yield Left(quota.tokens_per_minute, max(0, quota.tokens_per_minute - spent), rest, "minute")
         if quota.tokens_per_month:
-            spent = spending.month_base + spending.own - spending.month_flushed
+            spent = spending.month_base + spending.own - spending.month_flushed + spending.held
             yield Left(quota.tokens_per_month, max(0, quota.tokens_per_month - spent), self._month_ends - now, "month")
 
     def _spending(self, tenant: str, model: str) -> Spending:
@@ -170,16 +180,17 @@ class Quotas:
     def told(self) -> dict[str, Any]:
         """What to tell the other replicas: the minute, and what was spent in it."""
         minute = int(self._clock() // _MINUTE_S)
-        spent = [[*who, s.own_minute] for who, s in self._spendings.items() if s.minute == minute and s.own_minute]
-        return {"minute": minute, "spent": spent}
+        spent = [(who, s.held + (s.own_minute if s.minute == minute else 0)) for who, s in self._spendings.items()]
+        return {"minute": minute, "spent": [[*who, tokens] for who, tokens in spent if tokens]}
 
     def hear(self, others: Iterable[Mapping[str, Any]]) -> None:
-        """Take on what all other replicas have told."""
+        """Take on what all other replicas have told; while quotas change, they may tell of other tenants."""
         minute = int(self._clock() // _MINUTE_S)
         sums: dict[Spender, int] = {}
         for told in others:
             for tenant, model, tokens in told["spent"] if told["minute"] == minute else ():
-                sums[tenant, model] = sums.get((tenant, model), 0) + tokens
+                if tenant in self._quotas:
+                    sums[tenant, model] = sums.get((tenant, model), 0) + tokens
         for who in {*sums, *self._spendings}:
             self._spending(*who).others_minute = sums.get(who, 0)
 

@@ -49,6 +49,13 @@ def test_a_wrong_variable_is_named(variables: dict[str, str]) -> None:
     assert list(variables)[-1].lower() in str(caught.value).lower()
 
 
+def test_postgresql_without_its_extra_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "find_spec", lambda _: None)
+    assert environment.read({"QDRANT_INFERENCE_DATABASE_URL": "sqlite:////tmp/ledger"})
+    with pytest.raises(ConfigError, match=r"qdrant_inference_database_url: .*extra 'postgres'"):
+        environment.read({"QDRANT_INFERENCE_DATABASE_URL": "postgresql://u:p@host/database"})
+
+
 def test_the_door_is_open_until_there_is_a_key() -> None:
     assert not environment.read({}).asks_for_a_key
     assert not environment.read({"QDRANT_API_KEY": "", "QDRANT_JWT_RBAC": "false"}).asks_for_a_key

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Generator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray.exceptions import ActorDiedError
 
+from deployments.catalogue import HOME
 from deployments.contract import ImageBatch
 from deployments.errors import ModelUnavailable
-from serve_app.ingress import _image_call, _surely
+from serve_app.ingress import Ingress, _image_call, _surely
+from serve_app.ledger.database import Database
+from serve_app.ledger.switches import SwitchChange, Switches
 
 
 class Response:
@@ -73,3 +78,20 @@ async def test_who_gives_up_cancels_the_call() -> None:
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(_surely(lambda: response, "m"), 0.05)
     assert response.cancelled
+
+
+@pytest.mark.filterwarnings("ignore:coroutine '.*__del__' was never awaited")  # which Ray Serve does
+async def test_a_replica_knows_what_is_switched_off_before_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QDRANT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("QDRANT_INFERENCE_DATA", str(tmp_path))
+    database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    database.switch(SwitchChange(models={"m": False}))
+    database.close()
+    ingress = Ingress.__new__(Ingress)
+    await ingress.__init__(str(HOME / "configs/models/starter.yaml"), {}, None, None)  # type: ignore[misc]
+    assert ingress._pipeline.meter.switches == Switches(models=frozenset({"m"}))
+    await ingress.__del__()
+    del ingress
+    gc.collect()

@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.cluster.running import free_ports
 
@@ -55,6 +57,23 @@ class Server:
 
     def stop(self) -> None:
         self._do("stop", "-m", "immediate")
+
+    def suspend(self) -> None:
+        """Hang: connections stay open, nobody answers."""
+        first = self._first_process()
+        first.suspend()  # so that there are no new ones
+        for process in first.children():
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+    def resume(self) -> None:
+        first = self._first_process()
+        for process in [*first.children(), first]:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    def _first_process(self) -> psutil.Process:
+        return psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
 
     def _do(self, what: str, *options: str) -> None:
         run([self.programs / "pg_ctl", what, "-w", "-D", self.folder / "data", *options])

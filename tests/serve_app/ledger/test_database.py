@@ -177,6 +177,18 @@ def test_a_schema_that_a_newer_version_has_migrated_is_left_alone(database_url: 
     database.close()
 
 
+def test_a_schema_that_cannot_be_migrated_is_an_error_of_its_own(database_url: str) -> None:
+    database = Database(database_url)
+    database.exchange(report(), 0, ())
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    database.close()
+    database = Database(database_url)
+    with pytest.raises(LedgerUnavailable, match="a schema that cannot be migrated"):
+        database.exchange(report(2), 0, ())
+    database.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite:////proc/nothing/ledger", "postgresql://nobody@127.0.0.1:1/nothing"])
 def test_a_database_that_cannot_be_reached_is_an_error_of_its_own(url: str) -> None:
     if url.startswith("postgresql"):

@@ -89,13 +89,29 @@ def test_a_request_that_fails_costs_nothing() -> None:
     assert each.left("shop", ["m"]).tokens == 100  # type: ignore[union-attr]
 
 
-def test_what_is_held_over_the_end_of_a_minute_is_not_given_to_the_next() -> None:
+@pytest.mark.parametrize(("window", "seconds"), [("minute", 60), ("month", 30 * 24 * 3600)])
+def test_what_is_held_over_the_end_of_a_window_takes_nothing_from_the_next(window: str, seconds: int) -> None:
     clock = Clock()
-    each = quotas(clock, minute=100)
+    each = quotas(clock, minute=1000) if window == "minute" else quotas(clock, month=1000)
     with each.held("shop", [group(characters=800)]) as spent:
-        clock.now += 60
+        clock.now += seconds
+        spend(each, 90)
+        assert each.left("shop", ["m"]).tokens == 1000 - 90 - 202  # type: ignore[union-attr]
+        assert sum(tokens for *_, tokens in each.told()["spent"]) == 90 + 202
         spent["m"] = 10
-    assert each.left("shop", ["m"]).tokens <= 100  # type: ignore[union-attr]
+    assert each.left("shop", ["m"]).tokens == 1000 - 90 - 10  # type: ignore[union-attr]
+
+
+def test_a_hold_that_the_database_reports_in_between_is_still_given_back_once() -> None:
+    clock = Clock()
+    each = quotas(clock, month=1000)
+    with each.held("shop", [group(characters=800)]) as spent:
+        clock.now += 30 * 24 * 3600
+        spend(each, 90)
+        each.flushed([(("shop", "m"), 90)])
+        each.learn_month(month_of(clock.now), {("shop", "m"): 90})
+        spent["m"] = 10
+    assert each.left("shop", ["m"]).tokens == 1000 - 90 - 10  # type: ignore[union-attr]
 
 
 def test_what_others_spend_in_this_minute_counts() -> None:
@@ -111,6 +127,17 @@ def test_what_others_spend_in_this_minute_counts() -> None:
     clock.now += 60
     here.hear([told])
     assert here.left("shop", ["m"]).tokens == 100  # type: ignore[union-attr]
+
+
+def test_what_others_tell_of_a_tenant_without_quotas_here_is_left_out() -> None:
+    """While new quotas are rolled out, replicas with the old ones still run."""
+    clock = Clock()
+    here, there = quotas(clock, minute=100), Quotas({"gone": {"*": Quota(tokens_per_minute=100)}}, clock)
+    spend(there, 60, tenant="gone")
+    here.hear([there.told()])
+    spend(here, 50)
+    here.hear([there.told()])
+    assert here.fullest() == {("m", "minute"): 0.5}
 
 
 def test_a_month_is_what_the_database_says_and_what_it_does_not_have_yet() -> None:
