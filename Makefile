@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNTIME ?= cpu
 SETUP := $(VENV)/.installed-$(RUNTIME)
 
-.PHONY: help run demo test bench bench-peers simulate chaos soak fuzz lint format constraints clean
+.PHONY: help run demo test test-examples bench bench-peers simulate chaos soak fuzz lint format constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,10 @@ demo: $(SETUP)  ## fill collections with texts and drawings, and search them
 test: $(SETUP)  ## run all tests
 	$(BIN)/qdrant-inference models pull
 	$(BIN)/python -m pytest
+
+test-examples: $(SETUP)  ## run the console's examples, those in Go, Java and Rust too (minutes)
+	$(BIN)/qdrant-inference models pull
+	COMPILED_EXAMPLES=1 $(BIN)/python -m pytest tests/cluster/test_console_examples.py
 
 bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/README.md has all of them)
 	$(BIN)/qdrant-inference models pull

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -64,6 +65,7 @@ def demo(url: Url = None) -> None:
     """Fill two collections with texts and drawings, and search them."""
     from serve_app.demo import story  # noqa: PLC0415  its client takes long to import, and `up` has no use for it
 
+    told = False
     with reported_errors():
         try:
             if url or story.answers(_ADDRESS):
@@ -73,10 +75,14 @@ def demo(url: Url = None) -> None:
                 console.print(f"nothing answers at {_ADDRESS}: starting a service for the demo")
                 with _running(_LOCAL) as service:
                     story.tell(service.rest_address, console)
+                    told = True
+                    if sys.stdin.isatty():
+                        console.print("the service runs on; Ctrl-C stops it")
+                        threading.Event().wait()
                     console.print("stopping the service; its data stays on disk, and [bold]make run[/] brings it back")
         except KeyboardInterrupt:
             console.print("stopped; what was stored so far stays")
-            raise typer.Exit(130) from None
+            raise typer.Exit(0 if told else 130) from None
 
 
 @app.command()
@@ -125,6 +131,7 @@ def _introduce(service: Service, seconds: float) -> None:
     rows = {
         "REST": service.rest_address,
         "gRPC": service.grpc_address,
+        "console": f"{service.rest_address}/inference/",
         "models": ", ".join(card.name for card in service.models()),
         "data": settings.shown_url or f"{settings.data} (embedded store)",
         "cache": str(cache_folder()),

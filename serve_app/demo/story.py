@@ -148,6 +148,8 @@ def _go_on(url: str, console: Console) -> None:
     for name, body in bodies.items():
         command = f"curl -s {url}/collections/{name}/points/query -H 'Content-Type: application/json' -d '{body}'"
         console.print("  " + command, soft_wrap=True, markup=False)
+    console.print("see what was used, try the models and copy examples: open this page in a browser")
+    console.print(f"  {url.rstrip('/')}/inference/", soft_wrap=True, markup=False)
 
 
 @contextmanager

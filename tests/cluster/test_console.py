@@ -139,8 +139,9 @@ def test_openais_own_client_gets_the_same_vectors(service: RunningService) -> No
         assert answer.usage.prompt_tokens == 8 + 3
         short = client.embeddings.create(model=DENSE, input=TEXT, dimensions=64).data[0].embedding
         np.testing.assert_allclose(short, np.array(floats[:64]) / np.linalg.norm(floats[:64]), atol=1e-2)
-        from_ids = client.embeddings.create(model=DENSE, input=[[7967, 9953]]).data[0].embedding
-        assert len(from_ids) == 384
+        from_ids = client.embeddings.create(model=DENSE, input=[[7592, 2088]]).data[0].embedding
+        from_text = client.embeddings.create(model=DENSE, input="hello world").data[0].embedding
+        np.testing.assert_allclose(from_ids, from_text, atol=1e-2)
         with pytest.raises(openai.NotFoundError, match="available: sentence-transformers"):
             client.embeddings.create(model="text-embedding-3-small", input=TEXT)
         with pytest.raises(openai.BadRequestError, match="no dense vectors"):
@@ -165,3 +166,10 @@ def test_a_stop_loses_no_token_and_switches_survive_a_restart(tmp_path: Path) ->
     assert database.execute("SELECT sum(tokens), sum(requests) FROM usage").fetchone() == (tokens, 50)
     assert database.execute("SELECT name FROM switched_off").fetchall() == [("starter/splade-tiny",)]
     database.close()
+    running.start()
+    try:
+        question["inputs"][0]["model"] = "starter/splade-tiny"  # type: ignore[index]
+        status, answer = ask(running, "POST", "/inference", question)
+        assert (status, answer["error"]) == (400, "inference is switched off for the model 'starter/splade-tiny'")
+    finally:
+        running.stop()

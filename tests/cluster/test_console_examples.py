@@ -1,7 +1,7 @@
 """The console's examples, as the page fills them in, run as somebody would who copied them.
 
-C# needs the .NET SDK and is not run. Go, Java and Rust are run where COMPILED_EXAMPLES is set: their clients are
-fetched and compiled first, which takes minutes.
+C# needs the .NET SDK and is not run. Go, Java and Rust are run where COMPILED_EXAMPLES is set, as `make test-examples`
+does: their clients are fetched and compiled first, which takes minutes.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ async def test_the_other_languages(watched: Watched, service: RunningService, tm
     if not shutil.which(tool):
         pytest.skip(f"there is no {tool}")
     if language != "typescript" and not os.environ.get("COMPILED_EXAMPLES"):
-        pytest.skip("takes minutes: set COMPILED_EXAMPLES=1")
+        pytest.skip("takes minutes: make test-examples")
     client = QdrantClient(url=service.rest_address, check_compatibility=False)
     name = f"example-{language}"
     for number, (model, expected) in enumerate(EXPECTED.items()):

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import statistics
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -32,9 +33,13 @@ LOAD_MS = 1000
 # Each text's contrast against what it stands on, where it is less than WCAG's AA asks for (4.5, large text 3).
 TOO_PALE = """() => {
   const dot = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const over = (colours) => {
+  const over = (colours, opacity = 1) => {
     dot.clearRect(0, 0, 1, 1);
-    for (const colour of colours) { dot.fillStyle = colour; dot.fillRect(0, 0, 1, 1); }
+    for (const [n, colour] of colours.entries()) {
+      dot.globalAlpha = n === colours.length - 1 ? opacity : 1;
+      dot.fillStyle = colour;
+      dot.fillRect(0, 0, 1, 1);
+    }
     return [...dot.getImageData(0, 0, 1, 1).data].slice(0, 3);
   };
   const linear = (part) => (part /= 255) <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
@@ -43,12 +48,16 @@ TOO_PALE = """() => {
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement;
-    const excepted = element.closest(".is-off, :disabled, dialog:not([open])");
+    const excepted = element.closest(":disabled, dialog:not([open])");
     if (!texts.currentNode.data.trim() || !element.checkVisibility() || excepted) continue;
     const behind = [];
-    for (let one = element; one; one = one.parentElement) behind.unshift(getComputedStyle(one).backgroundColor);
+    let opacity = 1;
+    for (let one = element; one; one = one.parentElement) {
+      behind.unshift(getComputedStyle(one).backgroundColor);
+      opacity *= getComputedStyle(one).opacity;
+    }
     const style = getComputedStyle(element);
-    const [a, b] = [light(over(behind)), light(over([...behind, style.color]))].sort((x, y) => y - x);
+    const [a, b] = [light(over(behind)), light(over([...behind, style.color], opacity))].sort((x, y) => y - x);
     const contrast = (a + 0.05) / (b + 0.05);
     const asked = parseFloat(style.fontSize) >= 24 ? 3 : 4.5;
     if (contrast < asked) pale.push(`${texts.currentNode.data.trim()}: ${contrast.toFixed(2)}`);
@@ -56,10 +65,20 @@ TOO_PALE = """() => {
   return pale;
 }"""
 
+# What stands in a field is not its name: it needs a label.
 NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea, [role=img]")]
   .filter((one) => one.checkVisibility())
-  .filter((one) => !(one.ariaLabel || one.title || one.textContent.trim() || one.labels?.length))
+  .filter((one) => !(one.ariaLabel || one.labels?.length))
+  .filter((one) => one.matches("input, select, textarea") || !(one.title || one.textContent.trim()))
   .map((one) => one.outerHTML)"""
+
+NOTE_FIRST_ROW = """new MutationObserver((_, watcher) => {
+  if (!document.querySelector(".models tbody tr")) return;
+  watcher.disconnect();
+  requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("first row")));  // it is drawn
+}).observe(document, { childList: true, subtree: true })"""
+FIRST_ROW_MS = """() => new Promise((done) => new PerformanceObserver((list) => done(list.getEntries()[0].startTime))
+  .observe({ type: "mark", buffered: true }))"""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -106,6 +125,10 @@ def recipes(client: QdrantClient) -> Iterator[str]:
     )
     yield name
     client.delete_collection(name)
+
+
+async def test_the_service_says_where_its_console_is(service: RunningService) -> None:
+    assert f"http://localhost:{service.rest_port}/inference/" in service.said
 
 
 async def test_the_models_are_shown_with_what_they_are_and_took(
@@ -288,13 +311,16 @@ async def _is_dark(page: Page) -> bool:
 async def test_every_text_has_enough_contrast_and_every_control_a_name(
     chromium: Browser, service: RunningService, recipes: str, scheme: str
 ) -> None:
+    off = {"inference": False, "models": {MINILM: False}, "collections": {recipes: False}}
     async with console(chromium, service.rest_address, color_scheme=scheme) as watched:
+        await watched.page.route("**/inference/settings", lambda route: route.fulfill(json={"result": off}))
         for view in VIEWS:
             page = await watched.open(view)
             if view == "playground":
                 await page.get_by_role("button", name="Embed", exact=True).click()
                 await page.locator("mark").first.wait_for()
             await page.wait_for_timeout(500)
+            assert await page.locator(".is-off").count() == (2 if view == "models" else 0)
             assert await page.evaluate(TOO_PALE) == [], view
             assert await page.evaluate(NAMELESS) == [], view
 
@@ -348,13 +374,9 @@ async def test_the_page_is_there_in_less_than_a_second(chromium: Browser, servic
     if os.getloadavg()[0] > 1 + (os.cpu_count() or 1):
         pytest.skip("this machine is busy: the time would not be the page's")
     took = []
-    for _ in range(5):  # whatever else this machine does must not count
+    for _ in range(5):
         async with console(chromium, service.rest_address) as watched:
+            await watched.page.add_init_script(NOTE_FIRST_ROW)
             page = await watched.open()
-            await page.get_by_role("row").nth(1).wait_for()
-            took.append(
-                await page.evaluate(
-                    "performance.getEntriesByType('resource').find((one) => one.name.endsWith('/models')).responseEnd"
-                )
-            )
-    assert min(took) < LOAD_MS
+            took.append(await page.evaluate(FIRST_ROW_MS))
+    assert statistics.median(took) < LOAD_MS

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from deployments.catalogue import HOME
 from deployments.errors import ConfigError
+from serve_app import cli
 from serve_app.cli import app
+from serve_app.demo import story
 from serve_app.terminal import interruptible
 
 COMMANDS = ("list", "show", "pull", "verify", "remove", "bench", "add")
@@ -36,6 +41,37 @@ def test_ctrl_c_is_no_traceback() -> None:
     with pytest.raises(SystemExit) as caught, interruptible():
         raise KeyboardInterrupt
     assert caught.value.code == 130
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demo that has to start a service, which costs nothing; whoever waits presses Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(story, "answers", lambda _url: False)
+    monkeypatch.setattr(story, "tell", lambda *_: None)
+    monkeypatch.setattr(cli, "_running", lambda _: nullcontext(SimpleNamespace(rest_address="http://localhost:6333")))
+    monkeypatch.setattr("threading.Event.wait", interrupt)
+
+
+def test_a_demo_at_a_terminal_keeps_its_service_until_ctrl_c(
+    nothing_runs: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    with pytest.raises(typer.Exit) as caught:
+        cli.demo(None)
+    assert caught.value.exit_code == 0
+    assert "Ctrl-C stops it" in capsys.readouterr().out
+
+
+def test_a_demo_without_a_terminal_stops_its_service(
+    nothing_runs: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
+    cli.demo(None)
+    assert "stopping the service" in capsys.readouterr().out
 
 
 def test_listing_models_imports_nothing_that_only_models_need() -> None:

@@ -29,9 +29,9 @@ export class Refused extends Error {
   }
 }
 
-async function send(method, url, body, accept) {
+async function send(method, url, body, accept, shown = key.get()) {
   const headers = { accept };
-  if (key.get()) headers["api-key"] = key.get();
+  if (shown) headers["api-key"] = shown;
   if (body !== undefined) headers["content-type"] = "application/json";
   try {
     return await fetch(url, { method, headers, body: JSON.stringify(body), cache: "no-store" });
@@ -45,15 +45,15 @@ async function refusal(response) {
   return new Refused(response.status, answer?.status?.error ?? `${response.status} ${response.statusText}`);
 }
 
-/** The whole answer of a call of the console's or of Qdrant's own API (`../collections`). */
-export async function answer(method, path, body) {
-  const response = await send(method, new URL(path, HERE), body, "application/json");
+/** The whole answer of a call of the console's or of Qdrant's own API (`../collections`); `shown`: another key than the kept one. */
+export async function answer(method, path, body, shown) {
+  const response = await send(method, new URL(path, HERE), body, "application/json", shown);
   if (!response.ok) throw await refusal(response);
   return response.json();
 }
 
 /** The result of a call. */
-export const ask = async (method, path, body) => (await answer(method, path, body)).result;
+export const ask = async (...call) => (await answer(...call)).result;
 
 /** Usage as CSV, for a file. */
 export async function csv(path) {

@@ -58,7 +58,7 @@ function skip(event) {
 function Pulse() {
   const total = state.live.value?.total;
   if (!total) return null;
-  return html`<a class="pulse" href="#/live" title="Tokens per second, mean of the last minute">
+  return html`<a class="pulse" href="#/live" title="Tokens per second, mean of the last ten seconds">
     <b>${short(total.tokens_per_s)}</b> tokens/s
   </a>`;
 }
@@ -73,9 +73,9 @@ function Warnings() {
       </p>`,
     )}
     ${ledger?.behind &&
-    html`<p class="warning" role="alert">
-      The ledger's database has been away for ${Math.round(ledger.behind_s)} s. Inference goes on;
-      ${" "}${short(ledger.waiting_tokens)} tokens wait in memory to be written.
+    html`<p class="warning">
+      <span role="alert">The ledger's database is away. Inference goes on; usage waits in memory to be written.</span>
+      ${" "}So far ${Math.round(ledger.behind_s)} s and ${short(ledger.waiting_tokens)} tokens.
     </p>`}
     ${off && html`<p class="warning" role="alert">Inference is switched off for all models.</p>`}
   `;

@@ -43,10 +43,10 @@ export function Sparkline({ values, colour, label }) {
   </svg>`;
 }
 
-/** A switch as screen readers know it. */
-export function Switch({ on, label, disabled, title, onChange }) {
-  return html`<button class="switch" role="switch" aria-checked=${on} aria-label=${label} disabled=${disabled}
-    title=${title} onClick=${() => onChange(!on)}><i></i></button>`;
+/** A switch as screen readers know it. `whyNot`: id of the text that says why it cannot be turned; the keyboard still gets here. */
+export function Switch({ on, label, whyNot, onChange }) {
+  return html`<button class="switch" role="switch" aria-checked=${on} aria-label=${label} aria-disabled=${Boolean(whyNot)}
+    aria-describedby=${whyNot} onClick=${() => whyNot || onChange(!on)}><i></i></button>`;
 }
 
 export async function copy(text) {

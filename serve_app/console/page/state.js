@@ -5,6 +5,7 @@ import { batch, signal } from "./lib.js";
 export const route = signal(readRoute());
 export const access = signal(null);
 export const keyProblem = signal(null);
+export const askingAdmin = signal(false);
 export const troubles = signal({});
 export const note = signal(null);
 export const models = signal(null);
@@ -48,8 +49,7 @@ export function colourOf(name) {
   return `var(--c${place < 0 ? 0 : (place % COLOURS) + 1})`;
 }
 
-export const day = (back) => new Date(Date.now() - back * 86400e3).toISOString().slice(0, 10);
-export const DAYS_SHOWN = Array.from({ length: DAYS }, (_, n) => day(DAYS - 1 - n));
+const day = (back) => new Date(Date.now() - back * 86400e3).toISOString().slice(0, 10);
 
 /** Ask who we are; whoever is not known is asked for a key. */
 export async function comeIn() {
@@ -63,19 +63,39 @@ export async function comeIn() {
     key.forget();
     batch(() => {
       access.value = { key_needed: true, known: false };
+      askingAdmin.value = false;
       keyProblem.value = error.message;
     });
   }
 }
 
+/** Take a key that may change settings; any other leaves everything as it is. */
+export async function comeInAsAdmin(shown) {
+  try {
+    const who = await ask("GET", "access", undefined, shown);
+    if (!who.may_change_settings) return (keyProblem.value = "This is not the admin key");
+    key.set(shown);
+    batch(() => {
+      access.value = who;
+      askingAdmin.value = false;
+      keyProblem.value = null;
+    });
+    loadSlowly();
+  } catch (error) {
+    keyProblem.value = error.message;
+  }
+}
+
 export const isIn = () => Boolean(access.value?.known);
+
+/** A token for single collections sees no usage, unless it names whose it is. */
+export const isForSome = () => access.value?.access === "collections";
+export const seesUsage = () => !isForSome() || access.value.tenant !== null;
 
 export function leave() {
   key.forget();
-  batch(() => {
-    models.value = month.value = live.value = settings.value = null;
-    access.value = { key_needed: true, known: false };
-  });
+  batch(() => (access.value = models.value = month.value = live.value = settings.value = null));
+  comeIn();
 }
 
 /** Show what went wrong under `name`, until that is forgotten. */
@@ -116,11 +136,19 @@ async function load(name, work) {
 export const loadModels = () => load("models", async () => (models.value = (await ask("GET", "models")).models));
 export const loadSettings = () => load("settings", async () => (settings.value = await ask("GET", "settings")));
 export const loadMonth = () =>
-  load("month", async () => (month.value = await ask("GET", `usage?from=${DAYS_SHOWN[0]}&group_by=model,day`)));
+  seesUsage() &&
+  load("month", async () => {
+    const days = Array.from({ length: DAYS }, (_, n) => day(DAYS - 1 - n));
+    month.value = { days, ...(await ask("GET", `usage?from=${days[0]}&group_by=model,day`)) };
+  });
 export const loadCollections = () =>
   load("collections", async () => {
-    const found = (await ask("GET", "../collections")).collections.map((one) => one.name);
-    collections.value = found.sort();
+    try {
+      collections.value = (await ask("GET", "../collections")).collections.map((one) => one.name).sort();
+    } catch (error) {
+      if (error.status !== 403 || !isForSome()) throw error;
+      collections.value = []; // the embedded store lists all collections or none
+    }
   });
 export const loadLive = () =>
   load("live", async () => {

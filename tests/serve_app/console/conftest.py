@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class FakeReplicas:
     """A token is a word. Knows the word of index 7."""
 
     asked: list[str] = field(default_factory=list)
+    rows: list[Sequence[int]] = field(default_factory=list)
 
     async def running(self, model: str) -> Running:
         self.asked.append(model)
@@ -66,6 +67,7 @@ class FakeReplicas:
     async def texts(self, model: str, ids: Sequence[Sequence[int]]) -> list[str]:
         if model != "d/Dense":
             raise WrongInput(f"{model} has no token ids; send texts")
+        self.rows += ids
         return [" ".join(map(str, row)) for row in ids]
 
 
@@ -124,13 +126,16 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
-    """Makes worlds, all on the same database, by the variables of the environment."""
+    """Makes worlds, all on the same database, by the variables of the environment; `models` stand in for the fakes."""
     made: list[World] = []
 
-    def make(**variables: Any) -> World:
+    def make(models: Mapping[str, Any] | None = None, **variables: Any) -> World:
         limits = Limits(free_tokens_per_month=100)
         catalogue = Catalogue(CARDS, tmp_path / "models.yaml")
-        calls = {one.name: FakeSparseModel() if one.vector_kind == "sparse" else FakeModel() for one in CARDS}
+        calls: dict[str, Any] = {
+            one.name: FakeSparseModel() if one.vector_kind == "sparse" else FakeModel() for one in CARDS
+        }
+        calls.update(models or {})
         qdrant = FakeQdrant()
         pipeline = Pipeline(catalogue, Router(calls, limits.coalescing), qdrant, load_images, limits)
         gate = Gate(Environment(**variables))
@@ -148,5 +153,3 @@ async def world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
     yield make
     for each in made:
         await each.ledger.close()
-        if each.ledger._database:
-            each.ledger._database.close()

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from serve_app.limits import Limits
 from tests.fakes import dense
 from tests.serve_app.console.conftest import Answer, World
-from tests.serve_app.console.test_routes import KEYS, MakeWorld, fits
+from tests.serve_app.console.test_routes import KEYS, MakeWorld, fits, tenants_file
 
 
 async def embed(here: World, given: Any, model: str = "d/Dense", **more: Any) -> Answer:
@@ -53,6 +55,32 @@ async def test_token_ids_are_turned_into_texts(world: MakeWorld) -> None:
     refused = await embed(here, [[1]], model="c/clip-text")
     assert refused.status == 400
     assert refused.json["error"]["message"] == "c/clip-text has no token ids; send texts"
+
+
+async def test_token_ids_are_not_read_for_what_is_refused(world: MakeWorld, tmp_path: Path) -> None:
+    quotas = ", quotas: {'*': {tokens_per_month: 1}}"
+    here = world(
+        qdrant_inference_admin_key="a" * 20,
+        qdrant_api_key="k" * 20,
+        qdrant_inference_tenants=tenants_file(tmp_path, quotas),
+    )
+    shop = {"api_key": "shop" * 10}
+    question = {"model": "d/Dense", "input": [1, 2]}
+    assert (await here.ask("POST", "/v1/embeddings", question, **shop)).status == 200
+    assert (await here.ask("POST", "/v1/embeddings", question, **shop)).status == 429
+    await here.ask("PUT", "/inference/settings", {"models": {"d/Dense": False}}, api_key="a" * 20)
+    off = await here.ask("POST", "/v1/embeddings", question, api_key="k" * 20)
+    assert (off.status, off.json["error"]["code"]) == (400, "switched_off")
+    assert here.replicas.rows == [[1, 2]]
+
+
+async def test_token_ids_keep_to_the_limits_of_texts(world: MakeWorld) -> None:
+    here = world()
+    here.pipeline.limits = Limits(text_characters=3, objects=2)
+    for given, said in (([1] * 4, "text_characters"), ([[1], [1] * 4], "text_characters"), ([[1]] * 3, "objects")):
+        refused = await embed(here, given)
+        assert (refused.status, here.replicas.rows) == (400, [])
+        assert said in refused.json["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from playwright.async_api import Browser, expect
 
 from serve_app.console import page as served
 from serve_app.model_states import ModelState
-from tests.browser import browser, console
+from tests.browser import Watched, browser, console
 from tests.serve_app.console.conftest import World
+from tests.serve_app.test_tokens import token
 
 FILES = [path for path in sorted(served.FOLDER.rglob("*")) if path.is_file()]
 OURS = [path for path in FILES if "vendor" not in path.parts]
@@ -115,8 +116,8 @@ async def test_a_wrong_key_is_refused_and_a_right_one_asked_for_once(
     ("keys", "shown", "why_not"),
     [
         (KEYS, ADMIN, None),
-        (KEYS, MASTER, "The admin key is needed to change this"),
-        ({"qdrant_api_key": MASTER}, MASTER, "No admin key is set: set QDRANT_INFERENCE_ADMIN_KEY"),
+        (KEYS, MASTER, "The admin key is needed to turn a switch."),
+        ({"qdrant_api_key": MASTER}, MASTER, "No admin key is set: QDRANT_INFERENCE_ADMIN_KEY."),
     ],
 )
 async def test_switches_say_who_may_turn_them(
@@ -127,8 +128,57 @@ async def test_switches_say_who_may_turn_them(
         await page.get_by_label("Key", exact=True).fill(shown)
         await page.keyboard.press("Enter")
         switch = page.get_by_role("switch", name="d/Dense")
-        await expect(switch).to_be_enabled(enabled=why_not is None)
-        assert await switch.get_attribute("title") == why_not
+        await expect(switch).to_have_attribute("aria-disabled", "true" if why_not else "false")
+        await expect(switch).to_have_accessible_description(why_not or "")
+        await switch.focus()
+        await page.keyboard.press("Space")
+        await expect(page.get_by_role("dialog", name="Switch off")).to_have_count(0 if why_not else 1)
+
+
+@pytest.mark.parametrize("keys", [{"qdrant_inference_admin_key": ADMIN}, KEYS])
+async def test_the_admin_key_can_be_entered_afterwards(
+    world: Callable[..., World], chromium: Browser, keys: dict[str, str]
+) -> None:
+    async with listening(world(**keys)) as address, console(chromium, address) as watched:
+        page = await watched.open()
+        if keys is KEYS:
+            await page.get_by_label("Key", exact=True).fill(READER)
+            await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Enter admin key").click()
+        dialog = page.get_by_role("dialog", name="Admin key")
+        await expect(dialog.get_by_label("Key", exact=True)).to_have_value("")
+        await dialog.get_by_label("Key", exact=True).fill("wrong")
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("alert")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("button", name="d/Dense", exact=True)).to_be_visible()
+        await page.get_by_role("button", name="Enter admin key").click()
+        await dialog.get_by_label("Key", exact=True).fill(ADMIN)
+        await page.keyboard.press("Enter")
+        await page.get_by_role("switch", name="d/Dense").click()
+        await page.get_by_role("button", name="Switch off").click()
+        await expect(page.get_by_role("switch", name="d/Dense")).not_to_be_checked()
+        await page.get_by_role("button", name="Forget key").click()
+        there = page.get_by_role("dialog", name="API key") if keys is KEYS else page.get_by_text("Enter admin key")
+        await expect(there).to_be_visible()
+
+
+async def test_a_token_for_one_collection_sees_models_and_no_alarm(
+    world: Callable[..., World], chromium: Browser
+) -> None:
+    claims = {"access": [{"collection": "recipes", "access": "r"}]}
+    async with (
+        listening(world(**KEYS, qdrant_jwt_rbac=True)) as address,
+        console(chromium, address) as watched,
+    ):
+        page = await watched.open()
+        await page.get_by_label("Key", exact=True).fill(token(claims, MASTER.encode()).decode())
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="d/Dense", exact=True)).to_be_visible()
+        await watched.open("usage")
+        await expect(page.get_by_text("sees no usage")).to_be_visible()
+        await page.wait_for_timeout(1000)
+        await expect(page.get_by_role("alert")).to_have_count(0)
 
 
 async def test_a_model_that_failed_says_why(world: Callable[..., World], chromium: Browser) -> None:
@@ -163,8 +213,8 @@ async def test_a_ledger_without_its_database_is_told(world: Callable[..., World]
     async with listening(world()) as address, console(chromium, address) as watched:
         await watched.page.route("**/inference/live", late)
         page = await watched.open()
-        await expect(page.get_by_role("alert")).to_contain_text("has been away for 12 s")
-        await expect(page.get_by_role("alert")).to_contain_text("3.4K tokens wait")
+        await expect(page.get_by_text("So far 12 s and 3.4K tokens.")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_have_text(re.compile(r"^The ledger's database is away\.\D*$"))
 
 
 async def test_a_refused_change_is_told_until_it_is_closed(world: Callable[..., World], chromium: Browser) -> None:
@@ -184,3 +234,59 @@ async def test_a_refused_change_is_told_until_it_is_closed(world: Callable[..., 
         await page.get_by_role("alert").get_by_role("button", name="Close").click()
         await expect(page.get_by_role("alert")).to_have_count(0)
         await expect(page.get_by_role("switch", name="d/Dense")).to_be_checked()
+
+
+async def test_the_days_shown_go_on_at_midnight(world: Callable[..., World], chromium: Browser) -> None:
+    async with listening(world()) as address, console(chromium, address) as watched:
+        await watched.page.clock.set_fixed_time("2026-03-31T23:59:59Z")
+        async with watched.page.expect_request("**/inference/usage?from=2026-03-02&*"):
+            page = await watched.open()
+        await page.clock.set_fixed_time("2026-04-01T00:00:01Z")
+        async with page.expect_request("**/inference/usage?from=2026-03-03&*"):
+            await page.clock.set_fixed_time("2026-04-01T00:00:02Z")
+
+
+@pytest.fixture
+async def with_collections(world: Callable[..., World], chromium: Browser) -> AsyncIterator[Watched]:
+    """A console that finds collections with one unnamed vector of four numbers."""
+    names = ["books", "more & more"]
+    params = {"result": {"config": {"params": {"vectors": {"size": 4, "distance": "Cosine"}}}}}
+    async with listening(world()) as address, console(chromium, address) as watched:
+        listed = {"result": {"collections": [{"name": name} for name in names]}}
+        await watched.page.route("**/collections", lambda route: route.fulfill(json=listed))
+        await watched.page.route("**/collections/*", lambda route: route.fulfill(json=params))
+        yield watched
+        assert watched.problems == []
+
+
+async def test_a_name_that_no_example_can_hold_is_told(with_collections: Watched) -> None:
+    page = await with_collections.open("examples")
+    field = page.get_by_label("Collection")
+    offered = page.locator("datalist option")
+    await expect(offered).to_have_count(1)
+    await expect(offered).to_have_attribute("value", "books")
+    await field.fill("more & more")
+    await expect(page.get_by_role("alert")).to_contain_text("below stands my-Dense instead")
+    await expect(field).to_have_accessible_description(re.compile("below stands my-Dense instead"))
+    await field.fill("books")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await expect(page.get_by_role("group", name="Program")).to_contain_text('"books"')
+
+
+async def test_an_image_that_is_taken_back_is_not_searched_with(with_collections: Watched) -> None:
+    page = await with_collections.open("playground?tab=search")
+    await page.get_by_label("Model").select_option("c/clip-vision")
+    image = page.get_by_label("Image")
+    await image.set_input_files({"name": "red.png", "mimeType": "image/png", "buffer": b"red"})
+    request = page.get_by_role("group", name="The request")
+    await expect(request).to_contain_text('"image": "cmVk')
+    await image.set_input_files([])
+    await expect(request).to_contain_text('"image": ""')
+
+
+async def test_an_image_that_cannot_be_read_is_told(with_collections: Watched) -> None:
+    page = await with_collections.open("playground")
+    await page.evaluate("() => { FileReader.prototype.readAsDataURL = function () { this.onerror(); }; }")
+    files = {"name": "red.png", "mimeType": "image/png", "buffer": b"red"}
+    await page.get_by_label("Add image").set_input_files(files)  # type: ignore[arg-type]
+    await expect(page.get_by_role("alert")).to_contain_text("red.png cannot be read.")

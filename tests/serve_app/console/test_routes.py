@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable
@@ -15,13 +16,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from qdrant_client import grpc as models
 
+from deployments.contract import Batch, Embeddings
 from deployments.errors import QuotaUsedUp, SwitchedOff
 from serve_app.console import routes
 from serve_app.exchange import Call
 from serve_app.ledger.switches import Switches
 from serve_app.model_states import ModelState
 from serve_app.statuses import GRPC, headers_of
+from tests.fakes import FakeModel
 from tests.serve_app.console.conftest import Answer, World
+from tests.serve_app.test_tokens import token
 
 API = orjson.loads(routes._OPENAPI.read_bytes())
 KEYS = {"qdrant_api_key": "k" * 20, "qdrant_read_only_api_key": "r" * 20, "qdrant_inference_admin_key": "a" * 20}
@@ -126,6 +130,39 @@ async def test_a_switch_refuses_and_lets_in_again(world: MakeWorld) -> None:
     assert shown["result"]["inference"] is False
 
 
+async def test_a_request_in_flight_finishes_when_its_model_is_switched_off(world: MakeWorld) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(FakeModel):
+        async def __call__(self, batch: Batch) -> Embeddings:
+            began.set()
+            await go_on.wait()
+            return await super().__call__(batch)
+
+    here = world(models={"d/Dense": Slow()})
+    in_flight = asyncio.create_task(here.query())
+    await began.wait()
+    assert (await here.ask("PUT", "/inference/settings", {"models": {"d/Dense": False}})).status == 200
+    refused = await here.query()
+    assert refused.json["status"]["error"] == "inference is switched off for the model 'd/Dense'"
+    go_on.set()
+    assert (await in_flight).status == 200
+    assert len(here.qdrant.requests) == 1
+    assert (await here.query()).status == 400
+
+
+async def test_what_is_switched_off_is_off_from_the_first_request_after_a_restart(world: MakeWorld) -> None:
+    before = world()
+    await before.ledger.start()
+    await before.ask("PUT", "/inference/settings", {"models": {"d/Dense": False}})
+    await before.ledger.close()
+    after = world()
+    await after.ledger.start()
+    refused = await after.query()
+    assert (refused.status, after.qdrant.requests) == (400, [])
+    assert refused.json["status"]["error"] == "inference is switched off for the model 'd/Dense'"
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -185,6 +222,22 @@ async def test_reading_needs_a_key_where_the_service_does(world: MakeWorld, path
         assert (await here.ask("GET", f"/inference/{path}", api_key=key)).status == 200
 
 
+async def test_who_may_see_one_collection_is_told_of_no_other_that_is_switched_off(world: MakeWorld) -> None:
+    here = world(**KEYS, qdrant_jwt_rbac=True)
+    off = {"recipes": False, "salaries": False}
+    await here.ask("PUT", "/inference/settings", {"models": {"d/Dense": False}, "collections": off}, api_key="a" * 20)
+
+    async def told(access: Any) -> Any:
+        credential = token({"access": access}, b"k" * 20).decode()
+        answer = await here.ask("GET", "/inference/settings", authorization=f"Bearer {credential}")
+        return fits(answer, "GET", "/inference/settings")["result"]
+
+    assert await told([{"collection": "recipes", "access": "r"}]) == {
+        "inference": True, "models": {"d/Dense": False}, "collections": {"recipes": False}
+    }  # fmt: skip
+    assert (await told("r"))["collections"] == off
+
+
 @pytest.mark.parametrize(
     ("variables", "key", "said"),
     [
@@ -240,6 +293,24 @@ async def test_a_tenant_that_used_up_its_quota_is_refused_and_told_what_is_left(
     assert "x-ratelimit-limit-tokens" not in (await here.query(api_key="k" * 20)).headers
 
 
+async def test_every_door_tells_a_tenant_what_is_left(world: MakeWorld, tmp_path: Path) -> None:
+    here = world(
+        qdrant_api_key="k" * 20,
+        qdrant_inference_tenants=tenants_file(tmp_path, ", quotas: {'*': {tokens_per_month: 1000}}"),
+    )
+    inputs = [{"data": "x", "data_type": "text", "model": "s/sparse"}]
+    for path, body in (
+        ("/inference", {"inputs": inputs, "inference": "search"}),
+        ("/inference/playground", {"inputs": [{"text": "x"}], "models": ["s/sparse", "nothing"]}),
+        ("/v1/embeddings", {"model": "d/Dense", "input": "x"}),
+    ):
+        answer = await here.ask("POST", path, body, api_key="shop" * 10)
+        assert answer.status == 200
+        assert answer.headers["x-ratelimit-limit-tokens"] == "1000"
+        assert int(answer.headers["x-ratelimit-remaining-tokens"]) < 1000
+        assert "x-ratelimit-limit-tokens" not in (await here.ask("POST", path, body, api_key="k" * 20)).headers
+
+
 async def test_grpc_tells_what_is_left_and_refuses_in_its_own_way(world: MakeWorld, tmp_path: Path) -> None:
     quotas = ", quotas: {'*': {tokens_per_minute: 20}}"
     here = world(qdrant_api_key="k" * 20, qdrant_inference_tenants=tenants_file(tmp_path, quotas))
@@ -289,8 +360,10 @@ async def test_while_the_database_is_away_inference_goes_on_and_the_console_says
     world: MakeWorld, tmp_path: Path
 ) -> None:
     here = world()
-    here.ledger._url = f"sqlite:///{tmp_path / 'no' / 'folder'}"
+    for thread in (here.ledger._reports, here.ledger._questions):
+        thread._url = f"sqlite:///{tmp_path / 'no' / 'folder'}"
     here.ledger._in_step_at -= 10_000
+    await here.ledger.start()
     assert (await here.query()).status == 200
     for method, path in (("GET", "usage"), ("PUT", "settings")):
         answer = await here.ask(method, f"/inference/{path}", {} if method == "PUT" else None)

@@ -20,7 +20,7 @@ async def fill(here: World) -> None:
     counts.add(Key(NOVEMBER + 30, "d/Dense", "", "search"), Count(2, 2, 40))
     counts.add(Key(NOVEMBER + 30, "b/bm25", "shop", "search"), Count(1, 1, 7))
     counts.add(Key(NOVEMBER - 1, "d/Dense", "shop", "search"), Count(1, 1, 1000))
-    await here.ledger._in_thread(lambda database: database.exchange(Report("x", 1, time.time(), counts, {}), 0, ()))
+    await here.ledger._reports.do(lambda database: database.exchange(Report("x", 1, time.time(), counts, {}), 0, ()))
 
 
 async def usage(here: World, query: str) -> dict[str, object]:
@@ -102,6 +102,9 @@ async def test_csv_has_the_same_rows(world: MakeWorld) -> None:
         ("to=2026-13-01", "to: expected a day or an hour"),
         ("from=2026-11-01T25", "from: expected a day or an hour"),
         ("group_by=text", "group_by: expected one or several of model, tenant, operation, day, hour"),
+        ("from=2026-11-02&to=2026-11-01", "from: expected a time before that of to"),
+        ("from=2026-11-01&to=2026-11-01", "from: expected a time before that of to"),
+        ("from=2999-01-01", "which is now where it is not given"),
         ("groupby=day", "no parameter 'groupby' here"),
     ],
 )

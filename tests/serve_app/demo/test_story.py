@@ -63,6 +63,12 @@ def test_a_service_that_cannot_be_reached_is_told_with_its_address(nowhere: str)
         story.tell(nowhere, quiet())
 
 
+def test_the_demo_ends_with_the_address_of_the_console() -> None:
+    console = quiet()
+    story._go_on("http://localhost:6333/", console)
+    assert console.file.getvalue().endswith("  http://localhost:6333/inference/\n")  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("url", ["nonsense:abc", "ftp://localhost", "http://localhost:port"])
 def test_an_address_that_is_none_is_told(url: str) -> None:
     with pytest.raises(SetupError, match=url):

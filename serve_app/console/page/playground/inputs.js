@@ -1,4 +1,5 @@
 // The texts and images that somebody tries.
+import { Refused } from "../api.js";
 import { html, signal } from "../lib.js";
 import { report } from "../state.js";
 
@@ -23,18 +24,22 @@ export function read(file) {
   return new Promise((done, failed) => {
     const reader = new FileReader();
     reader.onload = () => done({ id: ++count, name: file.name, shown: reader.result, image: reader.result.split(",")[1] });
-    reader.onerror = () => failed(reader.error);
+    reader.onerror = () => failed(new Refused(0, `${file.name} cannot be read.`));
     reader.readAsDataURL(file);
   });
 }
 
-export async function addImages(files) {
-  for (const file of files) if (file.type.startsWith("image/")) add(await read(file));
+async function addImages(files) {
+  try {
+    for (const file of files) if (file.type.startsWith("image/")) add(await read(file));
+  } catch (error) {
+    report(error);
+  }
 }
 
 const drop = (event) => {
   event.preventDefault();
-  addImages(event.dataTransfer.files).catch(report);
+  addImages(event.dataTransfer.files);
 };
 
 export function Inputs({ onEnter }) {

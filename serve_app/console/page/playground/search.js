@@ -53,6 +53,15 @@ function chooseVector(name) {
   model.value = fitting(vectors.value.find((one) => one.name === name))[0]?.name ?? null;
 }
 
+async function chooseImage([file]) {
+  image.value = null;
+  try {
+    if (file) image.value = await read(file);
+  } catch (error) {
+    state.report(error);
+  }
+}
+
 const chosen = () => state.models.value.find((one) => one.name === model.value);
 const readsImages = () => chosen()?.modality === "image";
 
@@ -93,7 +102,8 @@ export class Search extends Component {
   }
 
   render() {
-    if (!state.collections.value.length) return html`<p class="empty">There is no collection yet. The examples make one.</p>`;
+    if (!state.collections.value.length)
+      return html`<p class="empty">${state.isForSome() ? "The collections of this token cannot be listed here." : "There is no collection yet. The examples make one."}</p>`;
     const vector = vectors.value.find((one) => one.name === using.value);
     return html`<div class="playground">
       <form aria-label="Search" onSubmit=${search}>
@@ -103,7 +113,7 @@ export class Search extends Component {
           ? html`<${Select} label="Model" value=${model.value} options=${fitting(vector).map((one) => one.name)} onChange=${(name) => (model.value = name)} />`
           : html`<p class="bad">No model here makes vectors like these.</p>`}
         ${readsImages()
-          ? html`<label>Image <input type="file" accept="image/*" required onChange=${async (event) => (image.value = await read(event.target.files[0]))} /></label>
+          ? html`<label>Image <input type="file" accept="image/*" required onChange=${(event) => chooseImage(event.target.files)} /></label>
               ${image.value && html`<img class="preview" src=${image.value.shown} alt=${image.value.name} />`}`
           : html`<label>Query <input type="search" value=${text.value} required onInput=${(event) => (text.value = event.target.value)} /></label>`}
         <p class="buttons"><button class="main" disabled=${busy.value || !model.value}>${busy.value ? "Searching …" : "Search"}</button></p>

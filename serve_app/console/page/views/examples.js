@@ -33,7 +33,9 @@ function choose(name) {
   if (!templates.value[name]) fetchTemplate(name);
 }
 
-const ownName = (model) => model.name.slice(model.name.lastIndexOf("/") + 1).replace(/-(text|vision)$/, "");
+/** The collection's name until somebody writes one. */
+const standIn = (model) => `my-${model.name.slice(model.name.lastIndexOf("/") + 1).replace(/-(text|vision)$/, "")}`;
+const fits = () => !collection.value || NAME.test(collection.value);
 
 export class Examples extends Component {
   componentDidMount() {
@@ -52,8 +54,9 @@ export class Examples extends Component {
           </select>
         </label>
         <label>Collection
-          <input value=${collection.value} placeholder=${`my-${ownName(model)}`} spellcheck=${false} pattern="[\\w.\\-]+"
-            onInput=${(event) => (collection.value = event.target.value)} />
+          <input value=${collection.value} placeholder=${standIn(model)} spellcheck=${false} list="known" aria-invalid=${!fits()}
+            aria-describedby=${fits() ? undefined : "unfit"} onInput=${(event) => (collection.value = event.target.value)} />
+          <datalist id="known">${state.collections.value.filter((name) => NAME.test(name)).map((name) => html`<option value=${name} />`)}</datalist>
         </label>
         <label>gRPC port
           <input type="number" min="1" max="65535" class="port" value=${port()}
@@ -63,6 +66,7 @@ export class Examples extends Component {
       <div class="controls">
         <${Choice} label="Language" options=${LANGUAGES} value=${language.value} onChange=${choose} />
       </div>
+      ${!fits() && html`<p class="bad" id="unfit" role="alert">The examples take names of letters, digits, dots, hyphens and underscores; below stands ${standIn(model)} instead.</p>`}
       <${Program} model=${model} models=${models} />
     `;
   }
@@ -74,7 +78,7 @@ const port = () => grpcPort.value ?? 6334;
 function Program({ model, models }) {
   const template = templates.value[language.value];
   if (!template) return html`<p class="empty">Loading …</p>`;
-  const name = NAME.test(collection.value) ? collection.value : `my-${ownName(model)}`;
+  const name = NAME.test(collection.value) ? collection.value : standIn(model);
   const values = valuesFor(model, models, { collection: name, grpcPort: port(), needsKey: state.access.value.key_needed });
   return html`
     <${Remark} values=${values} />

@@ -16,7 +16,7 @@ export function Live() {
     [ms(total.p95_ms), "95th percentile"],
   ];
   return html`
-    <section class="figures" aria-label="Last minute">
+    <section class="figures" aria-label="Now">
       ${figures.map(([figure, label]) => html`<p><b>${figure}</b><span>${label}</span></p>`)}
     </section>
     <div class="two">
@@ -25,7 +25,7 @@ export function Live() {
     </div>
     <${ByModel} figures=${now.models} />
     <p class="dim small">
-      Figures of the last minute from ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"};
+      Rates are of the last ten seconds, latencies of the last minute, from ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"};
       ledger in ${now.ledger.database === "sqlite" ? "SQLite" : "PostgreSQL"}, ${now.ledger.behind ? "behind" : "up to date"}.
     </p>
   `;

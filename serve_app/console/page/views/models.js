@@ -6,6 +6,7 @@ import * as state from "../state.js";
 
 const opened = signal(null);
 const COLUMNS = ["Model", "State", "Window", "Dimensions", "Price / 1M", "Last 30 days", "Free this month", "Now", "On"];
+const WHY_NOT = "why-not";
 const KINDS = {
   dense: "dense",
   sparse: "sparse, learned",
@@ -46,16 +47,21 @@ function Summary() {
       <${Switch} on=${on} label="Inference for all models" ...${admin()} onChange=${(next) =>
         turn({ inference: next }, next, "inference for all models", "Every request with an inference object")} />
     </p>
+    <${WhyNot} />
   </section>`;
 }
 
-/** What a switch says where the caller may not turn it. */
-function admin() {
+/** What a switch says where the caller may not turn it: it points to the text of `WhyNot`. */
+const admin = () => (state.access.value.may_change_settings ? {} : { whyNot: WHY_NOT });
+
+function WhyNot() {
   const who = state.access.value;
-  if (who.may_change_settings) return {};
-  const title =
-    who.admin === "none" ? "No admin key is set: set QDRANT_INFERENCE_ADMIN_KEY" : "The admin key is needed to change this";
-  return { disabled: true, title };
+  if (who.may_change_settings) return null;
+  const missing = who.admin === "none";
+  return html`<p class="why-not">
+    <span id=${WHY_NOT}>${missing ? "No admin key is set: QDRANT_INFERENCE_ADMIN_KEY." : "The admin key is needed to turn a switch."}</span>
+    ${!missing && html` <button onClick=${() => (state.askingAdmin.value = true)}>Enter admin key</button>`}
+  </p>`;
 }
 
 function turn(change, on, what, who) {
@@ -73,8 +79,6 @@ function turn(change, on, what, who) {
 
 function Row({ model }) {
   const open = opened.value === model.name;
-  const days = tokensByDay(model.name);
-  const used = days.reduce((sum, n) => sum + n, 0);
   const off = state.settings.value?.models[model.name] === false;
   return html`
     <tr class=${off ? "is-off" : ""}>
@@ -88,10 +92,7 @@ function Row({ model }) {
       <td data-label="Window" class="number">${windowOf(model)}</td>
       <td data-label="Dimensions" class="number">${model.dimensions ?? (model.vector === "sparse" ? "sparse" : NONE)}</td>
       <td data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : "free"}</td>
-      <td data-label="Last 30 days">
-        <${Sparkline} values=${days} colour=${state.colourOf(model.name)} label=${`${full(used)} tokens in 30 days, most in a day ${full(Math.max(...days))}`} />
-        <span class="sub">${short(used)} tokens</span>
-      </td>
+      <td data-label="Last 30 days"><${LastDays} name=${model.name} /></td>
       <td data-label="Free this month"><${Allowance} model=${model} /></td>
       <td data-label="Now" class="number">${model.live.tokens_per_s ? `${short(model.live.tokens_per_s)}/s` : NONE}</td>
       <td data-label="On">
@@ -116,10 +117,14 @@ function windowOf(model) {
   return model.image_limits ? bytes(model.image_limits.max_bytes) : "no limit";
 }
 
-function tokensByDay(name) {
-  const rows = (state.month.value?.rows ?? []).filter((row) => row.model === name);
-  const tokens = new Map(rows.map((row) => [row.day, row.tokens]));
-  return state.DAYS_SHOWN.map((day) => tokens.get(day) ?? 0);
+function LastDays({ name }) {
+  if (!state.month.value) return html`<span class="dim">${NONE}</span>`;
+  const { rows, days } = state.month.value;
+  const tokens = new Map(rows.filter((row) => row.model === name).map((row) => [row.day, row.tokens]));
+  const values = days.map((day) => tokens.get(day) ?? 0);
+  const used = values.reduce((sum, n) => sum + n, 0);
+  return html`<${Sparkline} values=${values} colour=${state.colourOf(name)} label=${`${full(used)} tokens in 30 days, most in a day ${full(Math.max(...values))}`} />
+    <span class="sub">${short(used)} tokens</span>`;
 }
 
 function Allowance({ model }) {

@@ -35,6 +35,7 @@ function query(parts) {
 }
 
 async function load() {
+  if (!state.seesUsage()) return;
   const [, step] = SPANS[span.value];
   const what = { span: span.value, group: group.value };
   try {
@@ -64,6 +65,7 @@ export class Usage extends Component {
   }
 
   render() {
+    if (!state.seesUsage()) return html`<p class="empty">A token for single collections sees no usage, unless it has a subject.</p>`;
     return html`
       <div class="controls">
         <${Choice} label="Time" options=${labels(SPANS)} value=${span.value} onChange=${choose(span)} />
