@@ -59,11 +59,12 @@ def main() -> int:
     text = _PAGE.format(title=title, machine=machine.describe(), rows="\n".join(map(_row, targets)))
     (asked.output / "simulation.md").write_text(text)
     print(text)
-    return 0 if all(target.met for target in targets) else 1
+    return 1 if any(target.met is False for target in targets) else 0
 
 
 def _row(target: Target) -> str:
-    return f"| {target.name} | {target.wanted} | {target.reached} | {'yes' if target.met else '**no**'} |"
+    met = {True: "yes", False: "**no**", None: ""}[target.met]
+    return f"| {target.name} | {target.wanted} | {target.reached} | {met} |"
 
 
 def _run(day: Day) -> Result:

@@ -44,12 +44,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Target:
-    """What was to be reached, and what was."""
+    """What was to be reached, and what was; `met` is None where nothing was to be reached."""
 
     name: str
     wanted: str
     reached: str
-    met: bool
+    met: bool | None
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,19 @@ class Result:
     def gpu_seconds(self) -> tuple[float, float]:
         """GPU time that replicas held while they started, served and stopped; and the ideal."""
         held = ideal = 0.0
-        inside = [sample for sample in self.samples if 0 <= sample.at < self.day.seconds]
-        for sample, following in itertools.pairwise(inside):
-            seconds = following.at - sample.at
+        for sample, seconds in self._spans():
             held += gpu.SHARE * sum(sample.replicas.get(config.name_of(model), 0) for model in MODELS) * seconds
             ideal += self.ideal(sample.at) * seconds
         return held, ideal
+
+    def node_gpu_seconds(self) -> float:
+        """GPU time that was there to be paid: each node with GPUs has one, whether or not replicas hold all of it."""
+        return sum(sample.nodes.get("gpu", 0) * seconds for sample, seconds in self._spans())
+
+    def _spans(self) -> Iterable[tuple[Sample, float]]:
+        """The day's samples, each with the seconds until the next."""
+        inside = [sample for sample in self.samples if 0 <= sample.at < self.day.seconds]
+        return [(sample, following.at - sample.at) for sample, following in itertools.pairwise(inside)]
 
 
 def read_samples(file: Path, began: float) -> list[Sample]:
@@ -128,8 +135,9 @@ def failures(requests: Iterable[Sent]) -> Counter[int | str]:
 
 
 def targets(result: Result) -> list[Target]:
-    """All targets, met or not."""
-    return [*_no_failures(result), *_burst(result), _gpu_time(result), _night(result), _first(result), _never(result)]
+    """All targets, met or not, and what the nodes cost."""
+    gpu_time = [_gpu_time(result), _node_time(result)]
+    return [*_no_failures(result), *_burst(result), *gpu_time, _night(result), _first(result), _never(result)]
 
 
 def _no_failures(result: Result) -> Iterable[Target]:
@@ -157,6 +165,11 @@ def _gpu_time(result: Result) -> Target:
     held, ideal = result.gpu_seconds()
     said = f"{held / ideal:.2f} ({held:,.0f} GPU-seconds held, ideal {ideal:,.0f})"
     return Target("GPU time to the ideal", f"<= {_MOST_GPU_TIME:g}", said, held <= _MOST_GPU_TIME * ideal)
+
+
+def _node_time(result: Result) -> Target:
+    there, (_, ideal) = result.node_gpu_seconds(), result.gpu_seconds()
+    return Target("the same of whole nodes", "", f"{there / ideal:.2f} ({there:,.0f} GPU-seconds)", met=None)
 
 
 def _night(result: Result) -> Target:

@@ -101,7 +101,7 @@ def course(sent: Sequence[Sent] = (), replicas: int = 1) -> Result:
 
 
 def missed(found: Result) -> list[str]:
-    return [target.name for target in result.targets(found) if not target.met]
+    return [target.name for target in result.targets(found) if target.met is False]
 
 
 def test_a_calm_day_meets_all_targets() -> None:
@@ -128,6 +128,12 @@ def test_the_ideal_rounds_up_to_whole_replicas_and_never_falls_under_the_minimum
     assert found.load(config.ALWAYS_THERE, 0) < gpu.REPLICA_TOKENS_A_SECOND
     assert found.ideal(0) == gpu.SHARE
     assert found.gpu_seconds() == (pytest.approx(50, rel=0.02), pytest.approx(50, rel=0.02))
+
+
+def test_a_node_counts_whole_where_replicas_hold_a_share_of_it() -> None:
+    assert course().node_gpu_seconds() == pytest.approx(100, rel=0.02)
+    (told,) = [one for one in result.targets(course()) if one.name == "the same of whole nodes"]
+    assert (told.reached, told.met) == ("2.00 (99 GPU-seconds)", None)
 
 
 def test_a_target_says_what_was_reached() -> None:
