@@ -78,6 +78,10 @@ def run(coroutine: Any) -> Any:
     return uvloop.run(coroutine)
 
 
+class NotSentError(ConnectionError):
+    """The connection had been closed before a request was sent over it."""
+
+
 class _Connection(asyncio.Protocol):
     """One HTTP connection that is kept open, with one request at a time."""
 
@@ -101,6 +105,8 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(ConnectionError("the connection was closed in the middle of an answer"))
 
     async def send(self, request: bytes) -> int:
+        if self._transport.is_closing():
+            raise NotSentError("the connection has been closed")
         self._parser = httptools.HttpResponseParser(self)
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)

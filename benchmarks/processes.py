@@ -46,10 +46,15 @@ def forgetful_store() -> Iterator[dict[str, str]]:
         yield {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
 
 
+def exit_on_sigterm() -> None:
+    """Who is told to end leaves the contexts here, and so ends what was started."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 @contextmanager
 def service(environment: dict[str, str], change: Callable[[Any], None] | None = None) -> Iterator[RunningService]:
     """Our service, from the local config as it is shipped; `change` is given the application's part of it to alter."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # who is told to end leaves this, too
+    exit_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         running = RunningService(Path(folder), environment)
         config = yaml.safe_load(running.config.read_text())

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from benchmarks import forgetful, load, machine
+from benchmarks import forgetful, load, machine, processes
 from benchmarks.simulation import config, gpu, plot, result, traffic
 from benchmarks.simulation.day import Day, Kind
 from benchmarks.simulation.result import Probe, Result, Target
@@ -68,6 +68,7 @@ def _row(target: Target) -> str:
 
 
 def _run(day: Day) -> Result:
+    processes.exit_on_sigterm()
     (store,) = free_ports(1)
     with tempfile.TemporaryDirectory() as name, forgetful.rest_store(store):
         folder = Path(name)

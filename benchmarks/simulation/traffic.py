@@ -7,6 +7,7 @@ import random
 import string
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -52,8 +53,7 @@ class _Sender:
 
     async def send(self) -> int | str:
         try:
-            connection = self._idle.pop() if self._idle else await self._connect()
-            status = await asyncio.wait_for(connection(), PATIENCE_S)
+            connection, status = await self._sent()
         except asyncio.TimeoutError:
             return "no answer"
         except OSError as error:
@@ -61,10 +61,22 @@ class _Sender:
         self._idle.append(connection)
         return status
 
+    async def _sent(self) -> tuple[load.Send, int | str]:
+        while self._idle:
+            connection = self._idle.pop()
+            with suppress(load.NotSentError):  # the service closes what is idle for long
+                return connection, await asyncio.wait_for(connection(), PATIENCE_S)
+        connection = await self._connect()
+        return connection, await asyncio.wait_for(connection(), PATIENCE_S)
+
 
 async def send_all(port: int, arrivals: Iterable[Arrival], kinds: Sequence[Kind]) -> Log:
-    """Send a day's requests to a port of this machine, and wait for the last answer."""
-    log = Log(began=time.time())
+    """Send a day's requests to a port of this machine, and wait for the last answer.
+
+    Raises:
+        RuntimeError: it is not known what became of some.
+    """
+    log, count = Log(began=time.time()), 0
     senders = {kind.name: _Sender(port, kind) for kind in kinds}
     tasks: set[asyncio.Task[None]] = set()
     start = time.perf_counter()
@@ -81,6 +93,7 @@ async def send_all(port: int, arrivals: Iterable[Arrival], kinds: Sequence[Kind]
     watching = asyncio.create_task(watch())
     for arrival in arrivals:
         await asyncio.sleep(arrival.at - (time.perf_counter() - start))
+        count += 1
         if len(tasks) >= MOST_UNDER_WAY:
             log.sent.append(Sent(arrival.at, arrival.kind.name, "not sent", 0.0))
             continue
@@ -89,6 +102,8 @@ async def send_all(port: int, arrivals: Iterable[Arrival], kinds: Sequence[Kind]
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
     watching.cancel()
+    if len(log.sent) != count:
+        raise RuntimeError(f"of {count} requests only {len(log.sent)} are known about")
     return log
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from benchmarks.simulation import config, gpu, result, traffic
-from benchmarks.simulation.day import PEAK, PHASES, Day, Kind
+from benchmarks.simulation.day import PEAK, PHASES, Arrival, Day, Kind
 from benchmarks.simulation.result import Probe, Result, Sample, Target
 from benchmarks.simulation.traffic import Log, Sent
 from deployments import catalogue
@@ -80,6 +81,20 @@ def test_the_config_passes_rays_schema(tmp_path: Path) -> None:
     from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
 
     assert ServeDeploySchema.model_validate(config.serve_config(6333, 6334, day_s=420)).applications
+
+
+async def test_a_connection_that_was_closed_while_it_was_idle_loses_no_request() -> None:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}}")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    kind = Kind("search", "a", 1.0, 1, 5)
+    server = await asyncio.start_server(once, "127.0.0.1", 0)
+    arrivals = [Arrival(at, kind) for at in (0.0, 0.1, 0.2)]
+    log = await traffic.send_all(server.sockets[0].getsockname()[1], arrivals, [kind])
+    server.close()
+    assert [sent.status for sent in log.sent] == [200, 200, 200]
 
 
 def test_a_request_has_as_many_texts_as_its_kind() -> None:
