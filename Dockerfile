@@ -1,8 +1,10 @@
 # docker build --target cpu -t qdrant-inference-cpu:0.1.0 .
 # docker build --target gpu -t qdrant-inference-gpu:0.1.0 .
+# docker build --target cpu-starter -t qdrant-inference-cpu:0.1.0-starter .    # with models, for a trial without a volume
 #
-# No models inside: they come into the cache volume. Both images have the same Python to the last digit, because Ray
-# refuses nodes that differ. onnxruntime-gpu as pinned in constraints.txt needs CUDA 13 and cuDNN 9.
+# No models inside (but the small pair of configs/models/clip-shapes, which is a part of the project): they come into the
+# cache volume. Both images have the same Python to the last digit, because Ray refuses nodes that differ.
+# onnxruntime-gpu as pinned in constraints.txt needs CUDA 13 and cuDNN 9.
 
 FROM ubuntu:24.04 AS cpu-base
 FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS gpu-base
@@ -49,3 +51,11 @@ WORKDIR /app
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 1000:1000
 CMD ["qdrant-inference", "--help"]
+
+# Last, so that nothing is built on it. The models come from the hub, or from where pip's settings lead.
+FROM cpu AS cpu-starter
+USER 0:0
+RUN install --directory --owner=1000 --group=1000 /models
+USER 1000:1000
+ENV QDRANT_INFERENCE_CACHE=/models
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf,uid=1000 HOME=/tmp qdrant-inference models pull

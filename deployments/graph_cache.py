@@ -1,11 +1,12 @@
 """Built graphs, kept because to open one takes a tenth of the time and half of the memory that it takes to build one.
 
-    <cache>/.graphs/<key>/model.onnx    the graph
-    <cache>/.graphs/<key>/weights       its weights, which a session maps into memory instead of reading them
-    <cache>/.graphs/<key>/sha256        of both
+    <graphs>/<key>/model.onnx    the graph
+    <graphs>/<key>/weights       its weights, which a session maps into memory instead of reading them
+    <graphs>/<key>/sha256        of both
 
-The key is a hash of all that a graph is made of: the model's files and the code that builds. An entry appears in one
-step; a damaged one is built again; when there are too many, those go that were not used for the longest time.
+The key is a hash of the model's files and one of all else that a graph is made of, such as the code that builds. An
+entry appears in one step; a damaged one is built again; when there are too many, those go that were not used for the
+longest time.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _KEPT = 20
 
 def kept(build: Callable[..., bytes], checkpoint: Checkpoint, *arguments: Any) -> bytes | Path:
     """What `build(checkpoint, *arguments)` makes: the file that holds it, or where nothing can be kept, its bytes."""
-    entry = cache_folder() / ".graphs" / _key(build, checkpoint, arguments)
+    entry = _graphs() / _key(build, checkpoint, arguments)
     if not _is_whole(entry):
         model = build(checkpoint, *arguments)
         try:
@@ -50,12 +51,27 @@ def kept(build: Callable[..., bytes], checkpoint: Checkpoint, *arguments: Any) -
     return entry / _GRAPH
 
 
+def forget(folder: Path) -> None:
+    """Delete the graphs that were built from the files in a model's folder."""
+    for entry in _graphs().glob(f"{_sum_of_model(folder)}-*"):
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _graphs() -> Path:
+    """`QDRANT_INFERENCE_GRAPHS`, for a cache that is only for reading; else in the cache."""
+    folder = os.environ.get("QDRANT_INFERENCE_GRAPHS")
+    return Path(folder).expanduser() if folder else cache_folder() / ".graphs"
+
+
 def _key(build: Callable[..., bytes], checkpoint: Checkpoint, arguments: tuple[Any, ...]) -> str:
     """Of the arguments, what their `repr` says."""
     code = [Path(reader.__file__), *sorted(Path(graphs.__path__[0]).glob("*.py"))]
-    files = [checkpoint.folder / "config.json", *sorted(checkpoint.folder.glob("*.safetensors*"))]
-    about = f"{build.__module__} {build.__qualname__} {arguments!r} {onnx.__version__}"
-    return hashlib.sha256(f"{about} {_sum(code)} {_sum(files)}".encode()).hexdigest()[:32]
+    about = f"{build.__module__} {build.__qualname__} {arguments!r} {onnx.__version__} {_sum(code)}"
+    return f"{_sum_of_model(checkpoint.folder)}-{hashlib.sha256(about.encode()).hexdigest()[:32]}"
+
+
+def _sum_of_model(folder: Path) -> str:
+    return _sum([*folder.glob("config.json"), *sorted(folder.glob("*.safetensors*"))])[:32]
 
 
 def _is_whole(entry: Path) -> bool:

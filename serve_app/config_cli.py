@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ config_app = typer.Typer(help="Serve config files.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="a Serve config file, or a RayService manifest with one inside")]
 NodeCpus = Annotated[float, typer.Option(help="cores that one node offers to Ray")]
-NodeGpus = Annotated[float, typer.Option(help="GPUs that one node offers to Ray")]
+NodeGpus = Annotated[float, typer.Option(help="GPUs that one node with GPUs offers to Ray")]
 NodeMemory = Annotated[str, typer.Option(help="memory that one node offers to Ray")]
 
 
@@ -61,12 +62,22 @@ def _replicas(demands: Iterable[Demand], *, least: bool) -> list[Resources]:
 
 
 def _nodes(node: Resources, demands: Sequence[Demand]) -> str:
-    """How many nodes hold it all; a custom resource is one that only some nodes offer, so those are left out."""
+    """How many nodes hold it all; a custom resource is one that only some nodes offer, so those are left out.
+
+    Nodes with GPUs are for replicas that ask for some, all others go to nodes without.
+    """
     usual = [demand for demand in demands if not demand.replica.custom]
-    least, most = (nodes_needed(node, _replicas(usual, least=least)) for least in (True, False))
-    size = f"{node.cpus:g} CPUs, {node.gpus:g} GPUs and {node.memory / 2**30:g} GiB"
+    with_gpus = [demand for demand in usual if demand.replica.gpus]
+    lines = [_count(replace(node, gpus=0), [demand for demand in usual if not demand.replica.gpus])]
+    lines += [_count(node, with_gpus)] if with_gpus else []
+    special = [f"{name} for {demand.deployment}" for demand in demands for name in demand.replica.custom]
+    return "\n".join([*lines, f"besides, nodes that offer {', '.join(special)}"] if special else lines)
+
+
+def _count(node: Resources, demands: Sequence[Demand]) -> str:
+    least, most = (nodes_needed(node, _replicas(demands, least=least)) for least in (True, False))
+    gpus = f", {node.gpus:g} GPUs" if node.gpus else ""
+    size = f"{node.cpus:g} CPUs{gpus} and {node.memory / 2**30:g} GiB"
     if most is None:
         return f"nodes of {size} are too small for one of the replicas"
-    special = [f"{name} for {demand.deployment}" for demand in demands for name in demand.replica.custom]
-    besides = f"; besides, nodes that offer {', '.join(special)}" if special else ""
-    return f"nodes of {size}: {least} at least, {most} at most{besides}"
+    return f"nodes of {size}: {least} at least, {most} at most"

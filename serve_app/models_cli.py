@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from deployments import catalogue, catalogue_entry
 from deployments.catalogue import HOME, ModelCard
 from deployments.errors import ModelFilesError, SetupError
-from deployments.model_store import ModelStore, cache_folder
+from deployments.model_store import ModelStore, State, cache_folder
 from deployments.sources import describe
 from serve_app import arguments
 from serve_app.arguments import Arguments
@@ -74,13 +74,18 @@ def pull(names: Names = None, catalogue_file: CatalogueFile = STARTER) -> None:
 
 
 @models_app.command()
-def verify(names: Names = None, catalogue_file: CatalogueFile = STARTER) -> None:
+def verify(
+    names: Names = None,
+    catalogue_file: CatalogueFile = STARTER,
+    quick: Annotated[bool, typer.Option("--quick", help="compare sizes only, and read no file")] = False,  # noqa: FBT002
+) -> None:
     """Read all files of models in the cache and compare their sha256."""
     wrong = 0
     with interruptible():
+        store = ModelStore(cache_folder())
         for card in _chosen(names, catalogue_file):
             try:
-                ModelStore(cache_folder()).verify(card)
+                store.folder(card) if quick else store.verify(card)
             except SetupError as error:
                 wrong += 1
                 console.print(f"[red]wrong[/]  {escape(str(error))}", soft_wrap=True)
@@ -91,11 +96,16 @@ def verify(names: Names = None, catalogue_file: CatalogueFile = STARTER) -> None
 
 @models_app.command()
 def remove(names: SomeNames, catalogue_file: CatalogueFile = STARTER) -> None:
-    """Delete models' files from the cache; the catalogue, and local folders of models, stay as they are."""
+    """Delete models' files from the cache, and what was built from them; the catalogue and local folders stay."""
+    from deployments import graph_cache  # noqa: PLC0415  as above, onnx
+
     with interruptible():
+        store = ModelStore(cache_folder())
         for card in _chosen(names, catalogue_file):
             freed = _size(card)
-            ModelStore(cache_folder()).remove(card)
+            if store.state(card) is State.READY and (folder := store.folder(card)):
+                graph_cache.forget(folder)
+            store.remove(card)
             console.print(f"removed  {card.name}  {freed}")
 
 

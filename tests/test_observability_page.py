@@ -22,6 +22,8 @@ MONITORING = ROOT / "k8s" / "components" / "monitoring"
 DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text())
 RULES = yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"][0]["rules"]
 OF_RAY = set(re.findall(r"`(ray_serve_\w+)`", PAGE))
+LABELS_OF_RAY = {"deployment", "application"}
+"""Those that all of them have."""
 NAMES = {metric.name for module in (measures, metrics) for metric in vars(module).values() if metric in METRICS}
 OURS = [metric for metric in METRICS if metric.name in NAMES]
 
@@ -43,7 +45,8 @@ def test_the_table_has_each_metric_with_its_type_labels_and_unit() -> None:
 
 def exported() -> dict[str, set[str]]:
     """The labels of each name that Prometheus sees."""
-    return {f"ray_{name}": set(labels) for metric in OURS for name, labels in metric.exported}
+    ours = {f"ray_{name}": set(labels) for metric in OURS for name, labels in metric.exported}
+    return ours | dict.fromkeys(OF_RAY, LABELS_OF_RAY)
 
 
 def expressions() -> Iterator[Any]:
@@ -71,13 +74,20 @@ def test_every_expression_parses_and_names_metrics_and_labels_that_there_are(tex
     known = exported()
     assert len(found) == len(re.findall(r"\bray_\w+", text)), "a selector was overlooked"
     for selector in found:
-        assert selector.name in known.keys() | OF_RAY, selector.name
-        if selector.name in known:
-            assert {matcher.name for matcher in selector.matchers.matchers} <= known[selector.name], text
+        assert selector.name in known, selector.name
+        assert {matcher.name for matcher in selector.matchers.matchers} <= known[selector.name], text
     for labels in re.findall(r"by \(([^)]*)\)", text):
         for selector in found:
-            if selector.name in known:
-                assert set(labels.split(", ")) <= known[selector.name], text
+            assert set(labels.split(", ")) <= known[selector.name], text
+
+
+def test_every_choice_on_the_dashboard_is_of_a_label_that_there_is() -> None:
+    queries = [choice["query"]["query"] for choice in DASHBOARD["templating"]["list"] if choice["type"] == "query"]
+    assert queries
+    for query in queries:
+        (text, label) = re.fullmatch(r"label_values\((.+), (\w+)\)", query).groups()  # type: ignore[union-attr]
+        (selector,) = selectors(promql_parser.parse(text))
+        assert {label, *(matcher.name for matcher in selector.matchers.matchers)} <= exported()[selector.name], query
 
 
 def test_every_metric_of_ours_is_on_the_dashboard_or_in_an_alert() -> None:
@@ -90,7 +100,7 @@ def test_every_metric_of_ours_is_on_the_dashboard_or_in_an_alert() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_every_alert_has_its_paragraph_in_the_runbook(rule: dict[str, Any]) -> None:
     assert re.search(rf"^### {rule['alert']}\n\n\w.{{100,}}", PAGE, re.MULTILINE)
-    assert rule["annotations"]["runbook"] == f"OBSERVABILITY.md#{rule['alert'].lower()}"
+    assert rule["annotations"]["runbook_url"] == f"OBSERVABILITY.md#{rule['alert'].lower()}"
 
 
 def test_the_runbook_has_no_alert_that_is_gone() -> None:

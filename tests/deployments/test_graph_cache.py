@@ -152,6 +152,28 @@ def test_an_entry_that_goes_while_it_is_looked_at_is_built_again(
     assert builder.builds == 2
 
 
+def test_the_graphs_may_stand_elsewhere_than_the_models_files(
+    builder: Builder, checkpoint: Checkpoint, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QDRANT_INFERENCE_GRAPHS", str(tmp_path / "graphs"))
+    path = kept(builder.encoder, checkpoint, np.float32)
+    assert isinstance(path, Path)
+    assert path.parent.parent == tmp_path / "graphs"
+    assert not cache.exists()
+
+
+def test_all_graphs_of_a_model_are_forgotten_and_no_other(
+    builder: Builder, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    bias = "encoder.layer.0.output.dense.bias"
+    other = kept(builder.encoder, write(tmp_path / "other", **{bias: np.ones(tiny.HIDDEN, np.float32)}), np.float32)
+    gone = [kept(builder.encoder, checkpoint, weights) for weights in (np.float32, np.float16)]
+    graph_cache.forget(checkpoint.folder)
+    assert isinstance(other, Path)
+    assert other.exists()
+    assert not any(path.exists() for path in gone if isinstance(path, Path))
+
+
 def test_a_small_graph_is_not_worth_a_place(
     builder: Builder, checkpoint: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

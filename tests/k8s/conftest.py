@@ -13,13 +13,17 @@ import yaml
 
 from deployments.catalogue import HOME
 
-PLACES = ("base", "overlays/kind", "overlays/gpu", "overlays/air-gapped")
+PLACES = ("base", "overlays/kind", "overlays/gpu", "overlays/air-gapped", "overlays/monitored")
 SERVE_CONFIGS = {
     "base": "configs/serve-cpu.yaml",
     "overlays/kind": "k8s/overlays/kind/serve.yaml",
     "overlays/gpu": "configs/serve-gpu.yaml",
     "overlays/air-gapped": "configs/serve-cpu.yaml",
+    "overlays/monitored": "configs/serve-cpu.yaml",
 }
+
+OF_PROMETHEUS = {"PodMonitor": "podMetricsEndpoints", "PrometheusRule": "groups"}
+"""Prometheus Operator's resource types, and the part of each that it reads."""
 
 Document = dict[str, Any]
 

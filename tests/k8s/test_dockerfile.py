@@ -24,8 +24,19 @@ def test_both_targets_have_the_same_python_and_the_pinned_packages() -> None:
     assert ":latest" not in TEXT
 
 
-def test_no_target_runs_as_root_or_holds_models() -> None:
-    for target in ("cpu", "gpu"):
-        stage = TEXT.partition(f" AS {target}\n")[2].partition("\nFROM ")[0]
-        assert "USER 1000:1000" in stage
-    assert "models pull" not in TEXT
+def test_no_target_runs_as_root() -> None:
+    for target in ("cpu", "gpu", "cpu-starter"):
+        assert re.findall(r"^USER (.+)$", stage(target), re.MULTILINE)[-1] == "1000:1000"
+
+
+def test_only_the_starter_image_holds_models_and_nothing_is_built_on_it() -> None:
+    held = stage("cpu-starter")
+    assert "qdrant-inference models pull" in held
+    assert f"QDRANT_INFERENCE_CACHE={re.findall('install .*(/[a-z]+)', held)[0]}" in held
+    assert TEXT.count("models pull") == 1
+    assert "cpu-starter" not in re.findall(r"(?:^FROM |--from=)(\S+)", TEXT, re.MULTILINE)
+
+
+def stage(target: str) -> str:
+    """What stands in the Dockerfile of a target."""
+    return TEXT.partition(f" AS {target}\n")[2].partition("\nFROM ")[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -50,6 +52,12 @@ def test_whoever_cannot_write_its_root_has_a_tmp_and_a_home_there(manifests: Man
         for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
             assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, name
             assert {"name": "HOME", "value": "/tmp"} in container["env"], name
+
+
+def test_rays_processes_ask_each_other_for_a_token(manifests: Manifests) -> None:
+    assert manifests.cluster["authOptions"] == {"mode": "token"}
+    for place, container in manifests.containers():
+        assert "RAY_AUTH_MODE" not in {item["name"] for item in container.get("env", ())}, f"{place}: KubeRay sets it"
 
 
 def test_workers_have_no_key_to_kubernetes(manifests: Manifests) -> None:
@@ -103,6 +111,24 @@ def test_a_pod_has_the_time_that_its_ending_takes(manifests: Manifests) -> None:
     assert manifests.ray_service["spec"]["rayClusterDeletionDelaySeconds"] >= longest
 
 
+def test_a_worker_is_drained_by_a_command_that_ray_has_and_in_the_time_that_its_pod_has(manifests: Manifests) -> None:
+    from ray.scripts.scripts import drain_node, stop  # noqa: PLC0415  takes seconds to import
+
+    deployments = manifests.serve_config["applications"][0]["deployments"]
+    longest = max(deployment.get("graceful_shutdown_timeout_s", 20) for deployment in deployments)
+    stopping = stop.make_context("stop", []).params["grace_period"]
+    for name, group in manifests.worker_groups.items():
+        pod = group["template"]["spec"]
+        shell, _, script = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+        assert shell == "/bin/sh"
+        (arguments,) = re.findall(r"timeout \d+ ray drain-node (.+?);", script)
+        options = drain_node.make_context("drain-node", shlex.split(arguments)).params
+        first, draining, then = (int(seconds) for seconds in re.findall(r"(?:sleep|timeout) (\d+)", script))
+        assert longest < options["deadline_remaining_seconds"] <= then, name
+        assert first + draining + then + stopping <= pod["terminationGracePeriodSeconds"], name
+        assert script.endswith("; ray stop"), name
+
+
 def test_gpu_pods_go_to_gpu_nodes_only() -> None:
     pod = Manifests("overlays/gpu").ray_pods["gpu"]["spec"]
     assert pod["nodeSelector"]
@@ -112,7 +138,7 @@ def test_gpu_pods_go_to_gpu_nodes_only() -> None:
 
 def test_workers_and_qdrant_are_spread_over_zones_and_nodes() -> None:
     manifests = Manifests("base")
-    for name in ("cpu", "qdrant"):
+    for name in ("cpu", "internet", "gpu", "qdrant"):
         pod = manifests.pods[name]
         spread = pod["spec"]["topologySpreadConstraints"]
         assert {c["topologyKey"] for c in spread} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}

@@ -41,7 +41,7 @@ def labels_of(pod: Document) -> dict[str, str]:
 
 
 def settings(manifests: Manifests) -> dict[str, str]:
-    (config,) = manifests.of_kind("ConfigMap").values()
+    (config,) = (d for name, d in manifests.of_kind("ConfigMap").items() if name.startswith("settings-"))
     return config["data"]
 
 
@@ -86,7 +86,8 @@ def test_every_image_is_pinned_and_known(manifests: Manifests) -> None:
 
 def test_only_gpu_pods_run_the_gpu_image(manifests: Manifests) -> None:
     for name, pod in manifests.ray_pods.items():
-        assert ("gpu" in pod["spec"]["containers"][0]["image"]) == (name == "gpu"), name
+        for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
+            assert ("gpu" in container["image"]) == (name == "gpu"), name
 
 
 def test_rays_version_is_the_one_that_is_installed(manifests: Manifests) -> None:
@@ -186,6 +187,15 @@ def test_only_one_group_writes_the_models_and_the_cache_is_where_they_are_mounte
             if mount["name"] == "models":
                 assert mount["mountPath"] == settings(manifests)["QDRANT_INFERENCE_CACHE"]
                 assert mount.get("readOnly", False) == (place != "internet/pull-models"), place
+
+
+def test_what_is_built_from_the_models_is_kept_where_pods_may_write(manifests: Manifests) -> None:
+    folder = Path(settings(manifests)["QDRANT_INFERENCE_GRAPHS"])
+    for name, pod in manifests.ray_pods.items():
+        mounts = {
+            m["name"] for m in pod["spec"]["containers"][0]["volumeMounts"] if Path(m["mountPath"]) in folder.parents
+        }
+        assert [v["emptyDir"] for v in pod["spec"]["volumes"] if v["name"] in mounts] == [{}], name
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from serve_app.config_check import check
-from tests.k8s.conftest import SERVE_CONFIGS, Manifests
+from tests.k8s.conftest import OF_PROMETHEUS, SERVE_CONFIGS, Manifests
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
@@ -45,7 +45,7 @@ def strict(schema: Any) -> Any:
 
 def test_every_document_is_what_kubernetes_takes(manifests: Manifests) -> None:
     for document in manifests.documents:
-        if document["kind"] != "RayService":
+        if document["kind"] not in {"RayService", *OF_PROMETHEUS}:
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from deployments.errors import ConfigError
 from serve_app.capacity import Resources
 from serve_app.cli import app
 from serve_app.config_check import check
+from serve_app.limits import Limits
 
 MINILM = "sentence-transformers--all-minilm-l6-v2"
 CONFIGS = sorted(HOME.glob("configs/serve-*.yaml"))
@@ -123,6 +125,14 @@ def test_the_configs_of_the_project_are_right(path: Path) -> None:
     assert len(check(path)) > 1
 
 
+@pytest.mark.parametrize("name", ["serve-cpu.yaml", "serve-gpu.yaml"])
+def test_limits_that_a_config_shows_as_defaults_are_the_defaults(name: str) -> None:
+    text = (HOME / "configs" / name).read_text()
+    shown = {key: int(value) for key, value in re.findall(r"^ +# (\w+): (\d+) +# ", text, re.MULTILINE)}
+    assert {"queue_tokens", "objects", "images", "text_characters", "free_tokens_per_month"} == shown.keys()
+    assert shown.items() <= Limits().model_dump().items()
+
+
 def test_a_demand_is_what_the_file_says_and_else_the_default_of_serve(saved: Callable[[Any], Path]) -> None:
     content = changed(*DEPLOYMENT, "autoscaling_config", to={"min_replicas": 0, "max_replicas": 3})
     ingress, model = check(saved(content))
@@ -167,7 +177,19 @@ def test_the_command_shows_resources_and_nodes(saved: Callable[[Any], Path]) -> 
     assert status == 0
     assert "0-4" not in output
     assert "1-4" in output
-    assert "nodes of 4 CPUs, 1 GPUs and 8 GiB: 1 at least, 3 at most" in output
+    assert "nodes of 4 CPUs and 8 GiB: 1 at least, 3 at most" in output
+    assert "GPUs and" not in output
+
+
+def test_replicas_without_gpus_are_not_counted_on_nodes_with_them(saved: Callable[[Any], Path]) -> None:
+    content = changed(*DEPLOYMENT, "ray_actor_options", to={"num_cpus": 1, "num_gpus": 1})
+    content["applications"][0]["deployments"].append({"name": "Ingress", "ray_actor_options": {"num_cpus": 1}})
+    output = run(saved(content), "--node-cpus", 4, "--node-gpus", 2, "--node-memory", "8Gi")[1]
+    assert "nodes of 4 CPUs and 8 GiB: 1 at least, 1 at most" in output
+    assert "nodes of 4 CPUs, 2 GPUs and 8 GiB: 1 at least, 1 at most" in output
+    assert "nodes of 4 CPUs, 0.5 GPUs and 8 GiB are too small" in " ".join(
+        run(saved(content), "--node-cpus", 4, "--node-gpus", 0.5, "--node-memory", "8Gi")[1].split()
+    )
 
 
 def test_the_command_says_when_a_node_is_too_small(saved: Callable[[Any], Path]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from deployments import graph_cache
 from serve_app.cli import app
 from serve_app.models_cli import STARTER
 
@@ -64,6 +65,24 @@ def test_a_removed_model_is_missing_and_its_local_folder_stays(catalogue: Path) 
     assert "missing" in run("list", *options)[1]
     assert (catalogue.parent / "bear" / "weights.bin").read_text() == "secret"
     assert run("remove", *options)[0] == 2, "which models is not left open"
+
+
+def test_a_quick_look_sees_sizes_and_not_bytes(catalogue: Path) -> None:
+    look = ("verify", "--quick", "--catalogue", catalogue)
+    assert run(*look)[0] == 1
+    run("pull", "--catalogue", catalogue)
+    weights = catalogue.parent / "bear" / "weights.bin"
+    for text, status in (("secret", 0), ("SECRET", 0), ("shorter"[:3], 1)):
+        weights.write_text(text)
+        assert run(*look)[0] == status, text
+
+
+def test_with_a_model_goes_what_was_built_from_it(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[Path] = []
+    monkeypatch.setattr(graph_cache, "forget", forgotten.append)
+    for command in ("pull", "remove", "remove"):
+        assert run(command, "toys/bear", "--catalogue", catalogue)[0] == 0
+    assert forgotten == [catalogue.parent / "bear"], "a model whose files are gone has none"
 
 
 def test_a_damaged_file_is_found_by_verify(catalogue: Path) -> None:
