@@ -165,25 +165,25 @@ def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
     assert ScriptDirectory(str(migration._FOLDER)).get_current_head() == migration.HEAD
 
 
-def test_a_schema_that_a_newer_version_has_migrated_is_left_alone(database_url: str) -> None:
-    database = Database(database_url)
+def reopened_at_version(version: str, url: str) -> Database:
+    """A database with one report, opened anew after its schema was said to have this version."""
+    database = Database(url)
     database.exchange(report(), 0, ())
     with database._engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
     database.close()
-    database = Database(database_url)
+    return Database(url)
+
+
+def test_a_schema_that_a_newer_version_has_migrated_is_left_alone(database_url: str) -> None:
+    database = reopened_at_version("9999", database_url)
     database.exchange(report(2), 0, ())
     assert rows(database) == [(2, 4, 20)]
     database.close()
 
 
 def test_a_schema_that_cannot_be_migrated_is_an_error_of_its_own(database_url: str) -> None:
-    database = Database(database_url)
-    database.exchange(report(), 0, ())
-    with database._engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
-    database.close()
-    database = Database(database_url)
+    database = reopened_at_version("0000", database_url)
     with pytest.raises(LedgerUnavailable, match="a schema that cannot be migrated"):
         database.exchange(report(2), 0, ())
     database.close()
