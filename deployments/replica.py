@@ -18,7 +18,7 @@ from deployments.catalogue import ModelCard, validated
 from deployments.contract import Batch, Embeddings, Explanation, Running
 from deployments.errors import InternalError, ModelUnavailable, SetupError, WrongInput
 from deployments.families import load_family
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import padded_length
 from deployments.families.protocol import Family, HasVocabulary, ReadsText
 from deployments.measures import ReplicaMeasures
 from deployments.session import SessionSettings
@@ -57,7 +57,7 @@ class ModelReplica:
         self._family: Family | None = None
         self._refusal: SetupError | None = None
         self._tokenizers = ThreadPoolExecutor(_TOKENIZING_THREADS, thread_name_prefix="tokenizer")
-        self._measures = ReplicaMeasures(card.name, card.context_window)
+        self._measures = ReplicaMeasures(card.name)
         self._worker = Worker(self._measures)
         self._stop_exporting = metrics.export(self._measure)
 

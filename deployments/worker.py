@@ -122,7 +122,8 @@ class Worker:
         with self._changed:
             if self._closed:
                 raise ModelUnavailable("the model's replica is being stopped")
-            self._pools.setdefault(work.kind, Pool()).add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
+            pool = self._pools.setdefault(work.kind, Pool(work.prepared.layout))
+            pool.add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
             self._changed.notify(len(inputs))
         try:
             await work.done
@@ -165,7 +166,9 @@ class Worker:
     def _measure(self, chunk: Sequence[Waiting[Work]], started: float) -> None:
         seconds = time.perf_counter() - started
         tokens = [one.tokens for one in chunk]
-        self._measures.ran(seconds, tokens, chunk[0].owner.operation)
+        first = chunk[0].owner
+        computed = first.prepared.layout.computed(tokens)
+        self._measures.ran(seconds, tokens, computed, first.operation)
         self.load.worked(seconds, sum(tokens))
         for owner in {one.owner for one in chunk}:
             if owner.ready_at is not None:

@@ -17,7 +17,7 @@ from ray.serve import Application
 
 from deployments.catalogue import ModelCard
 from deployments.contract import Batch, DenseVectors
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import padded_length
 from deployments.families.protocol import Positions, Prepared
 from deployments.model_store import ModelStore
 from deployments.replica import ModelReplica, ReplicaSettings

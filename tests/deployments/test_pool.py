@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import padded_length
 from deployments.pool import Pool, Waiting
 
 OWNERS = ("0", "1", "2", "3")

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.contract import DenseVectors, MultiVectors, SparseVector, SparseVectors
-from deployments.families.chunks import cut, padded_length, together
+from deployments.families.chunks import cut, together
+from deployments.families.layouts import padded_length
 
 token_counts = st.lists(st.integers(0, 600), min_size=1, max_size=80).map(lambda counts: np.array(counts, np.int64))
 budgets = st.integers(1, 3000)
