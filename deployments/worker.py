@@ -23,6 +23,9 @@ _TOKENS_A_SECOND = 2000.0
 """What a batch may expect: it is due when it would be done at this rate. So a small one passes large ones that came
 shortly before it, and none waits for ever."""
 
+_SMALLEST_SHARE = 64
+"""Tokens that are not worth dividing among several threads."""
+
 _IDLE_S = 5.0
 """Without work for so long, the memory that the work has left behind goes back to the system."""
 
@@ -84,6 +87,7 @@ class Worker:
         self._pools: dict[tuple[int, str, str], Pool[Work]] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._idle = 0
         self.budget = 512
         self._threads: list[threading.Thread] = []
 
@@ -189,15 +193,23 @@ class Worker:
         return chunk or []
 
     def _take(self, timeout: float | None) -> Sequence[Waiting[Work]] | None:
-        """As `_next`; None when there is no chunk after `timeout` seconds."""
+        """As `_next`; None when there is no chunk after `timeout` seconds.
+
+        What waits is shared out among the threads that have nothing to do: two small chunks at a time are sooner done
+        than a large one alone.
+        """
         with self._changed:
-            if not self._changed.wait_for(self._has_news, timeout):
+            self._idle += 1
+            has_news = self._changed.wait_for(self._has_news, timeout)
+            idle, self._idle = self._idle, self._idle - 1
+            if not has_news:
                 return None
             if self._closed:
                 self._abandon()
                 return []
             _, pool = min(self._pools.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
-            return pool.take(self.budget)
+            share = -(-pool.tokens // idle)
+            return pool.take(min(self.budget, max(share, _SMALLEST_SHARE)))
 
     def _has_news(self) -> bool:
         self._pools = {kind: pool for kind, pool in self._pools.items() if len(pool)}
