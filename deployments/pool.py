@@ -74,7 +74,8 @@ class Pool(Generic[Owner]):
     def take(self, budget: int) -> Sequence[Waiting[Owner]]:
         """The next chunk: the most urgent input and those that go well with it.
 
-        What is computed for it is at most `budget` tokens, unless one input alone is longer. Empty where nothing waits.
+        What is computed for it is about `budget` tokens at most, unless one input alone is longer; empty where nothing
+        waits.
         """
         if self.due == float("inf"):
             return []

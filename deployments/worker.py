@@ -23,8 +23,8 @@ _TOKENS_A_SECOND = 2000.0
 """What a batch may expect: it is due when it would be done at this rate. So a small one passes large ones that came
 shortly before it, and none waits for ever."""
 
-_SMALLEST_SHARE = 64
-"""Tokens that are not worth dividing among several threads."""
+_SHARE_STEP = 64
+"""Tokens that are not worth dividing among several threads; shares are multiples of it."""
 
 _IDLE_S = 5.0
 """Without work for so long, the memory that the work has left behind goes back to the system."""
@@ -208,8 +208,7 @@ class Worker:
                 self._abandon()
                 return []
             _, pool = min(self._pools.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
-            share = -(-pool.tokens // idle)
-            return pool.take(min(self.budget, max(share, _SMALLEST_SHARE)))
+            return pool.take(min(self.budget, _share(pool.tokens, idle)) if idle > 1 else self.budget)
 
     def _has_news(self) -> bool:
         self._pools = {kind: pool for kind, pool in self._pools.items() if len(pool)}
@@ -220,6 +219,10 @@ class Worker:
         for pool in self._pools.values():
             for owner in pool.owners():
                 owner.finish(error)
+
+
+def _share(tokens: int, threads: int) -> int:
+    return -(-tokens // (threads * _SHARE_STEP)) * _SHARE_STEP
 
 
 def _vectors(chunk: Sequence[Waiting[Work]]) -> Vectors:

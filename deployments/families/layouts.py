@@ -33,7 +33,7 @@ class Layout:
     def choose(self, tokens: Sequence[int], wanted: int, budget: int) -> Sequence[int]:
         """The places of the inputs for the next run: of ascending `tokens`, the one at `wanted` and its company.
 
-        What is computed for them is at most `budget` tokens, unless one input alone is longer.
+        What is computed for them is about `budget` tokens at most, unless one input alone is longer.
         """
         start, room = wanted, budget - tokens[wanted]
         while start > 0 and tokens[start - 1] <= room:

@@ -3,9 +3,9 @@
 The heads are the masked-language head as used by SPLADE (Formal et al. 2021) and the projection of ColBERT (Khattab,
 Zaharia 2020).
 
-A padded graph reads `input_ids` int32 `[batch, tokens]`, filled up on the right, and `lengths` int32 `[batch]`: how many
-of each row's tokens are attended to. The rows of a packed one hold several texts: `input_ids`, `positions` in each text,
-`texts` and `attended`, all int32 `[batch, tokens]`; a token attends to those whose `attended` is its own `texts`.
+A padded graph reads `input_ids` int32 `[batch, tokens]`, filled up on the right, and `lengths` int32 `[batch]`: how
+many of each row's tokens are attended to. The rows of a packed one hold several texts: `input_ids`, `positions` in each
+text, `texts` and `attended`, all int32 `[batch, tokens]`; a token attends to those whose `attended` is its own `texts`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from deployments import replica as replica_module
 from deployments.catalogue import Catalogue, ModelCard
 from deployments.contract import Batch, DenseVectors, Direction, Embeddings
 from deployments.errors import ConfigError, InternalError, ModelError, ModelUnavailable
+from deployments.families.layouts import Padded
 from deployments.families.protocol import Positions, Prepared
 from deployments.replica import ModelReplica, ReplicaSettings
 from deployments.session import SessionSettings
@@ -37,7 +38,8 @@ class FakeFamily:
         return [Batch(["warm up"], "search")]
 
     def prepare(self, batch: Batch) -> Prepared:
-        return Prepared(batch, batch.inputs, np.array([len(text) for text in batch.inputs]), truncated=1)
+        tokens = np.array([len(text) for text in batch.inputs])
+        return Prepared(batch, batch.inputs, tokens, truncated=1, layout=Padded(64))
 
     def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
         texts = [prepared.items[position] for position in positions]

@@ -35,12 +35,6 @@ def test_chunks_go_from_long_to_short_and_only_the_last_one_has_room_left(tokens
         assert max(1, padded_length(int(tokens[chunk].max()))) * (len(chunk) + 1) > budget
 
 
-@given(st.integers(0, 5000))
-def test_padding_is_less_than_eight_tokens_and_none_for_short_texts(tokens: int) -> None:
-    assert 0 <= padded_length(tokens) - tokens < 8
-    assert tokens > 32 or padded_length(tokens) == tokens
-
-
 def test_dense_vectors_are_rows() -> None:
     vectors = together([np.full(3, position, np.float32) for position in range(4)])
     assert isinstance(vectors, DenseVectors)
