@@ -74,6 +74,17 @@ def test_replicas_are_busy_for_eight_tenths_and_work_off_what_waits(
     assert replicas(context(*told))[0] == pytest.approx(wanted)
 
 
+def test_a_model_that_does_nothing_goes_to_zero() -> None:
+    from ray.serve import autoscaling_policy  # noqa: PLC0415
+    from ray.serve.config import AutoscalingConfig  # noqa: PLC0415
+
+    decide = autoscaling_policy._apply_autoscaling_config(replicas)
+    idle = context((0.0, 0.0), target=1)
+    idle.config = AutoscalingConfig(min_replicas=0, max_replicas=4, downscale_to_zero_delay_s=0)
+    idle.current_num_replicas, idle.total_num_requests, idle.policy_state = 1, 0.0, {}
+    assert decide(idle)[0] == 0
+
+
 def test_as_long_as_nobody_tells_anything_all_stays_as_it_is() -> None:
     assert replicas(context(target=3))[0] == 3
 
