@@ -167,12 +167,14 @@ class Worker:
         tokens = [one.tokens for one in chunk]
         operation = chunk[0].owner.operation
         self._measures.ran(seconds, tokens, operation)
-        if operation != CHECK:  # no load: a model that is only checked may go to zero
-            self.load.worked(seconds, sum(tokens))
+        begun = []
         for owner in {one.owner for one in chunk}:
             if owner.ready_at is not None:
-                self._measures.waited(started - owner.ready_at, owner.operation)
+                self._measures.waited(started - owner.ready_at, operation)
                 owner.ready_at = None
+                begun.append(int(owner.prepared.tokens.sum()))
+        if operation != CHECK:  # no load: a model that is only checked may go to zero
+            self.load.worked(seconds, sum(tokens), begun)
 
     def _drop(self, work: Work) -> None:
         with self._changed:

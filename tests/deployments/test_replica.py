@@ -216,7 +216,7 @@ async def test_health_checks_are_no_load(replica: ModelReplica, loads: Loads) ->
     health = asyncio.create_task(replica.check_health())
     await asyncio.sleep(0.01)
     assert waiting(replica) == 1
-    assert replica.record_autoscaling_stats() == {"busy": 0, "backlog_s": 0}
+    assert replica.record_autoscaling_stats() == {"busy": 0, "backlog_s": 0, "batch_s": 0}
     loads[0].go_on.set()
     await asyncio.gather(busy, health)
     assert replica.record_autoscaling_stats()["busy"] > 0
