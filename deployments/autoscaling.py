@@ -5,14 +5,20 @@ even where the model could take all of their inputs at once, so that the signal 
 replicas and not with the work. docs/scaling.md has the comparison.
 
 A Serve config file names it: `autoscaling_config: {policy: {policy_function: deployments.autoscaling:replicas}}`.
+Policies run in Serve's controller, which tells our metrics of them as every other process does of its own.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
+
+from deployments import metrics
+from deployments.metrics import Gauge
 
 _BUSY, _BACKLOG, _BATCH = "busy", "backlog_s", "batch_s"
 
@@ -21,6 +27,12 @@ _TARGET = 0.8
 
 _PATIENCE_S = 10.0
 """Within which the replicas should have worked off what waits."""
+
+
+WANTED = Gauge(
+    "replicas_wanted", ("deployment",), "replicas", "That a policy asks for at the moment, before delays and bounds"
+)
+MAXIMUM = Gauge("replicas_maximum", ("deployment",), "replicas", "`max_replicas` of the deployment")
 
 
 class Load:
@@ -71,10 +83,34 @@ def replicas(context: Any) -> tuple[float, dict[str, Any]]:
     Where no replica has told anything yet, all stays as it is.
     """
     told = context.aggregated_metrics or {}
-    if not told.get(_BUSY):
-        return context.target_num_replicas, {}
+    return _wanted(_needed(told, context) if told.get(_BUSY) else context.target_num_replicas, context), {}
+
+
+def by_requests(context: Any) -> tuple[float, dict[str, Any]]:
+    """Ray Serve's own policy, for deployments where a request is one: `target_ongoing_requests` for each replica."""
+    from ray.serve.autoscaling_policy import replica_queue_length_autoscaling_policy  # noqa: PLC0415  takes seconds
+
+    needed, state = replica_queue_length_autoscaling_policy(context)
+    return _wanted(needed, context), state
+
+
+def _needed(told: dict[str, dict[Any, float]], context: Any) -> float:
     busy, backlog_s = (sum(told[name].values()) for name in (_BUSY, _BACKLOG))
     batches_s = [seconds for seconds in told[_BATCH].values() if seconds]  # 0: one that has just started
     if batches_s:
         backlog_s += context.total_queued_requests * fmean(batches_s)
-    return max(busy / _TARGET, busy + backlog_s / _PATIENCE_S), {}
+    return max(busy / _TARGET, busy + backlog_s / _PATIENCE_S)
+
+
+def _wanted(replicas: float, context: Any) -> float:
+    """Have it told. Ray's own gauge of this says at nearly all times what the bounds have made of it."""
+    _export()
+    WANTED.set(math.ceil(replicas), context.deployment_name)
+    MAXIMUM.set(context.capacity_adjusted_max_replicas, context.deployment_name)
+    return replicas
+
+
+@lru_cache
+def _export() -> Callable[[], None]:
+    """Once in a process; it goes on for as long as the process lives."""
+    return metrics.export(lambda: None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployments.autoscaling import Load, replicas
+from deployments.autoscaling import MAXIMUM, WANTED, Load, by_requests, replicas
 
 
 class Clock:
@@ -117,6 +117,21 @@ def test_a_model_that_does_nothing_goes_to_zero() -> None:
 
 def test_as_long_as_nobody_tells_anything_all_stays_as_it_is() -> None:
     assert replicas(context(target=3))[0] == 3
+
+
+def test_what_is_wanted_beyond_the_maximum_is_told() -> None:
+    assert replicas(context((1.0, 50.0)))[0] == 6
+    assert (WANTED.values["m",], MAXIMUM.values["m",]) == (6, 4)
+
+
+def test_requests_under_way_scale_as_serves_own_policy_does_and_are_told() -> None:
+    from ray.serve.config import AutoscalingConfig  # noqa: PLC0415
+
+    busy = context()
+    busy.config, busy.policy_state = AutoscalingConfig(target_ongoing_requests=48), {}
+    busy.current_num_replicas, busy.total_num_requests = 4, 250.0
+    assert by_requests(busy)[0] == pytest.approx(250 / 48)
+    assert WANTED.values["m",] == 6
 
 
 def test_serve_takes_the_policy_with_its_bounds_and_delays() -> None:
