@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from ray.serve.config import AutoscalingConfig
 from typer.testing import CliRunner
 
 from deployments.catalogue import HOME
@@ -54,6 +56,36 @@ def changed(*keys: str | int, to: Any) -> Content:
         place = place[key]
     place[keys[-1]] = to
     return content
+
+
+def autoscaled() -> list[Any]:
+    """The deployments of the shipped files that are autoscaled."""
+    return [
+        pytest.param(deployment, id=f"{path.stem}-{deployment['name']}")
+        for path in CONFIGS
+        for deployment in yaml.safe_load(path.read_text(encoding="utf-8"))["applications"][0]["deployments"]
+        if "autoscaling_config" in deployment
+    ]
+
+
+@pytest.mark.parametrize("deployment", autoscaled())
+def test_a_light_update_keeps_the_replicas_that_autoscaling_has_chosen(deployment: Content) -> None:
+    """By the part of Serve's controller that decides it; `initial_replicas` would bring that number back."""
+    from ray.serve._private.autoscaling_state import DeploymentAutoscalingState  # noqa: PLC0415
+    from ray.serve._private.common import DeploymentID  # noqa: PLC0415
+    from ray.serve._private.config import DeploymentConfig  # noqa: PLC0415
+    from ray.serve._private.deployment_info import DeploymentInfo  # noqa: PLC0415
+
+    def info(queued: int) -> Any:
+        scaling = AutoscalingConfig(**deployment["autoscaling_config"])
+        config = DeploymentConfig(autoscaling_config=scaling, max_queued_requests=queued)
+        replica: Any = SimpleNamespace(ray_actor_options={})
+        return DeploymentInfo(config, replica, 0, "job", version="1")
+
+    least, most = (deployment["autoscaling_config"][key] for key in ("min_replicas", "max_replicas"))
+    state = DeploymentAutoscalingState(DeploymentID("m", "inference"))
+    assert state.register(info(queued=64), 0) == least
+    assert state.register(info(queued=65), most) == most
 
 
 APPLICATION = ("applications", 0)
