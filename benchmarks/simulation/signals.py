@@ -218,7 +218,9 @@ class _Cluster:
         there = [one for one in self._replicas if not one.leaving]
         target = len(there) + self._starting
         ctx = SimpleNamespace(
+            deployment_name="model",
             config=self._scaling,
+            capacity_adjusted_max_replicas=self._scaling.max_replicas,
             policy_state=self._state,
             current_num_replicas=len(there),
             target_num_replicas=target,
