@@ -15,8 +15,8 @@ _BUSY = 0.8
 """`deployments.autoscaling`: the share of their time that replicas are meant to be busy."""
 
 HELD_TO_IDEAL, PAID_TO_IDEAL = 1.28, 1.50
-"""GPU time to the ideal, as the simulated day measured it (docs/simulation.md): of the shares that replicas hold, and of
-whole nodes, which are there before and after the replicas and are what is paid for.
+"""GPU time to the ideal, as the simulated day measured it (docs/simulation.md): of the shares that replicas hold, and
+of whole nodes, which are there before and after the replicas and are what is paid for.
 """
 
 
@@ -94,7 +94,7 @@ class Day:
 
 
 def compute(day: Day, model: Model) -> tuple[object, ...]:
-    """Replicas at the peak; hours a day of GPUs, or of two cores, that replicas hold; of whole nodes, and their cost."""
+    """Replicas at the peak; hours a day of GPUs, or of two cores, held by them; of whole nodes, and their cost."""
     replicas = day.peak * day.tokens / (model.tokens_a_second * _BUSY)
     ideal = day.mean * day.tokens / model.tokens_a_second * 24
     cost = ideal * PAID_TO_IDEAL * day.price * (0.1 if "CPU" in model.name else 1)
