@@ -5,20 +5,17 @@ even where the model could take all of their inputs at once, so that the signal 
 replicas and not with the work. docs/scaling.md has the comparison.
 
 A Serve config file names it: `autoscaling_config: {policy: {policy_function: deployments.autoscaling:replicas}}`.
-Policies run in Serve's controller, which tells our metrics of them as every other process does of its own.
+Ray hands this module to Serve's controller by value: what is kept here in a variable would be another one there.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from deployments import metrics
-from deployments.metrics import Gauge
+from deployments import wishes
 
 _BUSY, _BACKLOG, _BATCH = "busy", "backlog_s", "batch_s"
 
@@ -27,12 +24,6 @@ _TARGET = 0.8
 
 _PATIENCE_S = 10.0
 """Within which the replicas should have worked off what waits."""
-
-
-WANTED = Gauge(
-    "replicas_wanted", ("deployment",), "replicas", "That a policy asks for at the moment, before delays and bounds"
-)
-MAXIMUM = Gauge("replicas_maximum", ("deployment",), "replicas", "`max_replicas` of the deployment")
 
 
 class Load:
@@ -103,14 +94,5 @@ def _needed(told: dict[str, dict[Any, float]], context: Any) -> float:
 
 
 def _wanted(replicas: float, context: Any) -> float:
-    """Have it told. Ray's own gauge of this says at nearly all times what the bounds have made of it."""
-    _export()
-    WANTED.set(math.ceil(replicas), context.deployment_name)
-    MAXIMUM.set(context.capacity_adjusted_max_replicas, context.deployment_name)
+    wishes.tell(context.deployment_name, replicas, context.capacity_adjusted_max_replicas)
     return replicas
-
-
-@lru_cache
-def _export() -> Callable[[], None]:
-    """Once in a process; it goes on for as long as the process lives."""
-    return metrics.export(lambda: None)

@@ -12,7 +12,7 @@ import promql_parser
 import pytest
 import yaml
 
-from deployments import autoscaling, measures
+from deployments import measures, wishes
 from deployments.metrics import METRICS, PREFIX, Counter, Gauge
 from serve_app.observability import metrics
 
@@ -24,9 +24,7 @@ RULES = yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"
 OF_RAY = set(re.findall(r"`(ray_serve_\w+)`", PAGE))
 LABELS_OF_RAY = {"deployment", "application"}
 """Those that all of them have."""
-NAMES = {
-    metric.name for module in (autoscaling, measures, metrics) for metric in vars(module).values() if metric in METRICS
-}
+NAMES = {metric.name for module in (measures, metrics, wishes) for metric in vars(module).values() if metric in METRICS}
 OURS = [metric for metric in METRICS if metric.name in NAMES]
 
 

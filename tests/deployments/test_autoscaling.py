@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from deployments.autoscaling import MAXIMUM, WANTED, Load, by_requests, replicas
+from deployments.autoscaling import Load, by_requests, replicas
+from deployments.wishes import MAXIMUM, WANTED
 
 
 class Clock:
@@ -139,4 +140,6 @@ def test_serve_takes_the_policy_with_its_bounds_and_delays() -> None:
 
     policy = {"policy_function": "deployments.autoscaling:replicas"}
     config = AutoscalingConfig(min_replicas=0, max_replicas=4, policy=policy)
+    WANTED.values.clear()
     assert config.policy.get_policy()(context((0.8, 0.0)))[0] == pytest.approx(1)
+    assert WANTED.values["m",] == 1, "also when Ray has handed the module on by value"
