@@ -224,6 +224,25 @@ def test_replicas_without_gpus_are_not_counted_on_nodes_with_them(saved: Callabl
     )
 
 
+def test_nodes_for_a_custom_resource_are_counted_by_what_its_largest_replica_asks_for(
+    saved: Callable[[Any], Path],
+) -> None:
+    content = changed(*DEPLOYMENT, "ray_actor_options", to={"num_cpus": 0, "resources": {"internet": 2}})
+    content["applications"][0]["deployments"][0]["autoscaling_config"] = {"min_replicas": 1, "max_replicas": 4}
+    output = run(saved(content), "--node-cpus", 4, "--node-memory", "8Gi")[1]
+    assert "nodes of 4 CPUs and 8 GiB: 1 at least, 1 at most" in output
+    assert "nodes of 4 CPUs, 2 internet and 8 GiB: 1 at least, 4 at most" in output
+
+
+def test_the_embedded_store_is_counted_where_there_is_no_other(
+    saved: Callable[[Any], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QDRANT_URL", raising=False)
+    assert re.search(r"Store +1-1 +0.1", run(saved(config()))[1])
+    monkeypatch.setenv("QDRANT_URL", "http://qdrant:6333")
+    assert "Store" not in run(saved(config()))[1]
+
+
 def test_the_command_says_when_a_node_is_too_small(saved: Callable[[Any], Path]) -> None:
     assert "too small" in run(saved(config()), "--node-cpus", 1)[1]
 
