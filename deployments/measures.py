@@ -11,6 +11,9 @@ from deployments.metrics import COUNTS, STAGE_SECONDS, Counter, Gauge, Histogram
 
 _OF_MODEL = ("model", "operation")
 
+CHECK = "check"
+"""The operation of a replica's own health checks, beside the directions (update, search)."""
+
 BATCH_INPUTS = Histogram("batch_inputs", _OF_MODEL, "inputs", "Inputs of a batch as it comes from the gateway", COUNTS)
 BATCH_TOKENS = Histogram("batch_tokens", _OF_MODEL, "tokens", "Tokens of such a batch, without padding", COUNTS)
 RUN_INPUTS = Histogram("run_inputs", _OF_MODEL, "inputs", "Inputs that a model computes in one run", COUNTS)
@@ -30,7 +33,7 @@ IMAGES = Counter("images", ("source", "result"), "images", "Images by source and
 class ReplicaMeasures:
     """The measures of one replica.
 
-    An operation is a direction (update, search), or `check` for the replica's own health checks.
+    An operation is a direction (update, search) or `CHECK`.
     """
 
     def __init__(self, model: str = "") -> None:

@@ -20,7 +20,7 @@ from deployments.errors import InternalError, ModelUnavailable, SetupError, Wron
 from deployments.families import load_family
 from deployments.families.layouts import padded_length
 from deployments.families.protocol import Family, HasVocabulary, ReadsText
-from deployments.measures import ReplicaMeasures
+from deployments.measures import CHECK, ReplicaMeasures
 from deployments.session import SessionSettings
 from deployments.worker import Work, Worker
 
@@ -162,7 +162,7 @@ class ModelReplica:
         if not self._worker.alive:
             raise InternalError("the thread that runs the model has ended")
         for batch in self._family.samples()[:1] if self._family else ():
-            await self._embed(batch, "check")
+            await self._embed(batch, CHECK)
 
     def close(self) -> None:
         """End all threads; may be called again."""

@@ -16,7 +16,7 @@ from deployments.contract import Embeddings, Vector, Vectors
 from deployments.errors import InternalError, ModelUnavailable
 from deployments.families.chunks import together
 from deployments.families.protocol import Family, Prepared
-from deployments.measures import ReplicaMeasures
+from deployments.measures import CHECK, ReplicaMeasures
 from deployments.pool import Pool, Waiting
 
 _TOKENS_A_SECOND = 2000.0
@@ -44,10 +44,10 @@ class Work:
         self.done: asyncio.Future[None] = self._loop.create_future()
 
     @property
-    def kind(self) -> tuple[int, str, str]:
+    def kind(self) -> tuple[int, str, str, str]:
         """Work of one kind may run together."""
         batch = self.prepared.batch
-        return id(self.family), batch.direction, repr(batch.options)
+        return id(self.family), batch.direction, repr(batch.options), self.operation
 
     def embeddings(self) -> Embeddings:
         """The result, once it is done."""
@@ -84,7 +84,7 @@ class Worker:
         """A worker without threads: `grow` gives it some."""
         self._measures = measures
         self.load = Load()
-        self._pools: dict[tuple[int, str, str], Pool[Work]] = {}
+        self._pools: dict[tuple[int, str, str, str], Pool[Work]] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._idle = 0
@@ -105,9 +105,9 @@ class Worker:
 
     @property
     def waiting_tokens(self) -> int:
-        """How many tokens wait for their run."""
+        """How many tokens wait for their run, those of health checks left out."""
         with self._changed:
-            return sum(pool.tokens for pool in self._pools.values())
+            return sum(pool.tokens for kind, pool in self._pools.items() if kind[-1] != CHECK)
 
     async def run(self, work: Work) -> Embeddings:
         """Have a batch run when its turn comes. When the caller gives up, what has not started is dropped.
@@ -171,13 +171,15 @@ class Worker:
         seconds = time.perf_counter() - started
         tokens = [one.tokens for one in chunk]
         first = chunk[0].owner
-        computed = first.prepared.layout.computed(tokens)
-        self._measures.ran(seconds, tokens, computed, first.operation)
-        self.load.worked(seconds, sum(tokens))
+        self._measures.ran(seconds, tokens, first.prepared.layout.computed(tokens), first.operation)
+        begun = []
         for owner in {one.owner for one in chunk}:
             if owner.ready_at is not None:
                 self._measures.waited(started - owner.ready_at, owner.operation)
                 owner.ready_at = None
+                begun.append(int(owner.prepared.tokens.sum()))
+        if first.operation != CHECK:  # no load: a model that is only checked may go to zero
+            self.load.worked(seconds, sum(tokens), begun)
 
     def _drop(self, work: Work) -> None:
         with self._changed:

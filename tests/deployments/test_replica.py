@@ -210,6 +210,20 @@ async def test_a_health_check_overtakes_a_bulk_upload(replica: ModelReplica, loa
     assert loads[0].runs == [["busy"], ["warm up"], ["u" * 12]]
 
 
+async def test_health_checks_are_no_load(replica: ModelReplica, loads: Loads) -> None:
+    for _ in range(3):
+        await replica.check_health()
+    assert not any(replica.record_autoscaling_stats().values()), "a model that is only checked may go to zero"
+    busy = await keep_busy(replica, loads[0])
+    health = asyncio.create_task(replica.check_health())
+    await asyncio.sleep(0.01)
+    assert waiting(replica) == 1
+    assert replica.record_autoscaling_stats() == {"busy": 0, "backlog_s": 0, "batch_s": 0}
+    loads[0].go_on.set()
+    await asyncio.gather(busy, health)
+    assert replica.record_autoscaling_stats()["busy"] > 0
+
+
 async def test_settings_that_the_model_cannot_have_end_the_replicas_health(replica: ModelReplica) -> None:
     with pytest.raises(ModelError, match="no float16"):
         await replica.reconfigure({"precision": "float16"})
