@@ -88,7 +88,7 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._idle = 0
-        self.budget = 512
+        self.budget = 256
         self._threads: list[threading.Thread] = []
 
     def grow(self, threads: int) -> None:
