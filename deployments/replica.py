@@ -34,9 +34,9 @@ _QUICK = 1000
 class ReplicaSettings(SessionSettings):
     """A model's `user_config` in the Serve config file.
 
-    `token_budget` bounds the tokens of a chunk, padding included. On CPUs, more than a few hundred of them gain nothing,
-    cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores reserved for a replica
-    (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
+    `token_budget` bounds the tokens of a chunk, padding included. On CPUs, more than a few hundred of them gain
+    nothing, cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores reserved for a
+    replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
     """
 
     token_budget: int = Field(default=256, gt=0)

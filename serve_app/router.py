@@ -2,9 +2,9 @@
 
 Each model has a lane for every direction and set of options; a search never stands behind an upload. In a lane,
 a full batch leaves at once, however many are under way: what waits in Serve's own queue is the load that
-autoscaling sees. What does not fill a batch leaves while fewer than `floor` batches of the lane are under way, once it is
-as large as the smallest of them, and otherwise with the next one that comes back: many small calls would cost more than
-they carry. There is no timer: an idle model never makes a request wait.
+autoscaling sees. What does not fill a batch leaves while fewer than `floor` batches of the lane are under way, once it
+is as large as the smallest of them, and otherwise with the next one that comes back: many small calls would cost more
+than they carry. There is no timer: an idle model never makes a request wait.
 """
 
 from __future__ import annotations
