@@ -43,7 +43,7 @@ function App() {
       <${Warnings} />
       ${state.isIn() ? html`<${View} />` : html`<p class="empty">${state.access.value ? "A key is needed." : "Loading …"}</p>`}
     </main>
-    <p class="note" role="status">${state.note.value}</p>
+    <p class="note" role="status">${state.said.value}</p>
     <${KeyDialog} />
     <${ConfirmDialog} />
   `;
@@ -81,6 +81,13 @@ function Warnings() {
   `;
 }
 
+/** A file that is dropped beside a field would take the page away. */
+function stay(event) {
+  if (event.dataTransfer.types.includes("Files") && !event.target.matches?.("input")) event.preventDefault();
+}
+
+addEventListener("dragover", stay);
+addEventListener("drop", stay);
 effect(() => render(html`<${App} />`, document.getElementById("app")));
 state.comeIn();
 state.keepFresh();

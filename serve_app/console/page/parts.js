@@ -1,7 +1,7 @@
 // Small things that several views show.
 import { split } from "./format.js";
 import { html } from "./lib.js";
-import { colourOf, note, say } from "./state.js";
+import { colourOf, said, say } from "./state.js";
 
 /** A model's name with its colour. */
 export function Name({ name }) {
@@ -55,7 +55,7 @@ export async function copy(text) {
   } catch {
     copyAsBefore(text); // pages without TLS have no clipboard object
   }
-  note.value = null;
+  said.value = null;
   say("Copied");
 }
 

@@ -112,6 +112,70 @@ async def test_a_wrong_key_is_refused_and_a_right_one_asked_for_once(
         assert await page.evaluate("sessionStorage.length") == 0
 
 
+async def test_qdrant_s_own_refusal_is_told_and_not_asked_for_again_and_again(
+    world: Callable[..., World], chromium: Browser
+) -> None:
+    asked: list[str] = []
+    async with listening(world(**KEYS)) as address, console(chromium, address) as watched:
+        page = watched.page
+        page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+        refused = {"status": {"error": "Qdrant knows no such key"}}
+        await page.route("**/collections", lambda route: route.fulfill(status=401, json=refused))
+        await watched.open()
+        await page.get_by_label("Key", exact=True).fill(MASTER)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("Qdrant knows no such key")
+        await page.wait_for_timeout(2500)
+        assert asked.count("collections") == 1
+        assert asked.count("access") == 3  # without a key, with it, and after the refusal
+        await expect(page.get_by_role("button", name="d/Dense", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (token({"exp": 1}, MASTER.encode()), "ExpiredSignature"),
+        (token({}, b"another key"), "InvalidSignature"),
+    ],
+    ids=["expired", "of another key"],
+)
+async def test_a_token_that_is_not_taken_is_refused_in_the_dialog_and_forgotten(
+    world: Callable[..., World], chromium: Browser, shown: bytes, said: str
+) -> None:
+    async with (
+        listening(world(**KEYS, qdrant_jwt_rbac=True)) as address,
+        console(chromium, address) as watched,
+    ):
+        page = await watched.open()
+        dialog = page.get_by_role("dialog", name="API key")
+        await dialog.get_by_label("Key", exact=True).fill(shown.decode())
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("alert")).to_have_text(said)
+        assert await page.evaluate("sessionStorage.length") == 0
+        await dialog.get_by_label("Key", exact=True).fill(MASTER)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="d/Dense", exact=True)).to_be_visible()
+        await page.evaluate("key => sessionStorage.setItem('api-key', key)", shown.decode())  # it ends meanwhile
+        await expect(dialog.get_by_role("alert")).to_have_text(said)
+
+
+async def test_a_service_that_does_not_answer_is_told_in_the_dialog(
+    world: Callable[..., World], chromium: Browser
+) -> None:
+    async with listening(world(**KEYS)) as address, console(chromium, address) as watched:
+        page = await watched.open()
+        dialog = page.get_by_role("dialog", name="API key")
+        await page.route("**/inference/access", lambda route: route.abort())
+        await dialog.get_by_label("Key", exact=True).fill(MASTER)
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("alert")).to_have_text("The service does not answer.")
+        await page.unroute("**/inference/access")
+        await dialog.get_by_label("Key", exact=True).fill(MASTER)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="d/Dense", exact=True)).to_be_visible()
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
 @pytest.mark.parametrize(
     ("keys", "shown", "why_not"),
     [
@@ -282,6 +346,47 @@ async def test_an_image_that_is_taken_back_is_not_searched_with(with_collections
     await expect(request).to_contain_text('"image": "cmVk')
     await image.set_input_files([])
     await expect(request).to_contain_text('"image": ""')
+
+
+DROP = """([name, type, place]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["red"], name, { type }));
+  const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.querySelector(place).dispatchEvent(drop);
+  return drop.defaultPrevented;
+}"""
+
+
+async def test_an_image_may_be_dropped_anywhere_and_chooses_the_models_that_read_it(with_collections: Watched) -> None:
+    page = await with_collections.open("playground")
+    vision = page.locator(".chips button", has_text="clip-vision")
+    await expect(vision).to_have_attribute("aria-pressed", "false")
+    assert await page.evaluate(DROP, ["red.png", "image/png", "h2"])
+    await expect(page.get_by_role("img", name="red.png")).to_be_visible()
+    for side in ("clip-vision", "clip-text"):
+        await expect(page.locator(".chips button", has_text=side)).to_have_attribute("aria-pressed", "true")
+    await page.evaluate(DROP, ["notes.txt", "text/plain", "h2"])
+    await expect(page.get_by_role("alert")).to_contain_text("notes.txt is no image.")
+    await page.evaluate(DROP, ["blue.png", "image/png", "h2"])
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await with_collections.open("usage")
+    assert await page.evaluate(DROP, ["red.png", "image/png", "body"]), "the browser would leave the page for the file"
+
+
+async def test_the_trouble_of_an_action_is_forgotten_when_it_works_again(with_collections: Watched) -> None:
+    page = await with_collections.open("playground")
+    await page.route("**/inference/playground", lambda route: route.abort())
+    await page.get_by_role("button", name="Embed", exact=True).click()
+    await expect(page.get_by_role("alert")).to_contain_text("The service does not answer.")
+    await page.unroute("**/inference/playground")
+    await page.get_by_role("button", name="Embed", exact=True).click()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await page.route("**/inference/usage?*", lambda route: route.abort())
+    await with_collections.open("usage")
+    await expect(page.get_by_role("alert")).to_contain_text("The service does not answer.")
+    await page.unroute("**/inference/usage?*")
+    await expect(page.get_by_role("alert")).to_have_count(0, timeout=10_000)
+    with_collections.problems.clear()  # the browser writes an aborted request down as an error
 
 
 async def test_an_image_that_cannot_be_read_is_told(with_collections: Watched) -> None:

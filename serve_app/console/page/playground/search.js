@@ -40,12 +40,10 @@ function fitting(vector) {
 async function choose(name) {
   collection.value = name;
   found.value = null;
-  try {
+  await state.attempt("collection", async () => {
     vectors.value = vectorsOf((await ask("GET", `../collections/${encodeURIComponent(name)}`)).config.params);
     chooseVector(vectors.value[0]?.name);
-  } catch (error) {
-    state.report(error);
-  }
+  });
 }
 
 function chooseVector(name) {
@@ -53,13 +51,9 @@ function chooseVector(name) {
   model.value = fitting(vectors.value.find((one) => one.name === name))[0]?.name ?? null;
 }
 
-async function chooseImage([file]) {
+function chooseImage([file]) {
   image.value = null;
-  try {
-    if (file) image.value = await read(file);
-  } catch (error) {
-    state.report(error);
-  }
+  return state.attempt("images", async () => file && (image.value = await read(file)));
 }
 
 const chosen = () => state.models.value.find((one) => one.name === model.value);
@@ -85,8 +79,7 @@ async function search(event) {
     const { result, time, usage } = await answer("POST", `..${path()}`, sent);
     found.value = { points: result.points, time, tokens: usage?.inference?.models?.[sent.query.model]?.tokens, error: null };
   } catch (error) {
-    if (error.status === 401) state.report(error);
-    else found.value = { points: [], error: error.message };
+    found.value = { points: [], error: error.message };
   } finally {
     busy.value = false;
   }

@@ -38,15 +38,13 @@ async function load() {
   if (!state.seesUsage()) return;
   const [, step] = SPANS[span.value];
   const what = { span: span.value, group: group.value };
-  try {
+  await state.attempt("usage", async () => {
     const [over, sums] = await Promise.all([
       ask("GET", query(`${what.group},${step < DAY ? "hour" : "day"}`)),
       ask("GET", query(what.group)),
     ]);
     if (what.span === span.value && what.group === group.value) shown.value = { ...what, over, sums, times: times() };
-  } catch (error) {
-    state.report(error);
-  }
+  });
 }
 
 const choose = (choice) => (value) => {
@@ -62,6 +60,7 @@ export class Usage extends Component {
 
   componentWillUnmount() {
     clearInterval(this.timer);
+    state.forget("usage"); // nobody asks any more
   }
 
   render() {
@@ -147,15 +146,13 @@ function Allowances({ list }) {
   </section>`;
 }
 
-async function download() {
+function download() {
   const [, step] = SPANS[span.value];
-  try {
+  return state.attempt("download", async () => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await csv(query(`model,tenant,${step < DAY ? "hour" : "day"}`)));
     link.download = "usage.csv";
     link.click();
     URL.revokeObjectURL(link.href);
-  } catch (error) {
-    state.report(error);
-  }
+  });
 }
