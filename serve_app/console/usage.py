@@ -96,7 +96,7 @@ async def answer(
         "to": _name(asked.end),
         "group_by": asked.group_by,
         "rows": _grouped(rows, asked.group_by, costs),
-        "total": _sum(rows, costs),
+        "total": _sum(rows, costs, "whole_requests"),
         "allowances": [] if tenant is not None else _allowances(everybodys, prices, free_tokens, last_month),
     }
 
@@ -108,15 +108,17 @@ def _grouped(
     for row in rows:
         together.setdefault(tuple(_GROUPS[name](row) for name in groups), []).append(row)
     ordered = sorted(together.items(), key=lambda item: [value or "" for value in item[0]])
-    return [{**dict(zip(groups, values, strict=True)), **_sum(part, costs)} for values, part in ordered]
+    requests = "requests" if "model" in groups else "whole_requests"
+    return [{**dict(zip(groups, values, strict=True)), **_sum(part, costs, requests)} for values, part in ordered]
 
 
-def _sum(rows: Iterable[Row], costs: Mapping[tuple[str, int], float]) -> dict[str, Any]:
+def _sum(rows: Iterable[Row], costs: Mapping[tuple[str, int], float], requests: str) -> dict[str, Any]:
+    """`requests`: the figure of the rows that counts requests, which is another one for single models than for all."""
     sums: dict[str, Any] = dict.fromkeys(_FIGURES, 0)
     cost = 0.0
     for row in rows:
         for name in _FIGURES:
-            sums[name] += row[name]
+            sums[name] += row[requests if name == "requests" else name]
         cost += row["tokens"] * costs.get((row["model"], row["hour"]), 0.0)  # the row may be newer than the rates
     return {**sums, "cost": round(cost, 6)}
 

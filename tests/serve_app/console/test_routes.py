@@ -108,6 +108,25 @@ async def test_live_figures_count_what_was_done(world: MakeWorld) -> None:
     assert answer["ingress_replicas"] == 1
 
 
+async def test_the_latency_of_a_model_is_that_of_its_own_part(world: MakeWorld) -> None:
+    class Slow(FakeModel):
+        async def __call__(self, batch: Batch) -> Embeddings:
+            await asyncio.sleep(0.2)
+            return await super().__call__(batch)
+
+    here = world(models={"d/Dense": Slow()})
+    vectors = {name: {"text": "x", "model": name} for name in ("d/Dense", "c/clip-text")}
+    assert (await here.ask("PUT", "/collections/c/points", {"points": [{"id": 1, "vector": vectors}]})).status == 200
+    await here.ledger.tick()
+    live = (await here.ask("GET", "/inference/live")).result
+    assert (
+        live["models"]["c/clip-text"]["p95_ms"]
+        < 100
+        < live["models"]["d/Dense"]["p50_ms"]
+        < live["total"]["p95_ms"] * 1.1
+    )
+
+
 async def test_a_switch_refuses_and_lets_in_again(world: MakeWorld) -> None:
     here = world()
     body = {"models": {"SHORT": False}, "collections": {"other": False}}

@@ -16,10 +16,10 @@ NOVEMBER = 1_793_491_200 // 3600
 
 async def fill(here: World) -> None:
     counts = Counts()
-    counts.add(Key(NOVEMBER + 5, "d/Dense", "shop", "update"), Count(1, 10, 80))
-    counts.add(Key(NOVEMBER + 30, "d/Dense", "", "search"), Count(2, 2, 40))
-    counts.add(Key(NOVEMBER + 30, "b/bm25", "shop", "search"), Count(1, 1, 7))
-    counts.add(Key(NOVEMBER - 1, "d/Dense", "shop", "search"), Count(1, 1, 1000))
+    counts.add(Key(NOVEMBER + 5, "d/Dense", "shop", "update"), Count(1, 10, 80, 1))
+    counts.add(Key(NOVEMBER + 30, "d/Dense", "", "search"), Count(2, 2, 40, 2))
+    counts.add(Key(NOVEMBER + 30, "b/bm25", "shop", "search"), Count(1, 1, 7, 0))
+    counts.add(Key(NOVEMBER - 1, "d/Dense", "shop", "search"), Count(1, 1, 1000, 1))
     await here.ledger._reports.do(lambda database: database.exchange(Report("x", 1, time.time(), counts, {}), 0, ()))
 
 
@@ -37,7 +37,7 @@ async def test_usage_by_model_and_its_cost_beyond_the_allowance(world: MakeWorld
         {"model": "b/bm25", "tokens": 7, "objects": 1, "requests": 1, "cost": 0.0},
         {"model": "d/Dense", "tokens": 120, "objects": 12, "requests": 3, "cost": 0.00004},
     ]
-    assert told["total"] == {"tokens": 127, "objects": 13, "requests": 4, "cost": 0.00004}
+    assert told["total"] == {"tokens": 127, "objects": 13, "requests": 3, "cost": 0.00004}
     allowances = {line["model"]: line for line in told["allowances"]}  # type: ignore[attr-defined]
     assert (allowances["d/Dense"]["used"], allowances["d/Dense"]["left"]) == (120, 0)
     assert (allowances["b/bm25"]["used"], allowances["b/bm25"]["left"]) == (7, 93)
@@ -69,6 +69,24 @@ async def test_the_allowance_counts_from_the_months_start_whatever_is_asked_for(
     told = await usage(here, "from=2026-11-02&to=2026-11-03")
     assert told["total"]["cost"] == 0.00004  # type: ignore[index]
     assert told["total"]["tokens"] == 47  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("groups", "requests"),
+    [("tenant", [1]), ("day", [1]), ("operation", [1]), ("model", [1, 1]), ("model,day", [1, 1]), ("tenant,hour", [1])],
+)
+async def test_a_request_with_two_models_counts_once_but_for_each_of_them(
+    world: MakeWorld, groups: str, requests: list[int]
+) -> None:
+    here = world()
+    vectors = {"a": {"text": "x", "model": "d/Dense"}, "b": {"text": "x", "model": "s/sparse"}}
+    assert (await here.ask("PUT", "/collections/c/points", {"points": [{"id": 1, "vector": vectors}]})).status == 200
+    await here.ledger.tick()
+    told = await usage(here, f"group_by={groups}")
+    assert told["total"]["requests"] == 1  # type: ignore[index]
+    assert [row["requests"] for row in told["rows"]] == requests  # type: ignore[attr-defined]
+    live = (await here.ask("GET", "/inference/live")).result
+    assert live["total"]["requests_per_s"] == live["models"]["d/Dense"]["requests_per_s"] == 0.1
 
 
 async def test_without_parameters_it_is_this_month_until_now(world: MakeWorld) -> None:

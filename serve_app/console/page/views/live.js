@@ -25,7 +25,7 @@ export function Live() {
     </div>
     <${ByModel} figures=${now.models} />
     <p class="dim small">
-      Rates are of the last ten seconds, latencies of the last minute, from ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"};
+      Above are requests as a whole, each once; in the table each model's own part of them. Rates are of the last ten seconds, latencies of the last minute, from ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"};
       ledger in ${now.ledger.database === "sqlite" ? "SQLite" : "PostgreSQL"}, ${now.ledger.behind ? "behind" : "up to date"}.
     </p>
   `;

@@ -106,6 +106,7 @@ const colour = (group, name, n) => (group === "model" ? state.colourOf(name) : `
 
 function Sums({ rows, total, group }) {
   const most = Math.max(...rows.map((row) => row.tokens), 1);
+  const several = rows.reduce((sum, row) => sum + row.requests, 0) > total.requests;
   const cells = (row) => [full(row.tokens), full(row.objects), full(row.requests), money(row.cost)];
   return html`<table class="sums">
     <thead>
@@ -121,7 +122,8 @@ function Sums({ rows, total, group }) {
     <tfoot>
       <tr><th scope="row">All</th><td></td>${cells(total).map((cell) => html`<td class="number">${cell}</td>`)}</tr>
     </tfoot>
-  </table>`;
+  </table>
+  ${several && html`<p class="dim small">A request that used several models stands in the row of each, and once in the last.</p>`}`;
 }
 
 const Tenant = ({ name, n }) =>
