@@ -23,7 +23,7 @@ WHOLE = ""
 """Stands where a model's name would, for requests as a whole: one with several models is there once."""
 
 Told = Mapping[str, Mapping[str, Any]]
-"""A replica's live figures as JSON, by model and of `WHOLE`: `tokens` and `requests` a second, `ms` counts by bucket."""
+"""Live figures as JSON, by model and of `WHOLE`: `tokens` and `requests` a second, `ms` counts by bucket."""
 
 
 @dataclass

@@ -119,12 +119,8 @@ async def test_the_latency_of_a_model_is_that_of_its_own_part(world: MakeWorld) 
     assert (await here.ask("PUT", "/collections/c/points", {"points": [{"id": 1, "vector": vectors}]})).status == 200
     await here.ledger.tick()
     live = (await here.ask("GET", "/inference/live")).result
-    assert (
-        live["models"]["c/clip-text"]["p95_ms"]
-        < 100
-        < live["models"]["d/Dense"]["p50_ms"]
-        < live["total"]["p95_ms"] * 1.1
-    )
+    assert live["models"]["c/clip-text"]["p95_ms"] < 100 < live["models"]["d/Dense"]["p50_ms"]
+    assert live["total"]["p50_ms"] > 200
 
 
 async def test_a_switch_refuses_and_lets_in_again(world: MakeWorld) -> None:
