@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from qdrant_client import grpc as models
 
-from deployments.contract import Batch, Embeddings
+from deployments.contract import Batch, Embeddings, Running
 from deployments.errors import QuotaUsedUp, SwitchedOff
 from serve_app.console import routes
 from serve_app.exchange import Call
@@ -95,6 +95,23 @@ async def test_only_models_with_replicas_are_asked_how_they_run_and_once(world: 
     for _ in range(3):
         await here.ask("GET", "/inference/models")
     assert sorted(here.replicas.asked) == ["c/clip-text", "c/clip-vision", "d/Dense", "s/sparse"]
+
+
+async def test_a_busy_replica_does_not_hold_up_the_list(world: MakeWorld) -> None:
+    here = world()
+    go_on = asyncio.Event()
+    run = here.replicas.running
+
+    async def busy(model: str) -> Running:
+        await go_on.wait()
+        return await run(model)
+
+    here.replicas.running = busy  # type: ignore[method-assign]
+    models = await asyncio.wait_for(here.ask("GET", "/inference/models"), 1)
+    assert {model["provider"] for model in models.result["models"]} == {None}
+    go_on.set()
+    models = await here.ask("GET", "/inference/models")
+    assert {model["provider"] for model in models.result["models"]} == {"cpu"}
 
 
 async def test_live_figures_count_what_was_done(world: MakeWorld) -> None:
