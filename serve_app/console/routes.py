@@ -133,6 +133,7 @@ class Console:
                     "behind_s": round(ledger.behind_s, 1) if ledger.behind else 0.0,
                     "waiting_tokens": ledger.waiting_tokens,
                     "database": ledger.database,
+                    "split": ledger.split,
                 },
                 "ingress_replicas": 1 + len(ledger.others),
             }

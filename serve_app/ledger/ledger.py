@@ -7,7 +7,7 @@ import itertools
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from deployments.errors import LedgerUnavailable
@@ -34,9 +34,14 @@ log = logging.getLogger("ray.serve")
 class Ledger:
     """One ingress replica's way to the database. Serving never waits for it."""
 
-    def __init__(self, meter: Meter, url: str, period_s: float = PERIOD_S) -> None:
+    def __init__(
+        self, meter: Meter, url: str, period_s: float = PERIOD_S, count_nodes: Callable[[], int] = lambda: 1
+    ) -> None:
+        """`count_nodes` may block: it tells on how many nodes ingress replicas may run."""
         self.meter = meter
         self.others: Sequence[Mapping[str, Any]] = ()
+        self.split = False
+        self._count_nodes = count_nodes
         self._url = url
         self._period_s = period_s
         self._replica = uuid.uuid4().hex
@@ -89,6 +94,16 @@ class Ledger:
                 log.error("the ledger's database is away: %d tokens are lost", self.waiting_tokens)  # noqa: TRY400
         self._reports.close()
         self._questions.close()
+
+    async def look_around(self) -> None:
+        """Learn whether the ledger is `split`: a SQLite file is for one node, and each further one has its own."""
+        split = self.database == "sqlite" and await asyncio.to_thread(self._count_nodes) > 1
+        if split and not self.split:
+            log.warning(
+                "the ledger is in SQLite and Ray has several nodes: each counts for itself, and a switch reaches the "
+                "ingress replicas of one node only; set QDRANT_INFERENCE_DATABASE_URL to a PostgreSQL database"
+            )
+        self.split = split
 
     async def switch(self, change: SwitchChange) -> Switches:
         """Set switches, here at once.

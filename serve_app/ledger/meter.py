@@ -51,10 +51,14 @@ class Metered:
 
 
 class Meter:
-    """Counts, and refuses what is off or used up. `switches` may be exchanged at any time."""
+    """Counts, and refuses what is off or used up.
+
+    `switches` and `aliases` (collections by the other names they have) may be exchanged at any time.
+    """
 
     def __init__(self, quotas: Quotas = NO_QUOTAS, clock: Callable[[], float] = time.time) -> None:
         self.switches = ALL_ON
+        self.aliases: Mapping[str, str] = {}
         self.quotas = quotas
         self.last_minute = LastMinute()
         self._clock = clock
@@ -72,7 +76,7 @@ class Meter:
         objects: dict[str, int] = {}
         for group in groups:
             objects[group.card.name] = objects.get(group.card.name, 0) + len(group.uses)
-        self.switches.check(caller.collection, objects)
+        self._check_switches(caller, objects)
         with self.quotas.held(caller.tenant, groups) as spent:
             metered = Metered()
             began = time.perf_counter()
@@ -97,8 +101,12 @@ class Meter:
         Raises:
             SwitchedOff, QuotaUsedUp: as there.
         """
-        self.switches.check(caller.collection, models)
+        self._check_switches(caller, models)
         self.quotas.check(caller.tenant, models)
+
+    def _check_switches(self, caller: Caller, models: Iterable[str]) -> None:
+        name = caller.collection
+        self.switches.check((name, self.aliases.get(name, name)), models)
 
     def left(self, caller: Caller, models: Mapping[str, int]) -> Left | None:
         """What is left of the caller's tightest quota on these models, where it has one."""

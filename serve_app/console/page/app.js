@@ -77,6 +77,11 @@ function Warnings() {
       <span role="alert">The ledger's database is away. Inference goes on; usage waits in memory to be written.</span>
       ${" "}So far ${Math.round(ledger.behind_s)} s and ${short(ledger.waiting_tokens)} tokens.
     </p>`}
+    ${ledger?.split &&
+    html`<p class="warning" role="alert">
+      The ledger is in SQLite and Ray has several nodes: each counts for itself, and a switch reaches the ingress replicas of one node only.
+      Set QDRANT_INFERENCE_DATABASE_URL to a PostgreSQL database.
+    </p>`}
     ${off && html`<p class="warning" role="alert">Inference is switched off for all models.</p>`}
   `;
 }

@@ -267,7 +267,7 @@ async def test_a_service_that_goes_away_is_told_and_forgotten_when_it_is_back(
 
 
 async def test_a_ledger_without_its_database_is_told(world: Callable[..., World], chromium: Browser) -> None:
-    behind = {"behind": True, "behind_s": 12.0, "waiting_tokens": 3400, "database": "postgresql"}
+    behind = {"behind": True, "behind_s": 12.0, "waiting_tokens": 3400, "database": "postgresql", "split": False}
 
     async def late(route: Any) -> None:
         answer = await (await route.fetch()).json()
@@ -279,6 +279,15 @@ async def test_a_ledger_without_its_database_is_told(world: Callable[..., World]
         page = await watched.open()
         await expect(page.get_by_text("So far 12 s and 3.4K tokens.")).to_be_visible()
         await expect(page.get_by_role("alert")).to_have_text(re.compile(r"^The ledger's database is away\.\D*$"))
+
+
+async def test_a_ledger_for_each_node_is_told(world: Callable[..., World], chromium: Browser) -> None:
+    there = world()
+    there.ledger._count_nodes = lambda: 2
+    await there.ledger.look_around()
+    async with listening(there) as address, console(chromium, address) as watched:
+        page = await watched.open()
+        await expect(page.get_by_role("alert")).to_contain_text("each counts for itself")
 
 
 async def test_a_refused_change_is_told_until_it_is_closed(world: Callable[..., World], chromium: Browser) -> None:

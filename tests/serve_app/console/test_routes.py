@@ -121,7 +121,13 @@ async def test_live_figures_count_what_was_done(world: MakeWorld) -> None:
     answer = fits(await here.ask("GET", "/inference/live"), "GET", "/inference/live")["result"]
     assert answer["models"]["d/Dense"]["requests_per_s"] == 0.1
     assert answer["total"]["p95_ms"] > 0
-    assert answer["ledger"] == {"behind": False, "behind_s": 0.0, "waiting_tokens": 0, "database": "sqlite"}
+    assert answer["ledger"] == {
+        "behind": False,
+        "behind_s": 0.0,
+        "waiting_tokens": 0,
+        "database": "sqlite",
+        "split": False,
+    }
     assert answer["ingress_replicas"] == 1
 
 

@@ -239,6 +239,20 @@ async def test_flushes_keep_to_their_times_however_long_they_take(monkeypatch: A
     assert gaps == pytest.approx([0.1, 0.1, 0.1, 0.25, 0.1, 0.1, 0.1], abs=0.06)
 
 
+@pytest.mark.parametrize(
+    ("url", "nodes", "split"),
+    [("sqlite:////a", 1, False), ("sqlite:////a", 2, True), ("postgresql://a", 2, False)],
+)
+async def test_a_sqlite_file_for_each_of_several_nodes_is_warned_of_once(
+    url: str, nodes: int, split: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(Meter(), url, count_nodes=lambda: nodes)
+    for _ in range(2):
+        await ledger.look_around()
+    assert ledger.split is split
+    assert caplog.text.count("each counts for itself") == split
+
+
 async def test_an_idle_replica_writes_nothing(database_url: str, monkeypatch: Any) -> None:
     ledger = Ledger(Meter(), database_url)
     await ledger.tick()

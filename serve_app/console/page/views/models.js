@@ -64,14 +64,17 @@ function WhyNot() {
   </p>`;
 }
 
-function turn(change, on, what, who) {
+const BY_OTHER_WAYS =
+  "By an alias it is refused some seconds later. A Qdrant server that asks this service for vectors does not say for which collection: it is served.";
+
+function turn(change, on, what, who, more = "") {
   const act = async () => {
     if (await state.change(change)) state.say(`Switched ${on ? "on" : "off"}: ${what}`);
   };
   if (on) return act();
   state.confirming.value = {
     title: `Switch off ${what}?`,
-    text: `${who} will be refused with an error that says so, until it is switched on again. What is in flight finishes; requests without inference objects go on.`,
+    text: `${who} will be refused with an error that says so, until it is switched on again. What is in flight finishes; requests without inference objects go on. ${more}`,
     verb: "Switch off",
     act,
   };
@@ -177,7 +180,7 @@ function Collections() {
         return html`<li class=${on ? "" : "is-off"}>
           <code>${name}</code>
           <${Switch} on=${on} label=${`Inference for the collection ${name}`} ...${admin()} onChange=${(next) =>
-            turn({ collections: { [name]: next } }, next, `inference for the collection ${name}`, "Every request with an inference object for it")} />
+            turn({ collections: { [name]: next } }, next, `inference for the collection ${name}`, "Every request with an inference object for it", BY_OTHER_WAYS)} />
         </li>`;
       })}
     </ul>
