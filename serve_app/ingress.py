@@ -81,6 +81,7 @@ class Ingress:
         health = Health(self._upstream, states)
         self._ledger = Ledger(self._pipeline.meter, settings.database_url, count_nodes=_count_nodes)
         console = Console(gate, self._pipeline, self._ledger, states.read, _Replicas(models))
+        console.grpc_port = settings.qdrant_inference_grpc_port
         self._http = HttpApi(self._pipeline, gate, self._watch, health, console)
         self._grpc = GrpcApi(self._pipeline, gate, self._watch)
         aliases = Aliases(self._upstream, self._pipeline.meter, settings.qdrant_api_key)

@@ -38,7 +38,7 @@ def owns(path: str) -> bool:
 
 
 class Console:
-    """Answers the console's routes."""
+    """Answers the console's routes. `grpc_port` is where callers reach the gRPC API, where that is known."""
 
     def __init__(self, gate: Gate, pipeline: Pipeline, ledger: Ledger, states: States, replicas: Replicas) -> None:
         self._gate = gate
@@ -47,6 +47,7 @@ class Console:
         self._described = Models(pipeline.catalogue, states, replicas, ledger)
         self._embedder = Embedder(pipeline, replicas)
         self._playground = Playground(pipeline, replicas)
+        self.grpc_port: int | None = None
         self._routes: Mapping[tuple[str, str], Route] = {
             ("GET", "/inference/models"): self._models,
             ("GET", "/inference/live"): self._live,
@@ -115,6 +116,7 @@ class Console:
                 "tenant": access.tenant,
                 "may_change_settings": may_change,
                 "admin": self._gate.admins,
+                "grpc_port": self.grpc_port,
             }
         )
 

@@ -65,6 +65,7 @@ def test_every_model_says_that_it_is_ready_and_how_it_runs(service: RunningServi
     assert described[DENSE]["precision"] in {"float32", "bfloat16", "float16"}
     assert described["qdrant/bm25"]["provider"] is None
     assert described["starter/clip-shapes-text"]["shared_with"] == ["starter/clip-shapes-vision"]
+    assert result(service, "GET", "/inference/access")["grpc_port"] == service.grpc_port
 
 
 def test_a_model_is_switched_off_for_rest_and_grpc_and_on_again(service: RunningService, collection: str) -> None:

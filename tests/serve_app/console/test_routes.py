@@ -294,6 +294,7 @@ async def test_access_says_what_a_caller_may_do(world: MakeWorld, variables: Any
     shown = {} if key is None else {"api_key": key * 20}
     answer = fits(await world(**variables).ask("GET", "/inference/access", **shown), "GET", "/inference/access")
     assert {**answer["result"], **said} == answer["result"]
+    assert answer["result"]["grpc_port"] == 7777
 
 
 async def test_access_refuses_a_wrong_key(world: MakeWorld) -> None:

@@ -1,5 +1,6 @@
 // Search one of the collections, and see the request that did it.
 import { answer, ask } from "../api.js";
+import { fits, isNamedAfter, vectorsOf } from "../collection_vectors.js";
 import { full, ms, NONE } from "../format.js";
 import { highlighted } from "../highlight.js";
 import { Component, html, signal } from "../lib.js";
@@ -19,22 +20,12 @@ const image = signal(null);
 const found = signal(null);
 const busy = signal(false);
 
-/** The vectors of a collection: [{name ("" for the one without), kind, size}]. */
-function vectorsOf({ vectors = {}, sparse_vectors: sparse = {} }) {
-  const plain = "size" in vectors ? { "": vectors } : vectors;
-  return [
-    ...Object.entries(plain).map(([name, one]) => ({ name, kind: one.multivector_config ? "multivector" : "dense", size: one.size })),
-    ...Object.keys(sparse ?? {}).map((name) => ({ name, kind: "sparse" })),
-  ];
-}
-
 /** Models whose vectors fit, the one that the vector is named after first. */
 function fitting(vector) {
   if (!vector) return [];
-  const fits = state.models.value.filter((one) => one.vector === vector.kind && (vector.kind === "sparse" || one.dimensions === vector.size));
-  const named = (one) => (vector.name && one.name.includes(vector.name) ? 0 : 1);
+  const named = (one) => (isNamedAfter(vector, one) ? 0 : 1);
   const reads = (one) => (one.modality === "text" ? 0 : 1);
-  return fits.toSorted((a, b) => named(a) - named(b) || reads(a) - reads(b));
+  return state.models.value.filter((one) => fits(vector, one)).toSorted((a, b) => named(a) - named(b) || reads(a) - reads(b));
 }
 
 async function choose(name) {
