@@ -18,6 +18,8 @@ export const confirming = signal(null);
 export const dark = signal(isDark());
 
 const HISTORY_S = 180;
+const SETTLING_MS = 2000; // until then other ingress replicas may not know of a change
+let settled = 0;
 const DAYS = 30;
 
 /** `#/examples?model=x` as `{view: "examples", query: {model: "x"}}`. */
@@ -43,7 +45,7 @@ export function toggleTheme() {
 }
 
 /** A colour of its own for each model, the same in every view; see `--c1` and the others in page.css. */
-export const COLOURS = 8;
+export const COLOURS = 12;
 export function colourOf(name) {
   const place = (models.value ?? []).findIndex((model) => model.name === name);
   return `var(--c${place < 0 ? 0 : (place % COLOURS) + 1})`;
@@ -158,7 +160,11 @@ async function load(name, work) {
 }
 
 export const loadModels = () => load("models", async () => (models.value = (await ask("GET", "models")).models));
-export const loadSettings = () => load("settings", async () => (settings.value = await ask("GET", "settings")));
+export const loadSettings = () =>
+  load("settings", async () => {
+    const told = await ask("GET", "settings");
+    if (Date.now() > settled) settings.value = told;
+  });
 export const loadMonth = () =>
   seesUsage() &&
   load("month", async () => {
@@ -188,11 +194,12 @@ function loadSlowly() {
 }
 
 /** Change switches; what is not named stays. Whether it was done. */
-export async function change(settingsChange) {
-  const done = await attempt("change", async () => (settings.value = await ask("PUT", "settings", settingsChange)));
-  if (done) await loadModels();
-  return done;
-}
+export const change = (settingsChange) =>
+  attempt("change", async () => {
+    settings.value = await ask("PUT", "settings", settingsChange);
+    settled = Date.now() + SETTLING_MS;
+    setTimeout(loadModels, SETTLING_MS);
+  });
 
 /** Keep what is shown fresh, while somebody looks at it. */
 export function keepFresh() {

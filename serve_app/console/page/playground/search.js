@@ -66,9 +66,11 @@ async function search(event) {
   event.preventDefault();
   busy.value = true;
   const sent = body();
+  const began = performance.now();
   try {
     const { result, time, usage } = await answer("POST", `..${path()}`, sent);
-    found.value = { points: result.points, time, tokens: usage?.inference?.models?.[sent.query.model]?.tokens, error: null };
+    const took = performance.now() - began;
+    found.value = { points: result.points, took, time, tokens: usage?.inference?.models?.[sent.query.model]?.tokens, error: null };
   } catch (error) {
     found.value = { points: [], error: error.message };
   } finally {
@@ -130,11 +132,11 @@ function Request() {
     </div>`;
 }
 
-function Found({ points, time, tokens, error }) {
+function Found({ points, took, time, tokens, error }) {
   if (error) return html`<p class="warning" role="alert">${error}</p>`;
   const most = Math.max(...points.map((point) => Math.abs(point.score)), 1e-9);
   return html`
-    <p class="dim">${full(points.length)} points in ${ms(time * 1000)}, ${tokens ?? NONE} tokens</p>
+    <p class="dim">${full(points.length)} points in ${ms(took)}, of which ${ms(time * 1000)} in Qdrant; ${tokens ?? NONE} tokens</p>
     <ol class="found">
       ${points.map(
         (point) => html`<li key=${point.id}>

@@ -62,7 +62,7 @@ function ByModel({ figures }) {
   const rows = (state.models.value ?? []).filter((model) => figures[model.name]);
   if (!rows.length) return html`<p class="empty">No inference in the last minute.</p>`;
   const most = Math.max(...rows.map((model) => figures[model.name].tokens_per_s), 1);
-  return html`<table class="sums">
+  return html`<div class="scroll"><table class="sums">
     <thead><tr>${["Model", "", "Tokens/s", "Requests/s", "p50", "p95"].map((name) => html`<th scope="col">${name || html`<span class="sr">Share</span>`}</th>`)}</tr></thead>
     <tbody>
       ${rows.map(({ name }) => {
@@ -76,5 +76,5 @@ function ByModel({ figures }) {
         </tr>`;
       })}
     </tbody>
-  </table>`;
+  </table></div>`;
 }
