@@ -114,9 +114,14 @@ def _options(card: ModelCard) -> dict[str, Any]:
 
 
 def _share_a_space(card: ModelCard, other: ModelCard) -> bool:
-    """Whether two models are the sides of one CLIP; their names say so."""
-    sides = {card.family, other.family} == {"clip-text", "clip-vision"}
-    return sides and _stem(card.name) == _stem(other.name)
+    """Whether two models are the sides of one CLIP: they are read from the same weights, or their names say so."""
+    sides = {card.family, other.family} == {"clip-text", "clip-vision"} and card.dimensions == other.dimensions
+    return sides and bool(_weights(card) & _weights(other) or _stem(card.name) == _stem(other.name))
+
+
+def _weights(card: ModelCard) -> set[str]:
+    files = [part for source in card.sources for part in source.files.items()]
+    return {file.sha256 for name, file in files if name.startswith("model.") and file.sha256}
 
 
 def _stem(name: str) -> str:

@@ -133,6 +133,7 @@ def test_openais_own_client_gets_the_same_vectors(service: RunningService) -> No
     client = openai.OpenAI(base_url=f"{service.rest_address}/v1", api_key="none", max_retries=0)
     try:
         assert DENSE in {model.id for model in client.models.list().data}
+        assert client.models.retrieve(DENSE).id == DENSE
         answer = client.embeddings.create(model=DENSE, input=[TEXT, "another"])  # base64 on the wire
         floats = client.embeddings.create(model=DENSE, input=TEXT, encoding_format="float").data[0].embedding
         np.testing.assert_allclose(answer.data[0].embedding, floats, atol=1e-2)

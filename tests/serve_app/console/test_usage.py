@@ -3,13 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import time
+from pathlib import Path
 
 import pytest
 
 from serve_app.ledger.counts import Count, Counts, Key
 from serve_app.ledger.report import Report
 from tests.serve_app.console.conftest import World
-from tests.serve_app.console.test_routes import MakeWorld, fits
+from tests.serve_app.console.test_routes import MakeWorld, fits, tenants_file
 
 NOVEMBER = 1_793_491_200 // 3600
 
@@ -98,6 +99,24 @@ async def test_without_parameters_it_is_this_month_until_now(world: MakeWorld) -
     assert str(told["from"]).endswith("-01T00")
 
 
+async def test_a_tenant_pays_its_own_share_of_what_is_beyond_everybodys_allowance(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    here = world(qdrant_api_key="k" * 20, qdrant_inference_tenants=tenants_file(tmp_path))
+    for key in ("shop" * 10, "k" * 20):
+        for _ in range(5):
+            await here.query(api_key=key)
+    await here.ledger.tick()
+    paid = {}
+    for key in ("shop" * 10, "k" * 20):
+        told = (await here.ask("GET", "/inference/usage", api_key=key)).result
+        (dense,) = [one for one in told["allowances"] if one["model"] == "d/Dense"]
+        assert (dense["used"], dense["left"]) == (160, 0)
+        paid[key] = dense["cost"]
+        assert dense["cost"] == told["total"]["cost"]
+    assert paid["shop" * 10] == pytest.approx(paid["k" * 20] / 2) == pytest.approx(60 / 2 * 2 / 10**6)
+
+
 async def test_csv_has_the_same_rows(world: MakeWorld) -> None:
     here = world()
     await fill(here)
@@ -111,6 +130,14 @@ async def test_csv_has_the_same_rows(world: MakeWorld) -> None:
         ("d/Dense", "", "40"),
         ("d/Dense", "shop", "80"),
     ]
+    allowance = ("allowance_month", "allowance_tokens", "allowance_left")
+    assert [tuple(row[name] for name in allowance) for row in rows] == [
+        ("2026-11", "100", "93"),
+        ("2026-11", "100", "0"),
+        ("2026-11", "100", "0"),
+    ]
+    days = await here.ask("GET", "/inference/usage?group_by=day&from=2026-11-01&to=2026-12-01", accept="text/csv")
+    assert days.content.decode().splitlines()[0] == "day,tokens,objects,requests,cost"
 
 
 @pytest.mark.parametrize(
