@@ -18,7 +18,7 @@ from serve_app.console.embeddings import Embedder
 from serve_app.console.models import Models, States
 from serve_app.console.playground import Playground
 from serve_app.console.replicas import Replicas
-from serve_app.exchange import Request, Response, json_response
+from serve_app.exchange import Request, Response, json_response, read
 from serve_app.ledger import live
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.switches import SwitchChange, Switches
@@ -88,7 +88,8 @@ class Console:
     async def _file(self, request: Request) -> Response:
         if request.method == "HEAD":
             told = await self._file(replace(request, method="GET"))
-            return replace(told, headers=[*told.headers, (b"content-length", b"%d" % len(told.body))], body=b"")
+            length = b"%d" % len(await read(told.body) or b"")
+            return replace(told, headers=[*told.headers, (b"content-length", length)], body=b"")
         if request.method == "GET" and request.path == _HOME:
             # Relative, so that it is right behind a path prefix, too.
             return Response(HTTPStatus.PERMANENT_REDIRECT, [(b"location", b"inference/")], b"")

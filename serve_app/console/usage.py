@@ -96,16 +96,15 @@ async def answer(
     columns = [name for name in _COLUMNS if name in asked.group_by]
     rows = await ledger.usage(asked.first, asked.end, tenant, columns)
     last_month = month_of((asked.end - 1) * _HOUR_S)
-    months = await ledger.usage(last_month, asked.end, tenant, ()) if tenant is not None else everybodys
+    callers = await ledger.usage(last_month, asked.end, tenant, ()) if tenant is not None else everybodys
+    paid = _costs_by_model(callers, costs, last_month)
     return {
         "from": _name(asked.first),
         "to": _name(asked.end),
         "group_by": asked.group_by,
         "rows": _grouped(rows, asked.group_by, costs),
         "total": _sum(rows, costs, "whole_requests"),
-        "allowances": _allowances(
-            everybodys, prices, free_tokens, last_month, _costs_by_model(months, costs, last_month)
-        ),
+        "allowances": _allowances(everybodys, prices, free_tokens, last_month, paid),
     }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import openai
 import orjson
 import pytest
+import yaml
 from qdrant_client import QdrantClient, models
 
 from tests.cluster.running import RunningService
@@ -154,11 +155,28 @@ def test_openais_own_client_gets_the_same_vectors(service: RunningService) -> No
         client.close()
 
 
-def test_a_stop_loses_no_token_and_switches_survive_a_restart(tmp_path: Path) -> None:
-    running = RunningService(tmp_path).start()
+def with_two_ingress_replicas(running: RunningService) -> RunningService:
+    """The service, not started yet."""
+    config = yaml.safe_load(running.config.read_text())
+    (application,) = config["applications"]
+    (ingress,) = (deployment for deployment in application["deployments"] if deployment["name"] == "Ingress")
+    ingress.pop("autoscaling_config", None)
+    ingress["num_replicas"] = 2
+    running.config.write_text(yaml.safe_dump(config))
+    return running
+
+
+def test_two_ingress_replicas_obey_a_switch_and_a_stop_loses_no_token(tmp_path: Path) -> None:
+    running = with_two_ingress_replicas(RunningService(tmp_path)).start()
     question = {"inputs": [{"data": TEXT, "data_type": "text", "model": "qdrant/bm25"}], "inference": "update"}
+    off = {"inputs": [{"data": TEXT, "data_type": "text", "model": "starter/splade-tiny"}], "inference": "update"}
     try:
+        eventually(lambda: result(running, "GET", "/inference/live")["ingress_replicas"] == 2, within_s=20)
         result(running, "PUT", "/inference/settings", {"models": {"starter/splade-tiny": False}})
+        time.sleep(2)
+        said = "inference is switched off for the model 'starter/splade-tiny'"
+        refused = [ask(running, "POST", "/inference", off) for _ in range(30)]
+        assert {(status, answer["error"]) for status, answer in refused} == {(400, said)}
         tokens = 0
         for _ in range(50):
             status, answer = ask(running, "POST", "/inference", question)
@@ -172,8 +190,7 @@ def test_a_stop_loses_no_token_and_switches_survive_a_restart(tmp_path: Path) ->
     database.close()
     running.start()
     try:
-        question["inputs"][0]["model"] = "starter/splade-tiny"  # type: ignore[index]
-        status, answer = ask(running, "POST", "/inference", question)
-        assert (status, answer["error"]) == (400, "inference is switched off for the model 'starter/splade-tiny'")
+        status, answer = ask(running, "POST", "/inference", off)
+        assert (status, answer["error"]) == (400, said)
     finally:
         running.stop()

@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from playwright.async_api import Browser, expect
 
 from serve_app.console import page as served
 from serve_app.model_states import ModelState
-from tests.browser import Watched, browser, console
+from tests.browser import NAMELESS, TOO_PALE, Watched, browser, console
 from tests.serve_app.console.conftest import World
 from tests.serve_app.test_tokens import token
 
@@ -101,6 +102,7 @@ async def test_a_wrong_key_is_refused_and_a_right_one_asked_for_once(
         await dialog.get_by_label("Key", exact=True).fill("wrong")
         await page.keyboard.press("Enter")
         await expect(dialog.get_by_role("alert")).to_have_text("Invalid API key or JWT")
+        assert await page.evaluate(TOO_PALE) == await page.evaluate(NAMELESS) == []
         await dialog.get_by_label("Key", exact=True).fill(MASTER)
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("button", name="d/Dense", exact=True)).to_be_visible()
@@ -307,6 +309,71 @@ async def test_a_refused_change_is_told_until_it_is_closed(world: Callable[..., 
         await page.get_by_role("alert").get_by_role("button", name="Close").click()
         await expect(page.get_by_role("alert")).to_have_count(0)
         await expect(page.get_by_role("switch", name="d/Dense")).to_be_checked()
+
+
+async def test_what_goes_beyond_the_allowance_is_shown_with_its_cost(
+    world: Callable[..., World], chromium: Browser
+) -> None:
+    there = world()
+    for _ in range(10):
+        await there.query(text="x" * 7_993)  # with its prefix 8,000 tokens, of which 100 are free in all
+    await there.ledger.tick()
+    async with listening(there) as address, console(chromium, address) as watched:
+        page = await watched.open()
+        row = page.get_by_role("row").filter(has=page.get_by_role("button", name="d/Dense", exact=True))
+        await expect(row).to_contain_text("$2.00")  # for a million
+        await expect(row).to_contain_text("80,000% of 100 · $0.160")
+        await expect(row.get_by_role("img", name="80,000 of 100 free tokens used")).to_have_class("meter over")
+        await expect(page.get_by_role("region", name="Summary")).to_contain_text("$0.160 cost")
+        await watched.open("usage")
+        await page.get_by_role("button", name="Cost").click()
+        await expect(page.locator(".headline")).to_contain_text("$0.160")
+        allowance = page.locator(".allowances").get_by_role("row", name="d/Dense")
+        await expect(allowance).to_contain_text("80K of 100")
+        await expect(allowance.get_by_role("cell").last).to_have_text("$0.160")
+
+
+async def test_many_tenants_share_the_last_bar(world: Callable[..., World], chromium: Browser, tmp_path: Path) -> None:
+    names = [f"tenant-{number:02}" for number in range(20)]
+    keys = [f"{{name: {name}, keys: ['{hashlib.sha256(name.encode()).hexdigest()}']}}" for name in names]
+    tenants = tmp_path / "tenants.yaml"
+    tenants.write_text("tenants:\n" + "".join(f"- {key}\n" for key in keys))
+    there = world(**KEYS, qdrant_inference_tenants=tenants)
+    for name in names:
+        await there.query(api_key=name)
+    await there.ledger.tick()
+    async with listening(there) as address, console(chromium, address) as watched:
+        page = await watched.open("usage")
+        await page.get_by_label("Key", exact=True).fill(MASTER)
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Tenants").click()
+        await expect(page.locator(".u-legend")).to_contain_text("9 others")
+        await expect(page.locator(".sums tbody tr")).to_have_count(20)
+
+
+async def test_a_switch_stays_where_it_was_put_while_other_replicas_learn_of_it(
+    world: Callable[..., World], chromium: Browser
+) -> None:
+    on = {"result": {"inference": True, "models": {}, "collections": {}}}
+
+    async def late(route: Any) -> None:
+        await (route.continue_() if route.request.method == "PUT" else route.fulfill(json=on))
+
+    async with listening(world()) as address, console(chromium, address) as watched:
+        await watched.page.route("**/inference/settings", late)
+        page = await watched.open()
+        switch = page.get_by_role("switch", name="d/Dense")
+        await switch.click()
+        await page.get_by_role("button", name="Switch off").click()
+        await expect(switch).not_to_be_checked()
+        await page.evaluate("""() => {
+          const one = document.querySelector('[role=switch][aria-label="d/Dense"]');
+          const watcher = new MutationObserver(() => (window.turned ??= performance.now()));
+          watcher.observe(one, { attributeFilter: ["aria-checked"] });
+          window.began = performance.now();
+        }""")
+        await expect(switch).to_be_checked(timeout=10_000)  # what a replica says that should know by then
+        assert await page.evaluate("turned - began") > 1500
 
 
 async def test_the_days_shown_go_on_at_midnight(world: Callable[..., World], chromium: Browser) -> None:
