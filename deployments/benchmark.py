@@ -15,7 +15,7 @@ import numpy as np
 from deployments.catalogue import ModelCard
 from deployments.contract import Batch
 from deployments.direct import TOKEN_BUDGET, embed
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import padded_length
 from deployments.families.protocol import Family
 
 _LENGTHS = (8, 32, 128, 512)

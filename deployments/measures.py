@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from deployments.errors import WrongInput
-from deployments.families.chunks import padded_length
 from deployments.metrics import COUNTS, STAGE_SECONDS, Counter, Gauge, Histogram
 
 _OF_MODEL = ("model", "operation")
+
+CHECK = "check"
+"""The operation of a replica's own health checks, beside the directions (update, search)."""
 
 BATCH_INPUTS = Histogram("batch_inputs", _OF_MODEL, "inputs", "Inputs of a batch as it comes from the gateway", COUNTS)
 BATCH_TOKENS = Histogram("batch_tokens", _OF_MODEL, "tokens", "Tokens of such a batch, without padding", COUNTS)
@@ -29,14 +31,13 @@ IMAGES = Counter("images", ("source", "result"), "images", "Images by source and
 
 
 class ReplicaMeasures:
-    """The measures of one replica. A model with a `window`, in tokens, fills up the texts of a run to one length.
+    """The measures of one replica.
 
-    An operation is a direction (update, search), or `check` for the replica's own health checks.
+    An operation is a direction (update, search) or `CHECK`.
     """
 
-    def __init__(self, model: str = "", window: int | None = None) -> None:
+    def __init__(self, model: str = "") -> None:
         self.model = model
-        self._window = window
 
     def tokenized(self, seconds: float, tokens: Sequence[int], operation: str) -> None:
         """A batch is ready to be run; `tokens` of each of its inputs."""
@@ -48,15 +49,13 @@ class ReplicaMeasures:
         """The first run with inputs of a batch has begun so long after the batch was ready."""
         STAGE_SECONDS.observe(seconds, "queue", self.model, operation)
 
-    def ran(self, seconds: float, tokens: Sequence[int], operation: str) -> None:
-        """A run is done; `tokens` of each of its inputs."""
+    def ran(self, seconds: float, tokens: Sequence[int], computed: int, operation: str) -> None:
+        """A run is done; `tokens` of each of its inputs, and how many were `computed`, padding included."""
         real = sum(tokens)
         STAGE_SECONDS.observe(seconds, "run", self.model, operation)
         RUN_INPUTS.observe(len(tokens), self.model, operation)
         RUN_TOKENS.add(real, self.model, operation)
-        if self._window:
-            computed = min(padded_length(max(tokens)), self._window) * len(tokens)
-            PADDING_TOKENS.add(computed - real, self.model, operation)
+        PADDING_TOKENS.add(computed - real, self.model, operation)
 
     def loaded(self, seconds: float, provider: str, precision: str, *, gpu_reserved: bool) -> None:
         """The model has been loaded. With a GPU reserved, or a part of one, it should run there."""

@@ -1,7 +1,6 @@
 """What waits for a model: inputs of many batches in one pool, from which chunks of like length are taken.
 
-The more inputs there are to choose from, the less padding there is: with batches of 64 texts of very different length,
-four at a time, a chunk costs 1.13 times its own tokens instead of the 1.37 that each batch would cost by itself.
+The more inputs there are to choose from, the less is computed in vain: which go well together, the model's layout says.
 """
 
 from __future__ import annotations
@@ -14,14 +13,11 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import Layout
 
 Owner = TypeVar("Owner")
 _by_tokens = attrgetter("tokens")
 _number = itertools.count()
-
-_RUN = 32
-"""What a run costs beside its tokens, in tokens: about 2 ms for a small model on two cores."""
 
 
 @dataclass(eq=False)
@@ -38,7 +34,8 @@ class Waiting(Generic[Owner]):
 class Pool(Generic[Owner]):
     """Inputs that may run together. Not safe to use from several threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._by_length: list[Waiting[Owner]] = []
         self._by_urgency: list[tuple[float, int, Waiting[Owner]]] = []
 
@@ -75,37 +72,21 @@ class Pool(Generic[Owner]):
         return self._by_urgency[0][0] if self._by_urgency else float("inf")
 
     def take(self, budget: int) -> Sequence[Waiting[Owner]]:
-        """The next chunk: the most urgent input and those of like length whose company costs least.
+        """The next chunk: the most urgent input and those that go well with it.
 
-        (Padded length x rows) is at most `budget`, unless one input alone is longer. Empty where nothing waits.
+        What is computed for it is about `budget` tokens at most, unless one input alone is longer; empty where nothing
+        waits.
         """
         if self.due == float("inf"):
             return []
-        start, end = _cheapest([one.tokens for one in self._by_length], self._place(self._by_urgency[0][2]), budget)
-        chunk = self._by_length[start:end]
-        del self._by_length[start:end]
+        wanted = self._place(self._by_urgency[0][2])
+        chosen = self._layout.choose([one.tokens for one in self._by_length], wanted, budget)
+        chunk = [self._by_length[place] for place in chosen]
         for one in chunk:
             one.taken = True
+        self._by_length = [one for one in self._by_length if not one.taken]
         return chunk
 
     def _place(self, wanted: Waiting[Owner]) -> int:
         """Where an input stands among those by length."""
         return self._by_length.index(wanted, bisect_left(self._by_length, wanted.tokens, key=_by_tokens))
-
-
-def _cheapest(tokens: Sequence[int], wanted: int, budget: int) -> tuple[int, int]:
-    """Of ascending `tokens`, the slice with `wanted` in it that fits the budget and costs least for each token.
-
-    Each slice is as long as the budget lets it be, counted from its longest input down.
-    """
-    best, best_cost = (wanted, wanted + 1), float("inf")
-    for last in range(wanted, len(tokens)):
-        padded = padded_length(tokens[last])
-        rows = max(1, budget // max(1, padded))
-        start = max(0, last + 1 - rows)
-        if start > wanted:
-            break
-        cost = (_RUN + padded * (last + 1 - start)) / max(1, sum(tokens[start : last + 1]))
-        if cost < best_cost:
-            best, best_cost = (start, last + 1), cost
-    return best

@@ -18,9 +18,9 @@ from deployments.catalogue import ModelCard, validated
 from deployments.contract import Batch, Embeddings, Explanation, Running
 from deployments.errors import InternalError, ModelUnavailable, SetupError, WrongInput
 from deployments.families import load_family
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import padded_length
 from deployments.families.protocol import Family, ReadsText
-from deployments.measures import ReplicaMeasures
+from deployments.measures import CHECK, ReplicaMeasures
 from deployments.session import SessionSettings
 from deployments.worker import Work, Worker
 
@@ -34,12 +34,12 @@ _QUICK = 1000
 class ReplicaSettings(SessionSettings):
     """A model's `user_config` in the Serve config file.
 
-    `token_budget` bounds (padded length x rows) of a chunk. On CPUs, more than about a thousand tokens for all streams
-    together gain nothing, cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores
-    reserved for a replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
+    `token_budget` bounds the tokens of a chunk, padding included. On CPUs, more than a few hundred of them gain
+    nothing, cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores reserved for a
+    replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
     """
 
-    token_budget: int = Field(default=512, gt=0)
+    token_budget: int = Field(default=256, gt=0)
 
     def session(self) -> SessionSettings:
         """The part for which the model has to be loaded anew."""
@@ -57,7 +57,7 @@ class ModelReplica:
         self._family: Family | None = None
         self._refusal: SetupError | None = None
         self._tokenizers = ThreadPoolExecutor(_TOKENIZING_THREADS, thread_name_prefix="tokenizer")
-        self._measures = ReplicaMeasures(card.name, card.context_window)
+        self._measures = ReplicaMeasures(card.name)
         self._worker = Worker(self._measures)
         self._stop_exporting = metrics.export(self._measure)
 
@@ -159,7 +159,7 @@ class ModelReplica:
         if not self._worker.alive:
             raise InternalError("the thread that runs the model has ended")
         for batch in self._family.samples()[:1] if self._family else ():
-            await self._embed(batch, "check")
+            await self._embed(batch, CHECK)
 
     def close(self) -> None:
         """End all threads; may be called again."""

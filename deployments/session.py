@@ -92,7 +92,7 @@ def open_session(build: Build, settings: SessionSettings, too_coarse: Collection
     Raises:
         ModelError: onnxruntime cannot load it, or not on this provider or in this precision.
     """
-    provider = _provider(settings)
+    provider = provider_of(settings)
     precision = _precision(settings, provider, too_coarse)
     model = build(np.float16 if precision == "float16" else np.float32)
     try:
@@ -110,7 +110,12 @@ def open_session(build: Build, settings: SessionSettings, too_coarse: Collection
     return Session(session, provider, precision)
 
 
-def _provider(settings: SessionSettings) -> Provider:
+def provider_of(settings: SessionSettings) -> Provider:
+    """The provider that a session with these settings gets.
+
+    Raises:
+        ModelError: the installed onnxruntime does not have it.
+    """
     available = [name for name in _PROVIDERS if _PROVIDERS[name] in onnxruntime.get_available_providers()]
     if settings.provider == "auto":
         return available[0]

@@ -16,12 +16,15 @@ from deployments.contract import Embeddings, Vector, Vectors
 from deployments.errors import InternalError, ModelUnavailable
 from deployments.families.chunks import together
 from deployments.families.protocol import Family, Prepared
-from deployments.measures import ReplicaMeasures
+from deployments.measures import CHECK, ReplicaMeasures
 from deployments.pool import Pool, Waiting
 
 _TOKENS_A_SECOND = 2000.0
 """What a batch may expect: it is due when it would be done at this rate. So a small one passes large ones that came
 shortly before it, and none waits for ever."""
+
+_SHARE_STEP = 64
+"""Tokens that are not worth dividing among several threads; shares are multiples of it."""
 
 _IDLE_S = 5.0
 """Without work for so long, the memory that the work has left behind goes back to the system."""
@@ -41,10 +44,10 @@ class Work:
         self.done: asyncio.Future[None] = self._loop.create_future()
 
     @property
-    def kind(self) -> tuple[int, str, str]:
+    def kind(self) -> tuple[int, str, str, str]:
         """Work of one kind may run together."""
         batch = self.prepared.batch
-        return id(self.family), batch.direction, repr(batch.options)
+        return id(self.family), batch.direction, repr(batch.options), self.operation
 
     def embeddings(self) -> Embeddings:
         """The result, once it is done."""
@@ -81,10 +84,11 @@ class Worker:
         """A worker without threads: `grow` gives it some."""
         self._measures = measures
         self.load = Load()
-        self._pools: dict[tuple[int, str, str], Pool[Work]] = {}
+        self._pools: dict[tuple[int, str, str, str], Pool[Work]] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self.budget = 512
+        self._idle = 0
+        self.budget = 256
         self._threads: list[threading.Thread] = []
 
     def grow(self, threads: int) -> None:
@@ -101,9 +105,9 @@ class Worker:
 
     @property
     def waiting_tokens(self) -> int:
-        """How many tokens wait for their run."""
+        """How many tokens wait for their run, those of health checks left out."""
         with self._changed:
-            return sum(pool.tokens for pool in self._pools.values())
+            return sum(pool.tokens for kind, pool in self._pools.items() if kind[-1] != CHECK)
 
     async def run(self, work: Work) -> Embeddings:
         """Have a batch run when its turn comes. When the caller gives up, what has not started is dropped.
@@ -122,7 +126,8 @@ class Worker:
         with self._changed:
             if self._closed:
                 raise ModelUnavailable("the model's replica is being stopped")
-            self._pools.setdefault(work.kind, Pool()).add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
+            pool = self._pools.setdefault(work.kind, Pool(work.prepared.layout))
+            pool.add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
             self._changed.notify(len(inputs))
         try:
             await work.done
@@ -165,12 +170,16 @@ class Worker:
     def _measure(self, chunk: Sequence[Waiting[Work]], started: float) -> None:
         seconds = time.perf_counter() - started
         tokens = [one.tokens for one in chunk]
-        self._measures.ran(seconds, tokens, chunk[0].owner.operation)
-        self.load.worked(seconds, sum(tokens))
+        first = chunk[0].owner
+        self._measures.ran(seconds, tokens, first.prepared.layout.computed(tokens), first.operation)
+        begun = []
         for owner in {one.owner for one in chunk}:
             if owner.ready_at is not None:
                 self._measures.waited(started - owner.ready_at, owner.operation)
                 owner.ready_at = None
+                begun.append(int(owner.prepared.tokens.sum()))
+        if first.operation != CHECK:  # no load: a model that is only checked may go to zero
+            self.load.worked(seconds, sum(tokens), begun)
 
     def _drop(self, work: Work) -> None:
         with self._changed:
@@ -186,15 +195,22 @@ class Worker:
         return chunk or []
 
     def _take(self, timeout: float | None) -> Sequence[Waiting[Work]] | None:
-        """As `_next`; None when there is no chunk after `timeout` seconds."""
+        """As `_next`; None when there is no chunk after `timeout` seconds.
+
+        What waits is shared out among the threads that have nothing to do: two small chunks at a time are sooner done
+        than a large one alone.
+        """
         with self._changed:
-            if not self._changed.wait_for(self._has_news, timeout):
+            self._idle += 1
+            has_news = self._changed.wait_for(self._has_news, timeout)
+            idle, self._idle = self._idle, self._idle - 1
+            if not has_news:
                 return None
             if self._closed:
                 self._abandon()
                 return []
             _, pool = min(self._pools.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
-            return pool.take(self.budget)
+            return pool.take(min(self.budget, _share(pool.tokens, idle)) if idle > 1 else self.budget)
 
     def _has_news(self) -> bool:
         self._pools = {kind: pool for kind, pool in self._pools.items() if len(pool)}
@@ -205,6 +221,10 @@ class Worker:
         for pool in self._pools.values():
             for owner in pool.owners():
                 owner.finish(error)
+
+
+def _share(tokens: int, threads: int) -> int:
+    return -(-tokens // (threads * _SHARE_STEP)) * _SHARE_STEP
 
 
 def _vectors(chunk: Sequence[Waiting[Work]]) -> Vectors:

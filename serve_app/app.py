@@ -20,6 +20,7 @@ from deployments.model_store import ModelStore, cache_folder
 from deployments.replica import ModelReplica
 from serve_app import arguments as args
 from serve_app import environment
+from serve_app.capacity import STORE
 from serve_app.ingress import Ingress
 from serve_app.service import SUPPORTED
 from serve_app.store import Store
@@ -75,5 +76,5 @@ def _image_loader(cards: Sequence[ModelCard]) -> Application | None:
 
 
 def _store(folder: Path) -> Application:
-    """Always one replica, so nothing about it stands in a Serve config file."""
-    return serve.deployment(max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0.1})(Store).bind(str(folder))
+    options = {"num_cpus": STORE.replica.cpus}
+    return serve.deployment(max_ongoing_requests=1000, ray_actor_options=options)(Store).bind(str(folder))

@@ -54,6 +54,10 @@ class Demand:
     replica: Resources
 
 
+STORE = Demand("Store", 1, 1, Resources(cpus=0.1))
+"""The embedded store, which is there without QDRANT_URL: always one, so nothing about it stands in a Serve config."""
+
+
 def total(replicas: Iterable[Resources]) -> Resources:
     """All that some replicas ask for."""
     return sum(replicas, Resources())

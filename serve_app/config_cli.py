@@ -11,7 +11,8 @@ import typer
 from rich import box
 from rich.table import Column, Table
 
-from serve_app.capacity import Demand, Resources, bytes_of, nodes_needed, total
+from serve_app import environment
+from serve_app.capacity import STORE, Demand, Resources, bytes_of, nodes_needed, total
 from serve_app.config_check import check
 from serve_app.terminal import console, reported_errors
 
@@ -32,10 +33,13 @@ def _group() -> None:
 def check_file(
     file: File, node_cpus: NodeCpus = 8.0, node_gpus: NodeGpus = 1.0, node_memory: NodeMemory = "32Gi"
 ) -> None:
-    """Validate a Serve config file without a cluster, and show the resources that it will ask for."""
+    """Validate a Serve config file without a cluster, and show the resources that it will ask for.
+
+    The embedded store is among them where QDRANT_URL is not set.
+    """
     with reported_errors():
         node = Resources(node_cpus, node_gpus, bytes_of(node_memory))
-        demands = check(file)
+        demands = check(file) + ([] if environment.read().qdrant_url else [STORE])
         console.print(_table(demands))
         console.print(_nodes(node, demands))
 
@@ -62,22 +66,27 @@ def _replicas(demands: Iterable[Demand], *, least: bool) -> list[Resources]:
 
 
 def _nodes(node: Resources, demands: Sequence[Demand]) -> str:
-    """How many nodes hold it all; a custom resource is one that only some nodes offer, so those are left out.
+    """How many nodes hold it all.
 
-    Nodes with GPUs are for replicas that ask for some, all others go to nodes without.
+    Nodes with GPUs are for replicas that ask for some, all others go to nodes without. A custom resource is one that
+    only some nodes offer, each as much of it as the replica that asks for most.
     """
     usual = [demand for demand in demands if not demand.replica.custom]
     with_gpus = [demand for demand in usual if demand.replica.gpus]
     lines = [_count(replace(node, gpus=0), [demand for demand in usual if not demand.replica.gpus])]
     lines += [_count(node, with_gpus)] if with_gpus else []
-    special = [f"{name} for {demand.deployment}" for demand in demands for name in demand.replica.custom]
-    return "\n".join([*lines, f"besides, nodes that offer {', '.join(special)}"] if special else lines)
+    for name in dict.fromkeys(name for demand in demands for name in demand.replica.custom):
+        special = [demand for demand in demands if name in demand.replica.custom]
+        most = max(demand.replica.custom[name] for demand in special)
+        lines.append(_count(replace(node, gpus=0, custom={name: most}), special))
+    return "\n".join(lines)
 
 
 def _count(node: Resources, demands: Sequence[Demand]) -> str:
     least, most = (nodes_needed(node, _replicas(demands, least=least)) for least in (True, False))
     gpus = f", {node.gpus:g} GPUs" if node.gpus else ""
-    size = f"{node.cpus:g} CPUs{gpus} and {node.memory / 2**30:g} GiB"
+    others = "".join(f", {amount:g} {name}" for name, amount in node.custom.items())
+    size = f"{node.cpus:g} CPUs{gpus}{others} and {node.memory / 2**30:g} GiB"
     if most is None:
         return f"nodes of {size} are too small for one of the replicas"
     return f"nodes of {size}: {least} at least, {most} at most"

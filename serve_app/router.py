@@ -2,8 +2,9 @@
 
 Each model has a lane for every direction and set of options; a search never stands behind an upload. In a lane,
 a full batch leaves at once, however many are under way: what waits in Serve's own queue is the load that
-autoscaling sees. What does not fill a batch leaves at once while fewer than `floor` batches of the lane are under
-way, and otherwise with the next one that comes back. There is no timer: an idle model never makes a request wait.
+autoscaling sees. What does not fill a batch leaves while fewer than `floor` batches of the lane are under way, once it
+is as large as the smallest of them, and otherwise with the next one that comes back: many small calls would cost more
+than they carry. There is no timer: an idle model never makes a request wait.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class Lane:
         return ticket
 
     def _send(self) -> None:
-        while self._waiting and (self._is_full() or len(self._under_way) < self._limits.floor):
+        while self._waiting and (self._is_full() or self._may_leave()):
             if batch := self._next_batch():
                 # In no request's context: where its caller hangs up, Serve cancels all calls that were made in it, and
                 # this one may carry the inputs of others.
@@ -117,6 +118,11 @@ class Lane:
 
     def _is_full(self) -> bool:
         return len(self._waiting) >= self._limits.inputs or self._waiting_size >= self._limits.characters
+
+    def _may_leave(self) -> bool:
+        """Whether what waits is worth a call of its own, though it fills no batch."""
+        smallest = min(map(len, self._under_way.values()), default=0)
+        return len(self._under_way) < self._limits.floor and len(self._waiting) >= smallest
 
     def _next_batch(self) -> list[_Item]:
         """The oldest items up to a full batch, without those that nobody waits for any more."""

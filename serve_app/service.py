@@ -40,7 +40,9 @@ _ONE_MACHINE = {
     # What Ray says on the console of every orderly stop: that the controller's own calls were cut off.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "killed by `ray.kill`",
 }
-_FIRST_PORT, _PORT_RANGES, _PORTS_EACH = 40000, 50, 20
+_FIRST_PORT, _PORT_RANGES, _PORTS_EACH = 21000, 50, 20
+"""Below the ports that systems hand out to outgoing connections (on Linux from 32768 on), any of which may be taken."""
+
 _START_TIMEOUT_S = 300.0
 _STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.2
@@ -216,7 +218,7 @@ def _inner_ports(rest_port: int) -> dict[str, str]:
     for attempt in range(_PORT_RANGES):
         first = _FIRST_PORT + (rest_port + attempt) % _PORT_RANGES * _PORTS_EACH
         proxy = first + _PORTS_EACH - 2
-        if is_free("", first) and is_free("", proxy):
+        if all(is_free("", port) for port in (first, proxy, proxy + 1)):
             return {
                 "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first),
                 "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(proxy - 1),

@@ -15,7 +15,7 @@ SEEN_BY_THE_GATEWAY = {
     *(f"deployments.{name}" for name in ("contract", "errors", "catalogue", "options", "metrics")),
 }
 SETS_UP = {f"serve_app/{name}.py" for name in ("app", "cli", "config_check", "models_add", "models_cli")}
-KNOWS_RAY = {f"deployments/{name}.py" for name in ("export", "gpu", "replica")} | {
+KNOWS_RAY = {f"deployments/{name}.py" for name in ("autoscaling", "export", "gpu", "replica")} | {
     f"serve_app/{name}.py" for name in ("app", "config_check", "ingress", "model_states", "service", "store")
 }
 NOT_IN_THE_CORE = {"ray", "asyncio", "aiohttp", "httpx", "grpc", "starlette", "onnxruntime"}

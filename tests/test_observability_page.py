@@ -12,7 +12,7 @@ import promql_parser
 import pytest
 import yaml
 
-from deployments import measures
+from deployments import measures, wishes
 from deployments.metrics import METRICS, PREFIX, Counter, Gauge
 from serve_app.observability import metrics
 
@@ -24,7 +24,7 @@ RULES = yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"
 OF_RAY = set(re.findall(r"`(ray_serve_\w+)`", PAGE))
 LABELS_OF_RAY = {"deployment", "application"}
 """Those that all of them have."""
-NAMES = {metric.name for module in (measures, metrics) for metric in vars(module).values() if metric in METRICS}
+NAMES = {metric.name for module in (measures, metrics, wishes) for metric in vars(module).values() if metric in METRICS}
 OURS = [metric for metric in METRICS if metric.name in NAMES]
 
 
@@ -100,7 +100,7 @@ def test_every_metric_of_ours_is_on_the_dashboard_or_in_an_alert() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_every_alert_has_its_paragraph_in_the_runbook(rule: dict[str, Any]) -> None:
     assert re.search(rf"^### {rule['alert']}\n\n\w.{{100,}}", PAGE, re.MULTILINE)
-    assert rule["annotations"]["runbook_url"] == f"OBSERVABILITY.md#{rule['alert'].lower()}"
+    assert rule["annotations"]["runbook"] == f"OBSERVABILITY.md#{rule['alert'].lower()}"
 
 
 def test_the_runbook_has_no_alert_that_is_gone() -> None:

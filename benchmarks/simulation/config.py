@@ -56,7 +56,7 @@ def _ingress(entry: Any) -> Any:
     """Two all day, the least of the file: these are real, and a third would take its cores from the two."""
     entry = copy.deepcopy(entry)
     entry["ray_actor_options"] = {"num_cpus": 1}
-    entry["autoscaling_config"].update(min_replicas=2, initial_replicas=2, max_replicas=2)
+    entry["autoscaling_config"].update(min_replicas=2, max_replicas=2)
     limits = entry["user_config"]
     limits["timeout_s"] = REQUEST_TIMEOUT_S
     limits["coalescing"] = {

@@ -14,6 +14,11 @@ from benchmarks.simulation.day import PEAK, PHASES
 _BUSY = 0.8
 """`deployments.autoscaling`: the share of their time that replicas are meant to be busy."""
 
+HELD_TO_IDEAL, PAID_TO_IDEAL = 1.28, 1.50
+"""GPU time to the ideal, as the simulated day measured it (docs/simulation.md): of the shares that replicas hold, and
+of whole nodes, which are there before and after the replicas and are what is paid for.
+"""
+
 
 def _mean_factor() -> float:
     """The day's mean traffic, as a multiple of the base."""
@@ -68,8 +73,6 @@ class Day:
     """That a Qdrant node takes and indexes; an assumption, nothing of it was measured here."""
     qdrant_bytes: float = 64e9
     """Memory of a Qdrant node."""
-    gpu_time_to_ideal: float = 1.2
-    """`python -m benchmarks.simulation.signals`."""
     price: float = 0.8
     """Of an hour of one L4, or of two CPU cores a tenth of it; an assumption: put your own in."""
 
@@ -91,12 +94,13 @@ class Day:
 
 
 def compute(day: Day, model: Model) -> tuple[object, ...]:
-    """Replicas at the peak, GPU-hours (or hours of two cores) a day, and what they cost."""
+    """Replicas at the peak; hours a day of GPUs, or of two cores, held by them; of whole nodes, and their cost."""
     replicas = day.peak * day.tokens / (model.tokens_a_second * _BUSY)
-    hours = day.mean * day.tokens / model.tokens_a_second * 24 * day.gpu_time_to_ideal
-    price = day.price * (0.1 if "CPU" in model.name else 1)
-    per_million = hours * price / (day.texts * day.tokens / 1e6)
-    return model.name, math.ceil(replicas), round(hours), f"${hours * price:,.0f}", f"${per_million:.4f}"
+    ideal = day.mean * day.tokens / model.tokens_a_second * 24
+    cost = ideal * PAID_TO_IDEAL * day.price * (0.1 if "CPU" in model.name else 1)
+    per_million = cost / (day.texts * day.tokens / 1e6)
+    hours = round(ideal * HELD_TO_IDEAL), round(ideal * PAID_TO_IDEAL)
+    return model.name, math.ceil(replicas), *hours, f"${cost:,.0f}", f"${per_million:.4f}"
 
 
 def around(day: Day, model: Model) -> tuple[object, ...]:
@@ -125,7 +129,8 @@ def main() -> None:
     tables.show(
         "Ingress replicas at the peak", ("a tenth are searches", "all are searches"), [(ingress, only_searches)]
     )
-    head = ("model", "replicas at the peak", "hours a day", "a day", "a million tokens")
+    hours = ("hours a day held by replicas", "of whole nodes")
+    head = ("model", "replicas at the peak", *hours, "cost of whole nodes a day", "a million tokens")
     tables.show("Models", head, [compute(day, model) for model in MODELS])
     network = ("Gbit/s to Qdrant, REST", "gRPC")
     qdrant = ("Qdrant nodes by rate", "TB a day", "nodes of 64 GB for it, float32 in memory", "int8 in memory")

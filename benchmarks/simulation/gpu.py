@@ -17,7 +17,7 @@ from ray.serve import Application
 
 from deployments.catalogue import ModelCard
 from deployments.contract import Batch, DenseVectors
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import Padded
 from deployments.families.protocol import Positions, Prepared
 from deployments.model_store import ModelStore
 from deployments.replica import ModelReplica, ReplicaSettings
@@ -56,19 +56,19 @@ class SleepingFamily:
         self._row = np.ones(card.dimensions or 1, np.float32)
 
     def samples(self) -> Sequence[Batch]:
-        """None: there is nothing to warm up."""
-        return ()
+        """One, for the health checks."""
+        return [Batch(["a"], "search")]
 
     def prepare(self, batch: Batch) -> Prepared:
         """Count tokens by the texts' lengths."""
         window = self._card.context_window or 512
         counts = [min(window, tokens(str(text))) for text in batch.inputs]
-        return Prepared(batch, batch.inputs, np.array(counts, np.int64))
+        return Prepared(batch, batch.inputs, np.array(counts, np.int64), layout=Padded(window))
 
     def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
         """Sleep for as long as the chunk takes, padding included."""
-        padded = padded_length(int(prepared.tokens[positions].max())) * len(positions)
-        time.sleep(CHUNK_S + padded / REPLICA_TOKENS_A_SECOND)
+        computed = prepared.layout.computed(prepared.tokens[positions].tolist())
+        time.sleep(CHUNK_S + computed / REPLICA_TOKENS_A_SECOND)
         return DenseVectors(np.tile(self._row, (len(positions), 1)))
 
 

@@ -1,7 +1,8 @@
 """Which signal should scale a model? Serve's own, batches under way, against how busy the GPUs are and what waits.
 
 The same day as in `benchmarks.simulation`, in virtual time: batches, replicas and nodes are events in one process, so
-that it takes no more than a minute and comes out the same on every machine. Ray Serve's own code decides.
+that it takes no more than a minute and comes out the same on every machine. Replicas tell what `autoscaling.Load`
+tells, and handles how many batches are under way and how many wait before the replicas; Ray Serve's own code decides.
 `python -m benchmarks.simulation.signals`
 """
 
@@ -15,6 +16,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -28,7 +30,7 @@ from benchmarks.simulation import config, gpu, traffic
 from benchmarks.simulation.day import Day, Kind
 from deployments import autoscaling
 
-_REPORT_S, _TICK_S = 10.0, 1.0
+_TICK_S = 1.0
 _REPLICA_S = 8.0
 """Until a new replica serves: its process, Ray Serve's import, and the model's loading."""
 
@@ -70,9 +72,12 @@ class _Lane:
 
 @dataclass(eq=False)
 class _Replica:
+    load: autoscaling.Load
     batches: list[_Batch] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
     busy: bool = False
     leaving: bool = False
+    told: list[tuple[float, dict[str, float]]] = field(default_factory=list)
 
 
 class _Cluster:
@@ -88,7 +93,7 @@ class _Cluster:
         self._order = itertools.count()
         self._day = day
         self._lanes = [(_Lane(search=True), _Lane(search=False)) for _ in range(ingress)]
-        self._replicas = [_Replica()]
+        self._replicas = [self._new_replica()]
         self._starting = 0
         self._queue: deque[_Batch] = deque()
         self._inputs = settings.inputs
@@ -96,9 +101,8 @@ class _Cluster:
         self._scaling: AutoscalingConfig = settings.scaling
         self._decide = autoscaling_policy._apply_autoscaling_config(signal)  # noqa: SLF001
         self._state: dict[str, Any] = {}
-        self._history: list[tuple[float, float, float, float]] = []
-        self._reported: list[tuple[float, float, float, float]] = []
-        self._worked = 0.0
+        self._counts: list[tuple[float, int, int]] = []
+        self._reported: dict[str, Any] = {}
 
     def run(self, kinds: tuple[Kind, ...], tokens: dict[str, float]) -> None:
         """The whole day."""
@@ -136,6 +140,7 @@ class _Cluster:
             two = self._chance.sample(free, min(2, len(free)))
             replica = min(two, key=lambda one: len(one.batches))
             replica.batches.append(self._queue.popleft())
+            replica.begun.append(round(replica.batches[-1].tokens))
             self._work(replica)
 
     def _work(self, replica: _Replica) -> None:
@@ -154,7 +159,8 @@ class _Cluster:
         self._at(self.now + seconds, lambda: self._worked_off(replica, parts, seconds))
 
     def _worked_off(self, replica: _Replica, parts: list[tuple[_Batch, float]], seconds: float) -> None:
-        self._worked += seconds
+        replica.load.worked(seconds, round(sum(part for _, part in parts)), replica.begun)
+        replica.begun = []
         for batch, part in parts:
             batch.tokens -= part
         done = [batch for batch, _ in parts if batch.tokens <= _NOTHING]
@@ -176,33 +182,49 @@ class _Cluster:
         self._send(batch.lane)
 
     def _tick(self) -> None:
-        """Once a second: note the signal, report it every ten, decide, and count what is held."""
+        """Once a second: note the signals, report them when it is time to, decide, and count what is held."""
         held = len(self._replicas) + self._starting
         self.held_s += held * _TICK_S
         self.most = max(self.most, held)
-        batches = [*self._queue, *(batch for replica in self._replicas for batch in replica.batches)]
-        waiting = sum(batch.tokens for batch in batches)
-        self._history.append((self.now, len(batches), waiting, self._worked))
-        if self.now % _REPORT_S < _TICK_S:
-            self._reported = [one for one in self._history if one[0] > self.now - self._scaling.look_back_period_s]
+        running = sum(len(replica.batches) for replica in self._replicas)
+        self._counts.append((self.now, len(self._queue) + running, len(self._queue)))
+        for replica in self._replicas:
+            waiting = sum(batch.tokens for batch in replica.batches)
+            replica.told.append((self.now, replica.load.read(round(waiting), streams=1)))
+        if self.now % self._scaling.metrics_interval_s < _TICK_S:
+            self._reported = self._report()
         self._scale()
         if self.now < self._day.seconds:
             self._at(self.now + _TICK_S, self._tick)
 
+    def _report(self) -> dict[str, Any]:
+        """What Serve's controller goes by until the next report: means over the look-back period."""
+        since = self.now - self._scaling.look_back_period_s
+        means = {
+            replica: {
+                name: fmean(told[name] for at, told in replica.told if at > since) for name in replica.told[-1][1]
+            }
+            for replica in self._replicas
+            if replica.told and not replica.leaving
+        }
+        names = next(iter(means.values()), {})
+        return {
+            "total_num_requests": fmean(under_way for at, under_way, _ in self._counts if at > since),
+            "total_queued_requests": fmean(queued for at, _, queued in self._counts if at > since),
+            "aggregated_metrics": {name: {id(one): told[name] for one, told in means.items()} for name in names},
+        }
+
     def _scale(self) -> None:
         there = [one for one in self._replicas if not one.leaving]
         target = len(there) + self._starting
-        first, last = self._reported[0], self._reported[-1]
         ctx = SimpleNamespace(
+            deployment_name="model",
             config=self._scaling,
+            capacity_adjusted_max_replicas=self._scaling.max_replicas,
             policy_state=self._state,
             current_num_replicas=len(there),
             target_num_replicas=target,
-            total_num_requests=float(np.mean([one[1] for one in self._reported])),
-            aggregated_metrics={
-                "busy": {0: (last[3] - first[3]) / max(1.0, last[0] - first[0])},
-                "backlog_s": {0: float(np.mean([one[2] for one in self._reported])) / gpu.REPLICA_TOKENS_A_SECOND},
-            },
+            **self._reported,
         )
         wanted, self._state = self._decide(cast("Any", ctx))
         wanted = min(self._scaling.max_replicas, max(self._scaling.min_replicas, math.ceil(wanted)))
@@ -216,8 +238,11 @@ class _Cluster:
 
     def _come(self) -> None:
         self._starting -= 1
-        self._replicas.append(_Replica())
+        self._replicas.append(self._new_replica())
         self._dispatch()
+
+    def _new_replica(self) -> _Replica:
+        return _Replica(autoscaling.Load(clock=lambda: self.now))
 
 
 def main() -> None:

@@ -9,19 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deployments.contract import DenseVectors, Floats, MultiVectors, SparseVector, SparseVectors, Vector, Vectors
+from deployments.families.layouts import padded_length
 from deployments.families.protocol import Positions
-
-_EXACT_UP_TO = 32
-_STEP = 8
-
-
-def padded_length(tokens: int) -> int:
-    """The length to which a chunk is filled up when its longest text has `tokens` tokens.
-
-    OpenVINO compiles and caches kernels for every shape it meets. Few lengths mean few shapes; below 32 tokens, a
-    single short text, the exact length is faster.
-    """
-    return tokens if tokens <= _EXACT_UP_TO else -(-tokens // _STEP) * _STEP
 
 
 def cut(tokens: npt.NDArray[np.int64], budget: int) -> list[Positions]:

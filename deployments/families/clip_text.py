@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from deployments.catalogue import ModelCard
 from deployments.contract import DenseVectors, Floats
 from deployments.families.networks import open_network
-from deployments.families.pooling import Lengths, normalize
-from deployments.families.text import TextModel
+from deployments.families.pooling import normalize
+from deployments.families.text import Output, TextModel
 from deployments.graphs import clip
 from deployments.session import SessionSettings
 
@@ -16,7 +17,8 @@ from deployments.session import SessionSettings
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a CLIP text model."""
 
-    def finish(rows: Floats, _lengths: Lengths) -> DenseVectors:
+    def finish(output: Output) -> DenseVectors:
+        rows = cast("Floats", output)
         return DenseVectors(normalize(rows) if card.normalize else rows)
 
     return TextModel(card, folder, open_network(card, folder, settings, clip.text, clip.positions), finish)

@@ -16,10 +16,10 @@ import numpy as np
 from deployments.catalogue import Markers, ModelCard
 from deployments.contract import Batch, Explanation, MultiVectors
 from deployments.errors import ModelError
-from deployments.families.networks import Network, fill_up, open_network
+from deployments.families.networks import Network, open_packed_network
 from deployments.families.pooling import normalize
 from deployments.families.protocol import Positions, Prepared
-from deployments.families.text import padded_window, sample_texts
+from deployments.families.text import sample_texts
 from deployments.families.tokenizing import TextTokenizer
 from deployments.graphs import bert
 from deployments.session import SessionSettings
@@ -30,7 +30,7 @@ _PADDINGS = ("[PAD]", "<pad>")
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> LateInteractionModel:
     """Load a late-interaction model."""
-    return LateInteractionModel(card, folder, open_network(card, folder, settings, bert.colbert, bert.positions))
+    return LateInteractionModel(card, folder, open_packed_network(card, folder, settings, bert.colbert, bert.positions))
 
 
 class _Text(NamedTuple):
@@ -46,8 +46,8 @@ class LateInteractionModel:
     def __init__(self, card: ModelCard, folder: Path, network: Network) -> None:
         self._markers = cast("Markers", card.markers)
         self._normalized = card.normalize
-        self._window = int(card.context_window or 0)
-        self._tokenizer = TextTokenizer(folder / "tokenizer.json", self._window - 1)  # the marker takes one
+        window = int(card.context_window or 0) - 1  # the marker takes one
+        self._tokenizer = TextTokenizer(folder / "tokenizer.json", window)
         self._mask = _mask(self._tokenizer, folder)
         self._skipped = _skipped(self._tokenizer, self._markers)
         self._network = network
@@ -61,7 +61,8 @@ class LateInteractionModel:
         rows, truncated = self._tokenizer.encode([str(text) for text in batch.inputs])
         make = self._query if batch.direction == "search" else self._document
         items = [make(row) for row in rows]
-        return Prepared(batch, items, np.array([len(item.ids) for item in items], np.int64), truncated)
+        tokens = np.array([len(item.ids) for item in items], np.int64)
+        return Prepared(batch, items, tokens, truncated, self._network.layout)
 
     def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
         """The tokens of each text, without markers and masks."""
@@ -74,14 +75,12 @@ class LateInteractionModel:
     def run(self, prepared: Prepared, positions: Positions) -> MultiVectors:
         """The vectors of some of the texts."""
         texts: list[_Text] = [prepared.items[position] for position in positions]
-        lengths = np.array([len(text.ids) for text in texts], np.int32)
         attended = np.array([text.attended for text in texts], np.int32)
-        ids = fill_up([text.ids for text in texts], padded_window(lengths, self._window))
-        counts = np.arange(ids.shape[1]) < lengths[:, None]
+        output = cast("MultiVectors", self._network([text.ids for text in texts], attended))
+        rows, offsets = output.rows, output.offsets
         if prepared.batch.direction == "update":
-            counts &= ~np.isin(ids, self._skipped)
-        rows = self._network(ids, attended)[counts]
-        offsets = np.concatenate([[0], counts.sum(axis=1).cumsum()])
+            counts = ~np.isin(np.concatenate([text.ids for text in texts]), self._skipped)
+            rows, offsets = rows[counts], np.concatenate([[0], counts.cumsum()])[offsets]
         return MultiVectors(normalize(rows) if self._normalized else rows, offsets)
 
     def _query(self, row: list[int]) -> _Text:

@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from deployments.contract import Floats
+from deployments.contract import Floats, MultiVectors
 
-Lengths = npt.NDArray[np.int32]
-Pooling = Callable[[Floats, Lengths], Floats]
-"""From hidden states `[rows, tokens, hidden]`, of which each row's first `lengths` count, to `[rows, hidden]`."""
+Pooling = Callable[[MultiVectors], Floats]
+"""From the hidden states of texts to one row a text, float32 `[texts, hidden]`."""
 
 
-def _mean(hidden: Floats, lengths: Lengths) -> Floats:
-    counts = np.arange(hidden.shape[1]) < lengths[:, None]
-    share = counts.astype(np.float32) / lengths[:, None].astype(np.float32)
-    mean: Floats = np.matmul(share[:, None, :], hidden)[:, 0]
-    return mean
+def _mean(hidden: MultiVectors) -> Floats:
+    sums = np.add.reduceat(hidden.rows, hidden.offsets[:-1])
+    return np.divide(sums, np.diff(hidden.offsets)[:, None], dtype=np.float32)
 
 
-def _cls(hidden: Floats, _lengths: Lengths) -> Floats:
-    first: Floats = hidden[:, 0]
+def _cls(hidden: MultiVectors) -> Floats:
+    first: Floats = hidden.rows[hidden.offsets[:-1]]
     return first
 
 
-def _last(hidden: Floats, lengths: Lengths) -> Floats:
-    last: Floats = hidden[np.arange(len(hidden)), lengths - 1]
+def _last(hidden: MultiVectors) -> Floats:
+    last: Floats = hidden.rows[hidden.offsets[1:] - 1]
     return last
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from deployments.contract import Batch, Explanation, Vectors
+from deployments.families.layouts import Layout
 
 Positions = npt.NDArray[np.int64]
 """Where some inputs stand in their batch."""
@@ -19,13 +20,15 @@ Positions = npt.NDArray[np.int64]
 class Prepared:
     """A batch that is ready to be run: `items[i]` is what the family made of input i.
 
-    `tokens` int64 `[n]` is what the model will read; `truncated` counts the inputs that were longer than that.
+    `tokens` int64 `[n]` is what the model will read; `truncated` counts the inputs that were longer than that. `layout`
+    says which inputs go well together in a run.
     """
 
     batch: Batch
     items: Sequence[Any]
     tokens: npt.NDArray[np.int64]
     truncated: int = 0
+    layout: Layout = field(default_factory=Layout)
 
 
 class Family(Protocol):

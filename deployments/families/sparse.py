@@ -7,15 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from deployments.catalogue import ModelCard
-from deployments.contract import Floats, SparseVectors
+from deployments.contract import Floats, MultiVectors, SparseVectors
 from deployments.families.networks import open_network
-from deployments.families.pooling import Lengths
-from deployments.families.text import TextModel
+from deployments.families.text import Output, TextModel
 from deployments.graphs import bert
 from deployments.session import SessionSettings
-
-_LOGITS = 3
-"""The axes of the output of a ready file, which ends with the logits of each token."""
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
@@ -24,16 +20,16 @@ def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     return TextModel(card, folder, network, _weights_above_zero)
 
 
-def _weights_above_zero(output: Floats, lengths: Lengths) -> SparseVectors:
-    """From weights `[rows, vocabulary]`, of which few are not zero, or logits `[rows, tokens, vocabulary]`."""
-    weights = _weights(output, lengths) if output.ndim == _LOGITS else output
+def _weights_above_zero(output: Output) -> SparseVectors:
+    """From weights `[texts, vocabulary]`, of which few are not zero, or of a ready file, the logits of each token."""
+    weights = _weights(output) if isinstance(output, MultiVectors) else output
     rows, indices = np.nonzero(weights)
     offsets = np.searchsorted(rows, np.arange(len(weights) + 1)).astype(np.int64)
     return SparseVectors(indices.astype(np.uint32), weights[rows, indices], offsets)
 
 
-def _weights(logits: Floats, lengths: Lengths) -> Floats:
-    """The maximum over each text's tokens of log(1 + relu(logit)); row by row, for the logits are large."""
-    highest = np.stack([row[:length].max(axis=0) for row, length in zip(logits, lengths, strict=True)])
+def _weights(logits: MultiVectors) -> Floats:
+    """The maximum over each text's tokens of log(1 + relu(logit))."""
+    highest = np.maximum.reduceat(logits.rows, logits.offsets[:-1])
     weights: Floats = np.log1p(np.maximum(highest, 0))
     return weights

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Union
 
 import numpy as np
 
 from deployments.catalogue import ModelCard
-from deployments.contract import Batch, Explanation, Floats, Vectors
-from deployments.families.chunks import padded_length
-from deployments.families.networks import Network, fill_up
-from deployments.families.pooling import Lengths
+from deployments.contract import Batch, Explanation, Floats, MultiVectors, Vectors
+from deployments.families.networks import Network
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.tokenizing import TextTokenizer
 
-Finish = Callable[[Floats, Lengths], Vectors]
-"""Makes vectors of a network's output, whose first axis is the text, and the number of tokens of each text."""
+Output = Union[MultiVectors, Floats]
+"""What a network gives: a row a token, or a row a text."""
+
+Finish = Callable[[Output], Vectors]
+"""Makes vectors of it."""
 
 _SHAPES = ((1, 7), (1, 40), (16, 7), (8, 40), (2, 250))
 """One short text, one of a few lines, several of each, and two long ones: texts, and words of each."""
@@ -26,8 +28,7 @@ class TextModel:
     """A tokenizer, a network, and what is done with its output."""
 
     def __init__(self, card: ModelCard, folder: Path, network: Network, finish: Finish) -> None:
-        self._window = int(card.context_window or 0)
-        self._tokenizer = TextTokenizer(folder / "tokenizer.json", self._window)
+        self._tokenizer = TextTokenizer(folder / "tokenizer.json", int(card.context_window or 0))
         self._network = network
         self._finish = finish
 
@@ -38,7 +39,8 @@ class TextModel:
     def prepare(self, batch: Batch) -> Prepared:
         """Tokenize. The part of a text beyond the context window is cut off; the special tokens stay."""
         items, truncated = self._tokenizer.encode([str(text) for text in batch.inputs])
-        return Prepared(batch, items, np.array([len(item) for item in items], np.int64), truncated)
+        tokens = np.array([len(item) for item in items], np.int64)
+        return Prepared(batch, items, tokens, truncated, self._network.layout)
 
     def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
         """The tokens of each text, and the words with these ids."""
@@ -52,15 +54,9 @@ class TextModel:
         """The vectors of some of the texts."""
         items = [prepared.items[position] for position in positions]
         lengths = np.array([len(item) for item in items], np.int32)
-        output = self._network(fill_up(items, padded_window(lengths, self._window)), lengths)
-        return self._finish(output, lengths)
+        return self._finish(self._network(items, lengths))
 
 
 def sample_texts() -> Sequence[Batch]:
     """A few batches like those to come, the smallest first."""
     return [Batch(["word " * words] * rows, "search") for rows, words in _SHAPES]
-
-
-def padded_window(lengths: Lengths, window: int) -> int:
-    """How many tokens each row gets. No more than the context window: the model may have no more positions."""
-    return min(padded_length(int(lengths.max())), window)

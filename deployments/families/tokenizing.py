@@ -39,13 +39,14 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of each text, at most a context window of them, and how many texts were longer than that.
 
-        Of a long text only the beginning is read, where that is sure to give the same.
+        Of a long text only the beginning is read, where that is sure to give the same. A text without any token, of a
+        tokenizer that adds none, is read as the first of the vocabulary: networks read something.
         """
         encodings = self._encode(["" if len(text) > self._enough else text for text in texts])
         long = [position for position, text in enumerate(texts) if len(text) > self._enough]
         for position, encoding in zip(long, self._encode_long([texts[each] for each in long]), strict=True):
             encodings[position] = encoding
-        ids = [encoding.ids for encoding in encodings]
+        ids = [encoding.ids or [0] for encoding in encodings]
         full = (encoding for encoding, row in zip(encodings, ids, strict=True) if len(row) == self._window)
         return ids, sum(1 for encoding in full if encoding.overflowing)
 

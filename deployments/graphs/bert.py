@@ -3,17 +3,23 @@
 The heads are the masked-language head as used by SPLADE (Formal et al. 2021) and the projection of ColBERT (Khattab,
 Zaharia 2020).
 
-Inputs: `input_ids` int32 `[batch, tokens]`, filled up on the right, and `lengths` int32 `[batch]`, how many of each
-row's tokens are attended to.
+A padded graph reads `input_ids` int32 `[batch, tokens]`, filled up on the right, and `lengths` int32 `[batch]`: how
+many of each row's tokens are attended to. The rows of a packed one hold several texts: `input_ids`, `positions` in each
+text, `texts` and `attended`, all int32 `[batch, tokens]`; a token attends to those whose `attended` is its own `texts`.
 """
 
 from __future__ import annotations
+
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from deployments.checkpoint import Checkpoint, Config
 from deployments.graphs.builder import FUSED, Graph
+
+Rows = Literal["padded", "packed"]
+"""What a row holds: one text, filled up, or several."""
 
 _ROBERTAS = ("roberta", "xlm-roberta", "camembert")
 _UNUSED = ("pooler.*", "embeddings.*_ids")
@@ -25,29 +31,36 @@ def positions(config: Config) -> int:
     return int(config.setting("max_position_embeddings")) - _first_position(config)
 
 
-def encoder(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes:
+class _Embedded(NamedTuple):
+    """The first hidden states, and what says which tokens attend to which; see `Graph.attention`."""
+
+    hidden: str
+    mask: str
+
+
+def encoder(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, rows: Rows = "padded") -> bytes:
     """A model that gives the last hidden states, float32 `[batch, tokens, hidden]`.
 
-    Tokens beyond `lengths` have hidden states too, though no other token attends to them. `weights` is the type of the
-    weights, and the one that the model computes in: float32 or float16.
+    Tokens that are not attended to have hidden states too. `weights` is the type of the weights, and the one that the
+    model computes in: float32 or float16.
 
     Raises:
         ModelError: the checkpoint is no BERT, or of a kind not known here.
     """
     graph = Graph(checkpoint, weights)
-    hidden = _hidden_states(graph)
+    hidden = _hidden_states(graph, rows)
     checkpoint.expect_all_read(*_UNUSED, *_HEADS)
     return graph.serialize(hidden, ["batch", "tokens", checkpoint.setting("hidden_size")])
 
 
-def colbert(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes:
+def colbert(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, rows: Rows = "padded") -> bytes:
     """A model that gives a vector a token, float32 `[batch, tokens, dimensions]`, not normalized yet.
 
     Raises:
         ModelError: as for `encoder`.
     """
     graph = Graph(checkpoint, weights)
-    projected = graph.matmul(_hidden_states(graph), "linear")
+    projected = graph.matmul(_hidden_states(graph, rows), "linear")
     checkpoint.expect_all_read(*_UNUSED, *_HEADS)
     return graph.serialize(projected, ["batch", "tokens", len(checkpoint["linear.weight"])])
 
@@ -62,7 +75,7 @@ def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes
         ModelError: as for `encoder`.
     """
     graph = Graph(checkpoint, weights)
-    hidden = _first_token_for_padding(graph, _hidden_states(graph))
+    hidden = _first_token_for_padding(graph, _hidden_states(graph, "padded"))
     hidden = graph.linear(hidden, "cls.predictions.transform.dense")
     hidden = graph.activate(hidden, checkpoint.setting("hidden_act"))
     hidden = graph.layer_norm(hidden, "cls.predictions.transform.LayerNorm", checkpoint.setting("layer_norm_eps"))
@@ -75,19 +88,17 @@ def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes
     return graph.serialize(entries, ["batch", checkpoint.setting("vocab_size")])
 
 
-def _hidden_states(graph: Graph) -> str:
+def _hidden_states(graph: Graph, rows: Rows) -> str:
     checkpoint = graph.checkpoint
     checkpoint.expect_architecture("bert", *_ROBERTAS)
     checkpoint.expect("position_embedding_type", known="absolute")
     checkpoint.expect("is_decoder", known=False)
     epsilon = checkpoint.setting("layer_norm_eps")
-    ids = graph.input("input_ids", np.int32, ["batch", "tokens"])
-    lengths = graph.input("lengths", np.int32, ["batch"])
-    hidden = _embed(graph, ids, epsilon)
+    hidden, mask = _EMBED[rows](graph, epsilon)
     for number in range(checkpoint.setting("num_hidden_layers")):
         layer = f"encoder.layer.{number}"
         names = [f"{layer}.attention.self.{part}" for part in ("query", "key", "value")]
-        attended = graph.attention(hidden, names, checkpoint.setting("num_attention_heads"), lengths=lengths)
+        attended = graph.attention(hidden, names, checkpoint.setting("num_attention_heads"), mask=mask)
         hidden = _add_and_norm(graph, attended, hidden, f"{layer}.attention.output", epsilon)
         wide = _widen(graph, hidden, f"{layer}.intermediate.dense")
         hidden = _add_and_norm(graph, wide, hidden, f"{layer}.output", epsilon)
@@ -103,15 +114,36 @@ def _first_position(config: Config) -> int:
     return int(config.setting("pad_token_id", default=1)) + 1 if is_roberta else 0
 
 
-def _embed(graph: Graph, ids: str, epsilon: float) -> str:
-    """Words and positions; the segment is always the first, so its embedding goes into those of the positions."""
+def _embed_padded(graph: Graph, epsilon: float) -> _Embedded:
+    ids = graph.input("input_ids", np.int32, ["batch", "tokens"])
+    lengths = graph.input("lengths", np.int32, ["batch"])
+    words, positions = _tables(graph)
+    inputs = [ids, "", words, positions, "", *graph.norm_weights("embeddings.LayerNorm")]
+    hidden = graph.add("EmbedLayerNormalization", *inputs, domain=FUSED, epsilon=epsilon, unused=1)
+    return _Embedded(hidden, lengths)
+
+
+def _embed_packed(graph: Graph, epsilon: float) -> _Embedded:
+    ids, places, texts, attended = (
+        graph.input(name, np.int32, ["batch", "tokens"]) for name in ("input_ids", "positions", "texts", "attended")
+    )
+    words, positions = _tables(graph)
+    hidden = graph.add("Add", graph.add("Gather", words, ids), graph.add("Gather", positions, places))
+    asking = graph.add("Unsqueeze", texts, graph.constant(np.array([2])))
+    asked = graph.add("Unsqueeze", attended, graph.constant(np.array([1])))
+    mask = graph.cast(graph.add("Equal", asking, asked), np.int32)
+    return _Embedded(graph.layer_norm(hidden, "embeddings.LayerNorm", epsilon), mask)
+
+
+_EMBED = {"padded": _embed_padded, "packed": _embed_packed}
+
+
+def _tables(graph: Graph) -> tuple[str, str]:
+    """The embeddings of words and positions; the segment is always the first, so it goes into the positions."""
     checkpoint = graph.checkpoint
     segments = checkpoint["embeddings.token_type_embeddings.weight"]
-    words = graph.weight(checkpoint["embeddings.word_embeddings.weight"])
-    table = checkpoint["embeddings.position_embeddings.weight"][_first_position(checkpoint) :]
-    norm = graph.norm_weights("embeddings.LayerNorm")
-    inputs = [ids, "", words, graph.weight(table + segments[0]), "", *norm]
-    return graph.add("EmbedLayerNormalization", *inputs, domain=FUSED, epsilon=epsilon, unused=1)
+    positions = checkpoint["embeddings.position_embeddings.weight"][_first_position(checkpoint) :]
+    return graph.weight(checkpoint["embeddings.word_embeddings.weight"]), graph.weight(positions + segments[0])
 
 
 def _widen(graph: Graph, value: str, name: str) -> str:

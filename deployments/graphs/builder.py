@@ -109,16 +109,15 @@ class Graph:
         """A LayerNorm over the last axis; the operator takes its mean and variance in float32 whatever the weights."""
         return self.add("LayerNormalization", value, *self.norm_weights(name), axis=-1, epsilon=epsilon)
 
-    def attention(
-        self, value: str, names: Sequence[str], heads: int, *, lengths: str = "", causal: bool = False
-    ) -> str:
+    def attention(self, value: str, names: Sequence[str], heads: int, *, mask: str = "", causal: bool = False) -> str:
         """Self-attention, without its output layer.
 
-        `names` are the query, key and value layers; of row i, the first `lengths[i]` tokens are attended to.
+        `names` are the query, key and value layers. A `mask` `[batch]` says how many of each row's first tokens are
+        attended to, one `[batch, tokens, tokens]` has 1 where the first token attends to the second.
         """
         weight = np.concatenate([self.checkpoint[f"{name}.weight"] for name in names]).T
         bias = np.concatenate([self.checkpoint[f"{name}.bias"] for name in names])
-        inputs = [value, self.weight(weight), self.weight(bias), lengths]
+        inputs = [value, self.weight(weight), self.weight(bias), mask]
         return self.add("Attention", *inputs, domain=FUSED, num_heads=heads, unidirectional=int(causal))
 
     def serialize(self, output: str, shape: Sequence[str | int]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.simulation import config, gpu, result, traffic
+from benchmarks.simulation import config, extrapolation, gpu, result, traffic
 from benchmarks.simulation.day import PEAK, PHASES, Arrival, Day, Kind
 from benchmarks.simulation.result import Probe, Result, Sample, Target
 from benchmarks.simulation.traffic import Log, Sent
@@ -149,6 +150,13 @@ def test_a_node_counts_whole_where_replicas_hold_a_share_of_it() -> None:
     assert course().node_gpu_seconds() == pytest.approx(100, rel=0.02)
     (told,) = [one for one in result.targets(course()) if one.name == "the same of whole nodes"]
     assert (told.reached, told.met) == ("2.00 (99 GPU-seconds)", None)
+
+
+def test_the_extrapolation_goes_by_the_gpu_time_that_the_last_run_measured() -> None:
+    page = (HOME / "docs" / "simulation.md").read_text()
+    (held,) = re.findall(r"^\| GPU time to the ideal \| [^|]+ \| ([\d.]+) ", page, re.MULTILINE)
+    (paid,) = re.findall(r"^\| the same of whole nodes \| +\| ([\d.]+) ", page, re.MULTILINE)
+    assert (float(held), float(paid)) == (extrapolation.HELD_TO_IDEAL, extrapolation.PAID_TO_IDEAL)
 
 
 def test_a_target_says_what_was_reached() -> None:

@@ -109,6 +109,30 @@ async def more_replicas(world: World) -> None:
     await asyncio.to_thread(world.deploy, change)
 
 
+@_fault("a config update of limits of a model that autoscaling has given more than its least replicas")
+async def limits_of_a_scaled_model(world: World) -> None:
+    """First the model becomes one that is autoscaled, which takes over the replicas that it has; then limits change."""
+
+    def autoscale(application: Any) -> None:
+        entry = deployment(application, MINILM_DEPLOYMENT)
+        entry.pop("num_replicas")
+        policy = {"policy_function": "deployments.autoscaling:replicas"}
+        delays = {"downscale_delay_s": 600, "upscale_delay_s": 600}
+        entry["autoscaling_config"] = {"min_replicas": 1, "max_replicas": 4, "policy": policy, **delays}
+
+    def limit(application: Any) -> None:
+        entry = deployment(application, MINILM_DEPLOYMENT)
+        entry.update(max_ongoing_requests=12, user_config={"token_budget": 256})
+        entry["autoscaling_config"]["max_replicas"] = 3
+
+    before = {process.pid for process in world.replicas(MINILM_DEPLOYMENT)}
+    for change in (autoscale, limit):
+        await asyncio.to_thread(world.deploy, change)
+    await asyncio.sleep(_LASTS_S)
+    if before - {process.pid for process in world.replicas(MINILM_DEPLOYMENT)}:
+        raise RuntimeError("the update of limits ended replicas")
+
+
 @_fault("a config update that loads a model anew (precision) and adds another model")
 async def another_model(world: World) -> None:
     """The ingress has to be replaced for it, because it learns of a new model."""

@@ -13,11 +13,13 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+import yaml
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from qdrant_client import QdrantClient, models
 
 from deployments.metrics import PREFIX
+from serve_app.tenants import digest
 from tests.cluster.running import RunningService
 from tests.test_observability_page import OF_RAY, table
 
@@ -25,9 +27,12 @@ MINILM, VISION = "sentence-transformers/all-minilm-l6-v2", "starter/clip-shapes-
 NOT_HERE = {
     "gpu_memory_used_bytes": "this machine has no GPU, or the replicas do not run on it",
     "gpu_memory_total_bytes": "the same",
-    "quota_used_ratio": "the service of the tests has no tenants",
 }
 ID = "an-id-of-the-metrics-test"
+KEY = "the-key-of-a-tenant-with-a-quota"
+QUOTA = 10_000_000
+
+pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
 
 
 def drawing() -> str:
@@ -37,8 +42,25 @@ def drawing() -> str:
 
 
 @pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service of its own, with a tenant: only quotas make their metric."""
+    folder = tmp_path_factory.mktemp("metrics")
+    tenant = {"name": "shop", "keys": [digest(KEY.encode())], "quotas": {"*": {"tokens_per_month": QUOTA}}}
+    (folder / "tenants.yaml").write_text(yaml.safe_dump({"tenants": [tenant]}))
+    variables = {
+        "RAY_metrics_report_interval_ms": "2000",
+        "QDRANT_API_KEY": "the-key-of-everybody-else",
+        "QDRANT_INFERENCE_TENANTS": str(folder / "tenants.yaml"),
+    }
+    running = RunningService(folder, variables).start()
+    yield running
+    assert running.stop() == 0, running.said
+    assert running.left == [], "processes were left behind"
+
+
+@pytest.fixture(scope="module")
 def http(service: RunningService) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=service.rest_address, timeout=60) as client:
+    with httpx.Client(base_url=service.rest_address, timeout=60, headers={"api-key": KEY}) as client:
         yield client
 
 
@@ -58,7 +80,12 @@ def collection(service: RunningService, http: httpx.Client) -> str:
     for _ in range(3):
         http.post(f"/collections/{name}/points/query", json=query, headers={"x-request-id": ID}).raise_for_status()
     client = QdrantClient(
-        url=service.rest_address, grpc_port=service.grpc_port, prefer_grpc=True, cloud_inference=True, timeout=60
+        url=service.rest_address,
+        grpc_port=service.grpc_port,
+        api_key=KEY,
+        prefer_grpc=True,
+        cloud_inference=True,
+        timeout=60,
     )
     client.query_points(name, query=models.Document(text="tea", model=MINILM), using="text")
     client.close()
@@ -126,6 +153,9 @@ def test_its_figures_are_those_of_what_was_sent(samples: dict[str, list[Any]]) -
     assert total(samples, "rejected_total", reason="too large") >= 1
     assert total(samples, "upstream_up") == 1
     assert total(samples, "provider_info", model=MINILM) == 1
+    assert 0 < total(samples, "quota_used_ratio", model=MINILM, window="month") < 0.001
+    assert total(samples, "replicas_wanted", deployment="qdrant--bm25") <= 1
+    assert total(samples, "replicas_maximum", deployment="qdrant--bm25") == 1
 
 
 def test_the_stages_of_a_search_take_no_longer_than_the_search(samples: dict[str, list[Any]]) -> None:

@@ -12,7 +12,7 @@ from deployments.benchmark import measure
 from deployments.catalogue import Catalogue, ModelCard
 from deployments.contract import Batch, DenseVectors
 from deployments.direct import TOKEN_BUDGET
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import padded_length
 from deployments.families.protocol import Positions, Prepared
 from deployments.session import SessionSettings
 

@@ -22,7 +22,7 @@ def counts(histogram: Histogram, *labels: str) -> tuple[int, float]:
 
 
 async def test_a_worker_measures_each_run_and_how_long_each_batch_waited() -> None:
-    model, worker = Numbers(), Worker(ReplicaMeasures("measured", window=64))
+    model, worker = Numbers(), Worker(ReplicaMeasures("measured"))
     worker.grow(1)
     worker.budget = 200
     work: Any = model.work(41, 40, 3)
@@ -48,14 +48,9 @@ async def test_what_waits_is_told_in_tokens() -> None:
     assert worker.waiting_tokens == 0
 
 
-def test_padding_goes_no_further_than_the_window() -> None:
-    ReplicaMeasures("window", window=50).ran(0.1, [50, 49], "search")
-    assert measures.PADDING_TOKENS.values["window", "search"] == 1
-
-
-def test_a_model_without_a_window_pads_nothing() -> None:
-    ReplicaMeasures("free").ran(0.1, [500, 1], "search")
-    assert ("free", "search") not in measures.PADDING_TOKENS.values
+def test_padding_is_what_was_computed_beside_the_tokens() -> None:
+    ReplicaMeasures("padded").ran(0.1, [50, 49], 112, "search")
+    assert measures.PADDING_TOKENS.values["padded", "search"] == 13
 
 
 def test_a_batch_is_measured_in_inputs_and_tokens() -> None:

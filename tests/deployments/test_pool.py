@@ -7,9 +7,10 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.families.chunks import padded_length
+from deployments.families.layouts import Padded
 from deployments.pool import Pool, Waiting
 
+LAYOUT = Padded(512)
 OWNERS = ("0", "1", "2", "3")
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 
@@ -19,7 +20,7 @@ def waiting(lengths: list[int], owner: str = "") -> list[Waiting[str]]:
 
 
 def filled(*batches: list[int]) -> Pool[str]:
-    pool: Pool[str] = Pool()
+    pool: Pool[str] = Pool(LAYOUT)
     for number, (owner, batch) in enumerate(zip(OWNERS, batches, strict=False)):
         pool.add(waiting(batch, owner), due=number)
     return pool
@@ -31,8 +32,7 @@ def test_every_input_is_taken_once_and_every_chunk_fits(batches: list[list[int]]
     expected = {(str(n), position) for n, batch in enumerate(batches) for position in range(len(batch))}
     taken: list[tuple[str, int]] = []
     while chunk := pool.take(budget):
-        longest = max(one.tokens for one in chunk)
-        assert len(chunk) == 1 or padded_length(longest) * len(chunk) <= budget
+        assert len(chunk) == 1 or LAYOUT.computed([one.tokens for one in chunk]) <= budget
         taken += [(one.owner, one.position) for one in chunk]
     assert len(pool) == 0
     assert len(taken) == len(expected)
@@ -40,7 +40,7 @@ def test_every_input_is_taken_once_and_every_chunk_fits(batches: list[list[int]]
 
 
 def test_what_is_due_first_is_taken_first() -> None:
-    pool: Pool[str] = Pool()
+    pool: Pool[str] = Pool(LAYOUT)
     for owner, due in (("late", 3.0), ("soon", 1.0), ("later", 4.0), ("first", 0.5)):
         pool.add(waiting([100], owner), due)
     assert [pool.due, *(pool.take(1)[0].owner for _ in range(4))] == [0.5, "first", "soon", "late", "later"]
@@ -73,7 +73,7 @@ def test_inputs_of_several_batches_need_less_padding_than_each_batch_alone() -> 
 def padding(pool: Pool[str]) -> int:
     padded = 0
     while chunk := pool.take(1024):
-        padded += padded_length(max(one.tokens for one in chunk)) * len(chunk)
+        padded += LAYOUT.computed([one.tokens for one in chunk])
     return padded
 
 

@@ -16,6 +16,7 @@ from deployments import replica as replica_module
 from deployments.catalogue import Catalogue, ModelCard
 from deployments.contract import Batch, DenseVectors, Direction, Embeddings
 from deployments.errors import ConfigError, InternalError, ModelError, ModelUnavailable
+from deployments.families.layouts import Padded
 from deployments.families.protocol import Positions, Prepared
 from deployments.replica import ModelReplica, ReplicaSettings
 from deployments.session import SessionSettings
@@ -37,7 +38,8 @@ class FakeFamily:
         return [Batch(["warm up"], "search")]
 
     def prepare(self, batch: Batch) -> Prepared:
-        return Prepared(batch, batch.inputs, np.array([len(text) for text in batch.inputs]), truncated=1)
+        tokens = np.array([len(text) for text in batch.inputs])
+        return Prepared(batch, batch.inputs, tokens, truncated=1, layout=Padded(64))
 
     def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
         texts = [prepared.items[position] for position in positions]
@@ -206,6 +208,20 @@ async def test_a_health_check_overtakes_a_bulk_upload(replica: ModelReplica, loa
     loads[0].go_on.set()
     await asyncio.gather(busy, update, health)
     assert loads[0].runs == [["busy"], ["warm up"], ["u" * 12]]
+
+
+async def test_health_checks_are_no_load(replica: ModelReplica, loads: Loads) -> None:
+    for _ in range(3):
+        await replica.check_health()
+    assert not any(replica.record_autoscaling_stats().values()), "a model that is only checked may go to zero"
+    busy = await keep_busy(replica, loads[0])
+    health = asyncio.create_task(replica.check_health())
+    await asyncio.sleep(0.01)
+    assert waiting(replica) == 1
+    assert replica.record_autoscaling_stats() == {"busy": 0, "backlog_s": 0, "batch_s": 0}
+    loads[0].go_on.set()
+    await asyncio.gather(busy, health)
+    assert replica.record_autoscaling_stats()["busy"] > 0
 
 
 async def test_settings_that_the_model_cannot_have_end_the_replicas_health(replica: ModelReplica) -> None:

@@ -114,7 +114,7 @@ def test_auto_is_the_fastest_provider_there_is(
     monkeypatch: pytest.MonkeyPatch, available: list[str], chosen: str
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
-    assert session_module._provider(SessionSettings()) == chosen
+    assert session_module.provider_of(SessionSettings()) == chosen
 
 
 def test_a_provider_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch, model: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from deployments import worker as worker_module
 from deployments.contract import Batch, DenseVectors, Direction, Embeddings
 from deployments.errors import InternalError, ModelUnavailable
+from deployments.families.layouts import Padded
 from deployments.families.protocol import Positions, Prepared
 from deployments.measures import ReplicaMeasures
 from deployments.worker import Work, Worker
@@ -30,7 +32,8 @@ class Numbers:
 
     def work(self, *numbers: int, direction: Direction = "update", options: Any = None) -> Work:
         batch = Batch([str(number) for number in numbers], direction, options or {})
-        return Work(self, Prepared(batch, numbers, np.array(numbers, np.int64), truncated=len(numbers)))
+        tokens = np.array(numbers, np.int64)
+        return Work(self, Prepared(batch, numbers, tokens, truncated=len(numbers), layout=Padded(512)))
 
     def samples(self) -> list[Batch]:
         return []
@@ -170,6 +173,27 @@ async def test_several_threads_share_a_batch(model: Numbers) -> None:
     assert worker.alive
     await asyncio.to_thread(worker.close)
     assert not worker.alive
+
+
+async def test_idle_threads_share_what_waits(model: Numbers) -> None:
+    worker = Worker(ReplicaMeasures())
+    worker.budget = 1000
+    worker.grow(2)
+    for numbers, expected in (([50] * 6, [3, 3]), ([20, 20], [2])):
+        await asyncio.to_thread(wait_until_idle, worker, 2)
+        model.go_on.clear()
+        task = start(worker, model.work(*numbers))
+        await asyncio.to_thread(wait_until_idle, worker, 2 - len(expected))
+        model.go_on.set()
+        await task
+        assert sorted(map(len, model.chunks)) == expected
+        model.chunks.clear()
+    await asyncio.to_thread(worker.close)
+
+
+def wait_until_idle(worker: Worker, threads: int) -> None:
+    while worker._idle != threads or (threads < 2 and any(map(len, worker._pools.values()))):
+        time.sleep(0.001)
 
 
 async def test_a_vector_too_few_is_an_error(worker: Worker, model: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:

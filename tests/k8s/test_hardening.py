@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from deployments.images import hosts
 from tests.k8s.conftest import Document, Manifests
 from tests.k8s.test_references import labels_of, selects
 
@@ -82,6 +83,12 @@ def test_only_the_image_loaders_pods_reach_the_internet_and_nothing_else_by_addr
     assert reaching == (set() if manifests.place == "overlays/air-gapped" else {"internet"})
     for address in INSIDE:
         assert not any(reaches(block, address) for block in blocks(manifests, manifests.pods["internet"])), address
+
+
+def test_the_networks_that_are_left_out_are_those_that_the_image_loader_refuses() -> None:
+    (rule,) = Manifests("base").of_kind("NetworkPolicy")["internet"]["spec"]["egress"]
+    left_out = {ip_network(cidr) for peer in rule["to"] for cidr in peer["ipBlock"]["except"]}
+    assert left_out == set(hosts._SPECIAL)
 
 
 def test_no_policy_lets_all_pods_or_all_addresses_in(manifests: Manifests) -> None:

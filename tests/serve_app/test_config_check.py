@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from ray.serve.config import AutoscalingConfig
 from typer.testing import CliRunner
 
 from deployments.catalogue import HOME
@@ -54,6 +56,36 @@ def changed(*keys: str | int, to: Any) -> Content:
         place = place[key]
     place[keys[-1]] = to
     return content
+
+
+def autoscaled() -> list[Any]:
+    """The deployments of the shipped files that are autoscaled."""
+    return [
+        pytest.param(deployment, id=f"{path.stem}-{deployment['name']}")
+        for path in CONFIGS
+        for deployment in yaml.safe_load(path.read_text(encoding="utf-8"))["applications"][0]["deployments"]
+        if "autoscaling_config" in deployment
+    ]
+
+
+@pytest.mark.parametrize("deployment", autoscaled())
+def test_a_light_update_keeps_the_replicas_that_autoscaling_has_chosen(deployment: Content) -> None:
+    """By the part of Serve's controller that decides it; `initial_replicas` would bring that number back."""
+    from ray.serve._private.autoscaling_state import DeploymentAutoscalingState  # noqa: PLC0415
+    from ray.serve._private.common import DeploymentID  # noqa: PLC0415
+    from ray.serve._private.config import DeploymentConfig  # noqa: PLC0415
+    from ray.serve._private.deployment_info import DeploymentInfo  # noqa: PLC0415
+
+    def info(queued: int) -> Any:
+        scaling = AutoscalingConfig(**deployment["autoscaling_config"])
+        config = DeploymentConfig(autoscaling_config=scaling, max_queued_requests=queued)
+        replica: Any = SimpleNamespace(ray_actor_options={})
+        return DeploymentInfo(config, replica, 0, "job", version="1")
+
+    least, most = (deployment["autoscaling_config"][key] for key in ("min_replicas", "max_replicas"))
+    state = DeploymentAutoscalingState(DeploymentID("m", "inference"))
+    assert state.register(info(queued=64), 0) == least
+    assert state.register(info(queued=65), most) == most
 
 
 APPLICATION = ("applications", 0)
@@ -190,6 +222,25 @@ def test_replicas_without_gpus_are_not_counted_on_nodes_with_them(saved: Callabl
     assert "nodes of 4 CPUs, 0.5 GPUs and 8 GiB are too small" in " ".join(
         run(saved(content), "--node-cpus", 4, "--node-gpus", 0.5, "--node-memory", "8Gi")[1].split()
     )
+
+
+def test_nodes_for_a_custom_resource_are_counted_by_what_its_largest_replica_asks_for(
+    saved: Callable[[Any], Path],
+) -> None:
+    content = changed(*DEPLOYMENT, "ray_actor_options", to={"num_cpus": 0, "resources": {"internet": 2}})
+    content["applications"][0]["deployments"][0]["autoscaling_config"] = {"min_replicas": 1, "max_replicas": 4}
+    output = run(saved(content), "--node-cpus", 4, "--node-memory", "8Gi")[1]
+    assert "nodes of 4 CPUs and 8 GiB: 1 at least, 1 at most" in output
+    assert "nodes of 4 CPUs, 2 internet and 8 GiB: 1 at least, 4 at most" in output
+
+
+def test_the_embedded_store_is_counted_where_there_is_no_other(
+    saved: Callable[[Any], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QDRANT_URL", raising=False)
+    assert re.search(r"Store +1-1 +0.1", run(saved(config()))[1])
+    monkeypatch.setenv("QDRANT_URL", "http://qdrant:6333")
+    assert "Store" not in run(saved(config()))[1]
 
 
 def test_the_command_says_when_a_node_is_too_small(saved: Callable[[Any], Path]) -> None:

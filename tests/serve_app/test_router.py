@@ -77,6 +77,26 @@ async def test_full_batches_are_never_held_back() -> None:
     assert np.array_equal(vectors, [dense(text) for text in "abcde"])
 
 
+async def test_a_second_batch_leaves_once_it_is_as_large_as_the_first() -> None:
+    model = HeldModel()
+    router = Router({"m": model}, Coalescing(floor=2))
+    requests = [asyncio.create_task(router.embed("m", "search", {}, texts)) for texts in (["a", "b"], ["c"])]
+    await settle()
+    assert sent(model) == [["a", "b"]], "one waits for another"
+    requests.append(asyncio.create_task(router.embed("m", "search", {}, ["d"])))
+    await settle()
+    assert sent(model) == [["a", "b"], ["c", "d"]]
+    requests.append(asyncio.create_task(router.embed("m", "search", {}, ["e", "f", "g"])))
+    await settle()
+    assert len(sent(model)) == 2, "the floor is reached"
+    model.gates[1].set()
+    await settle()
+    assert sent(model)[2:] == [["e", "f", "g"]]
+    for gate in model.gates:
+        gate.set()
+    await asyncio.gather(*requests)
+
+
 async def test_a_batch_is_full_by_characters_too() -> None:
     model = FakeModel()
     await Router({"m": model}, Coalescing(characters=5)).embed("m", "update", {}, ["aaa", "bb", "c", "dddddddd", "e"])

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.contract import DenseVectors, MultiVectors, SparseVector, SparseVectors
-from deployments.families.chunks import cut, padded_length, together
+from deployments.families.chunks import cut, together
+from deployments.families.layouts import padded_length
 
 token_counts = st.lists(st.integers(0, 600), min_size=1, max_size=80).map(lambda counts: np.array(counts, np.int64))
 budgets = st.integers(1, 3000)
@@ -32,12 +33,6 @@ def test_chunks_go_from_long_to_short_and_only_the_last_one_has_room_left(tokens
     for chunk, following in itertools.pairwise(chunks):
         assert tokens[chunk].min() >= tokens[following].max()
         assert max(1, padded_length(int(tokens[chunk].max()))) * (len(chunk) + 1) > budget
-
-
-@given(st.integers(0, 5000))
-def test_padding_is_less_than_eight_tokens_and_none_for_short_texts(tokens: int) -> None:
-    assert 0 <= padded_length(tokens) - tokens < 8
-    assert tokens > 32 or padded_length(tokens) == tokens
 
 
 def test_dense_vectors_are_rows() -> None:

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from deployments.contract import MultiVectors
 from deployments.errors import ModelError
 from deployments.families import networks
-from deployments.families.networks import is_ready, open_network, open_ready
+from deployments.families.networks import (
+    PackedNetwork,
+    PaddedNetwork,
+    is_ready,
+    open_network,
+    open_packed_network,
+    open_ready,
+)
 from deployments.graphs import bert
 from deployments.session import Build, SessionSettings
 from tests.deployments import tiny
@@ -57,14 +65,44 @@ def test_a_ready_file_gets_what_exporters_ask_for(tmp_path: Path, monkeypatch: p
 def test_a_context_window_ends_where_the_models_positions_end(tmp_path: Path, model_type: str, end: int) -> None:
     """RoBERTa keeps two positions for padding."""
     tiny.write(tmp_path, tiny.bert_tensors(), model_type=model_type, pad_token_id=1)
-    run = opened(tmp_path, context_window=end)
-    assert run(np.ones((1, end), np.int32), np.array([end], np.int32)).shape == (1, end, tiny.HIDDEN)
+    network = opened(tmp_path, context_window=end)
+    output = network([[1] * end], np.array([end], np.int32))
+    assert isinstance(output, MultiVectors)
+    assert output.rows.shape == (end, tiny.HIDDEN)
     with pytest.raises(ModelError, match=f"context_window is {end + 1}, but the model ends at {end}"):
         opened(tmp_path, context_window=end + 1)
 
 
-def opened(folder: Path, **fields: Any) -> Callable[..., np.ndarray]:
+def opened(folder: Path, **fields: Any) -> PaddedNetwork:
     return open_network(card(**fields), folder, SessionSettings(provider="cpu"), bert.encoder, bert.positions)
+
+
+def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
+    tiny.write(tmp_path, tiny.bert_tensors())
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(1, 20, count).tolist() for count in (5, 40, 1, 22, 63, 30, 2)]
+    attended = np.array([len(text) - (len(text) > 20) * 7 for text in texts], np.int32)
+    packed = open_packed_network(card(), tmp_path, SessionSettings(provider="cpu"), bert.encoder, bert.positions)
+    assert isinstance(packed, PackedNetwork)
+    rows, expected = packed(texts, attended), opened(tmp_path)(texts, attended)
+    assert isinstance(expected, MultiVectors)
+    assert rows.offsets.tolist() == expected.offsets.tolist()
+    assert rows.rows == pytest.approx(expected.rows, abs=1e-5)
+
+
+def test_ready_files_and_cuda_get_rows_of_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.write(tmp_path, tiny.bert_tensors())
+    monkeypatch.setattr(networks, "open_session", lambda *_: None)
+    monkeypatch.setattr(networks, "provider_of", lambda settings: settings.provider)
+    for provider, kind in (("cuda", PaddedNetwork), ("openvino", PackedNetwork), ("cpu", PackedNetwork)):
+        settings = SessionSettings.model_validate({"provider": provider})
+        network = open_packed_network(card(), tmp_path, settings, bert.encoder, bert.positions)
+        assert isinstance(network, kind)
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    (ready / "model.onnx").touch()
+    settings = SessionSettings(provider="cpu")
+    assert isinstance(open_packed_network(card(), ready, settings, bert.encoder, bert.positions), PaddedNetwork)
 
 
 @pytest.mark.parametrize(("family", "too_coarse"), [("dense", ()), ("sparse", ("bfloat16",))])
@@ -75,4 +113,4 @@ def test_families_say_what_is_too_coarse_for_them(
     monkeypatch.setattr(networks, "open_session", lambda _build, _settings, given: given)
     fields = {"pooling": None, "dimensions": None} if family == "sparse" else {}
     network = opened(tmp_path, family=family, **fields)
-    assert network.args == (too_coarse,)  # type: ignore[attr-defined]
+    assert network.run.args == (too_coarse,)  # type: ignore[attr-defined]
