@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from deployments import memory, metrics, session
+from deployments import memory, metrics, session, token_ids
 from deployments.catalogue import ModelCard, validated
 from deployments.contract import Batch, Embeddings, Explanation, Running
 from deployments.errors import InternalError, ModelUnavailable, SetupError, WrongInput
 from deployments.families import load_family
 from deployments.families.layouts import padded_length
-from deployments.families.protocol import Family, HasVocabulary, ReadsText
+from deployments.families.protocol import Family, ReadsText
 from deployments.measures import CHECK, ReplicaMeasures
 from deployments.session import SessionSettings
 from deployments.worker import Work, Worker
@@ -130,14 +130,11 @@ class ModelReplica:
         return await asyncio.to_thread(self._family.explain, batch, indices)
 
     async def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
-        """The texts that these rows of token ids stand for.
-
-        Raises:
-            WrongInput: the model's tokens have no ids, or not these.
-        """
-        if not isinstance(self._family, HasVocabulary):
-            raise WrongInput(f"{self._card.name} has no token ids; send texts")
-        return await asyncio.to_thread(self._family.texts, ids)
+        """The texts that these rows of token ids stand for; see `token_ids.texts`."""
+        if self._family is None:
+            raise ModelUnavailable(f"'{self._card.name}' is being loaded or stopped")
+        window = self._card.context_window or 0
+        return await asyncio.to_thread(token_ids.texts, self._family, ids, self._card.name, window)
 
     async def running(self) -> Running:
         """How the model is run here."""

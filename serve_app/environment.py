@@ -79,6 +79,12 @@ class Environment(Record):
         default=None, description="the ledger's database, postgresql://...; default: SQLite in QDRANT_INFERENCE_DATA"
     )
 
+    qdrant_inference_grpc_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="the port at which callers reach the gRPC API, for the console's examples; `up` sets it",
+    )
     qdrant_inference_metrics_port: int = Field(
         default=0, ge=0, le=65535, description="the port on which `up` lets Ray offer metrics; default: any free one"
     )

@@ -77,7 +77,7 @@ class HttpApi:
             return await self._pipeline.rest(await self._admitted(request))
         except InferenceError as error:
             current().failed(error)
-            return http_error(error)
+            return self._refusal(request, error)
         except (ClientGone, GeneratorExit):
             raise
         except Exception as error:  # noqa: BLE001  the door is the last place to answer
@@ -85,7 +85,10 @@ class HttpApi:
             log.error("a request failed with %s", origin(error))  # noqa: TRY400
             internal = InternalError("an internal error; the server's log has its origin")
             current().failed(internal)
-            return http_error(internal)
+            return self._refusal(request, internal)
+
+    def _refusal(self, request: Request, error: InferenceError) -> Response:
+        return routes.refusal(request.path, error) if self._console else http_error(error)
 
     async def _admitted(self, request: Request) -> Request:
         """The request as it goes on, where its credential allows it; without that no body is read."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ray
 from google.protobuf.message import Message
 from ray import serve
 from ray.exceptions import RayActorError
@@ -22,6 +23,7 @@ from deployments.contract import Batch, Embeddings, Explanation, ImageBatch, Loa
 from deployments.errors import ConfigError, ModelUnavailable, Overloaded
 from serve_app import environment
 from serve_app.access import Gate
+from serve_app.aliases import Aliases
 from serve_app.console.routes import Console
 from serve_app.embedded_qdrant import EmbeddedQdrant
 from serve_app.environment import Environment
@@ -77,11 +79,14 @@ class Ingress:
         states = ModelStates({name: handle.deployment_name for name, handle in models.items()})
         self._pipeline.model_states = states
         health = Health(self._upstream, states)
-        self._ledger = Ledger(self._pipeline.meter, settings.database_url)
+        self._ledger = Ledger(self._pipeline.meter, settings.database_url, count_nodes=_count_nodes)
         console = Console(gate, self._pipeline, self._ledger, states.read, _Replicas(models))
+        console.grpc_port = settings.qdrant_inference_grpc_port
         self._http = HttpApi(self._pipeline, gate, self._watch, health, console)
         self._grpc = GrpcApi(self._pipeline, gate, self._watch)
-        self._watching = asyncio.get_running_loop().create_task(watching.watch(health, self._pipeline, self._ledger))
+        aliases = Aliases(self._upstream, self._pipeline.meter, settings.qdrant_api_key)
+        look_after = watching.watch(health, self._pipeline, self._ledger, aliases)
+        self._watching = asyncio.get_running_loop().create_task(look_after)
         self._stop_exporting = metrics.export(lambda: None)
         await self._ledger.start()  # what is switched off stays off from the first request on
 
@@ -151,6 +156,10 @@ async def _surely(send: Callable[[], Any], what: str, tries: int = _TRIES) -> An
         except DeploymentUnavailableError as error:
             raise ModelUnavailable(f"{what} is not running", retry_after=10) from error
     raise ModelUnavailable(f"{what} did not answer; its replicas are being replaced", retry_after=5)
+
+
+def _count_nodes() -> int:
+    return sum(node["Alive"] for node in ray.nodes()) if metrics.in_ray() else 1  # type: ignore[no-untyped-call]
 
 
 def _request_log() -> Path:

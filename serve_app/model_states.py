@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from serve_app.remembered import Remembered
 
 if TYPE_CHECKING:
     from ray.serve.schema import DeploymentStatusOverview
 
 _KEPT_S = 1.5
 """To ask costs the controller some 50 ms."""
+
+_PATIENCE_S = 1.0
+"""A controller that is busy or away answers late or never."""
 
 State = Literal["ready", "loading", "scaled to zero", "failed", "unknown"]
 
@@ -28,28 +32,25 @@ class ModelState:
 
 
 class ModelStates:
-    """The state of each model's deployment."""
+    """The state of each model's deployment; none of those that are not known yet."""
 
     def __init__(self, deployments: Mapping[str, str]) -> None:
         """`deployments`: the names of the models' deployments, by model."""
         self._deployments = deployments
-        self._states: Mapping[str, ModelState] = {}
-        self._asked_at = float("-inf")
-        self._asking = asyncio.Lock()
+        self._states = Remembered[Mapping[str, ModelState]](self._ask, {}, _KEPT_S, _PATIENCE_S)
 
     async def __call__(self) -> Mapping[str, str]:
         """The states in a word each, as old as `read` has them."""
         return {model: state.state for model, state in (await self.read()).items()}
 
     async def read(self) -> Mapping[str, ModelState]:
-        """The states, which are up to two seconds old."""
-        async with self._asking:
-            if time.monotonic() - self._asked_at > _KEPT_S:
-                self._states = await asyncio.to_thread(self._ask)
-                self._asked_at = time.monotonic()
-        return self._states
+        """The states, which are up to two seconds old; those known last where the controller does not answer."""
+        return await self._states.read()
 
-    def _ask(self) -> Mapping[str, ModelState]:
+    async def _ask(self) -> Mapping[str, ModelState]:
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> Mapping[str, ModelState]:
         from ray import serve  # noqa: PLC0415  only an ingress replica asks, and it has imported Ray already
 
         application = serve.get_replica_context().app_name

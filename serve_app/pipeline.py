@@ -33,7 +33,7 @@ from serve_app.inference.fill import fill
 from serve_app.inference.objects import Slot
 from serve_app.inference.places import GRPC_PLACES, Place, rest_place
 from serve_app.inference.plan import Group, plan
-from serve_app.ledger.meter import SOMEBODY, Caller, Meter
+from serve_app.ledger.meter import SOMEBODY, Caller, Meter, Metered
 from serve_app.limits import Limits
 from serve_app.observability.record import current, step
 from serve_app.router import Input, Router
@@ -173,7 +173,7 @@ class Pipeline:
             self._admission.admitted(groups, self.limits.queue_tokens),
         ):
             try:
-                results = await asyncio.wait_for(_all(self._embed(group) for group in groups), patience)
+                results = await asyncio.wait_for(_all(self._embed(group, metered) for group in groups), patience)
             except asyncio.TimeoutError as error:
                 raise await self._too_late(groups, patience) from error
             used: dict[str, int] = {}
@@ -202,14 +202,15 @@ class Pipeline:
                 return ModelUnavailable(f"{name} is {states[name]}: no replica came within {seconds}", _NEW_NODE_S)
         return DeadlineExceeded(f"the models did not answer within {seconds}")
 
-    async def _embed(self, group: Group) -> tuple[list[Vector], int]:
+    async def _embed(self, group: Group, metered: Metered) -> tuple[list[Vector], int]:
         model = group.card.name
         inputs: Sequence[Input] = group.inputs
-        if group.card.modality == "image":
-            with step("images", model):
-                inputs = await self._images(group)
-        with step("embed", model):
-            return await self._router.embed(model, group.direction, group.options, inputs)
+        with metered.timed(model):
+            if group.card.modality == "image":
+                with step("images", model):
+                    inputs = await self._images(group)
+            with step("embed", model):
+                return await self._router.embed(model, group.direction, group.options, inputs)
 
     async def _images(self, group: Group) -> Sequence[Input]:
         """The decoded images of a group."""

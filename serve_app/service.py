@@ -64,6 +64,7 @@ class Service:
         try:
             self.config = _read_config(config_path)
             os.environ.update(_inner_ports(self.config.http_options.port))
+            os.environ.setdefault("QDRANT_INFERENCE_GRPC_PORT", str(self.config.grpc_options.port))
         except ConfigError:
             self._folder.rmdir()
             raise

@@ -15,6 +15,49 @@ from playwright.async_api import Browser, Error, Page, async_playwright
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
+# Each text's contrast against what it stands on, where it is less than WCAG's AA asks for (4.5, large text 3).
+TOO_PALE = """() => {
+  const dot = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const over = (colours, opacity = 1) => {
+    dot.clearRect(0, 0, 1, 1);
+    for (const [n, colour] of colours.entries()) {
+      dot.globalAlpha = n === colours.length - 1 ? opacity : 1;
+      dot.fillStyle = colour;
+      dot.fillRect(0, 0, 1, 1);
+    }
+    return [...dot.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const linear = (part) => (part /= 255) <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const pale = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    const excepted = element.closest(":disabled, dialog:not([open])");
+    if (!texts.currentNode.data.trim() || !element.checkVisibility() || excepted) continue;
+    const behind = [];
+    let opacity = 1;
+    for (let one = element; one; one = one.parentElement) {
+      behind.unshift(getComputedStyle(one).backgroundColor);
+      opacity *= getComputedStyle(one).opacity;
+    }
+    const style = getComputedStyle(element);
+    const [a, b] = [light(over(behind)), light(over([...behind, style.color], opacity))].sort((x, y) => y - x);
+    const contrast = (a + 0.05) / (b + 0.05);
+    const asked = parseFloat(style.fontSize) >= 24 ? 3 : 4.5;
+    if (contrast < asked) pale.push(`${texts.currentNode.data.trim()}: ${contrast.toFixed(2)}`);
+  }
+  return pale;
+}"""
+
+# What stands in a field is not its name: it needs a label.
+NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea, [role=img]")]
+  .filter((one) => one.checkVisibility())
+  .filter((one) => !(one.ariaLabel || one.labels?.length))
+  .filter((one) => one.matches("input, select, textarea") || !(one.title || one.textContent.trim()))
+  .map((one) => one.outerHTML)"""
+
+
 @asynccontextmanager
 async def browser() -> AsyncIterator[Browser]:
     """A browser; without one the test is skipped."""

@@ -64,7 +64,7 @@ class Embedder:
         """
         asked = await question(self._pipeline, request, Question)
         card = self._pipeline.catalogue.find(asked.model, "model")
-        if card.vector_kind != "dense" or card.modality != "text":
+        if not _is_offered(card):
             raise WrongInput(f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do")
         caller = Caller(tenant, operation="embeddings")
         texts = await self._as_texts(asked, card, caller)
@@ -88,12 +88,21 @@ class Embedder:
 
     def models(self) -> Response:
         """The models that can be asked here."""
-        cards = [card for card in self._pipeline.catalogue if card.vector_kind == "dense" and card.modality == "text"]
-        data = [
-            {"id": card.name, "object": "model", "created": 0, "owned_by": card.name.partition("/")[0]}
-            for card in cards
-        ]
+        data = [_shown(card) for card in self._pipeline.catalogue if _is_offered(card)]
         return json_response(200, dumped({"object": "list", "data": data}))
+
+    def model(self, name: str) -> Response:
+        """One of them.
+
+        Raises:
+            UnknownModel: it is not one of them.
+        """
+        card = self._pipeline.catalogue.find(name, "model")
+        if not _is_offered(card):
+            raise UnknownModel(
+                f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do"
+            )
+        return json_response(200, dumped(_shown(card)))
 
     async def _as_texts(self, asked: Question, card: ModelCard, caller: Caller) -> Sequence[str]:
         given = asked.input
@@ -119,6 +128,14 @@ class Embedder:
                 f"input: has {longest} token ids in one item; at most {limit} are allowed (text_characters)"
             )
         return await self._replicas.texts(card.name, rows)
+
+
+def _is_offered(card: ModelCard) -> bool:
+    return card.vector_kind == "dense" and card.modality == "text"
+
+
+def _shown(card: ModelCard) -> dict[str, Any]:
+    return {"id": card.name, "object": "model", "created": 0, "owned_by": card.name.partition("/")[0]}
 
 
 def _encoded(vector: Any, encoding: str) -> Any:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from deployments.catalogue import Catalogue, ModelCard
 from deployments.contract import Running
-from deployments.errors import InferenceError
 from deployments.options import Bm25Options
 from serve_app.console.replicas import Replicas
 from serve_app.ledger import live
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.live import Figures
 from serve_app.model_states import ModelState
+from serve_app.remembered import Remembered
 
 States = Callable[[], Awaitable[Mapping[str, ModelState]]]
 """Tells the states of all models, by the catalogue's names."""
 
-_PATIENCE_S = 1.0
+_KEPT_S = 30.0
+"""A replica that comes with a config update may run another way than the one before it."""
+
+_PATIENCE_S = 0.1
+"""A busy replica answers after its batches: the list does not wait for that."""
+
+_NOT_KNOWN = Running(None, None)
 _CLIP_SIDES = ("-text", "-vision")
 _UNKNOWN = ModelState("unknown")
 
@@ -33,7 +40,7 @@ class Models:
         self._states = states
         self._replicas = replicas
         self._ledger = ledger
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, Remembered[Running]] = {}
 
     async def describe(self, free_tokens: int) -> list[dict[str, Any]]:
         """Every model as the API has it; `free_tokens` is the allowance of each."""
@@ -68,13 +75,11 @@ class Models:
     async def _how_it_runs(self, card: ModelCard, state: ModelState) -> Running:
         if not state.running:
             self._running.pop(card.name, None)
-            return Running(None, None)
+            return _NOT_KNOWN
         if card.name not in self._running:
-            try:
-                self._running[card.name] = await asyncio.wait_for(self._replicas.running(card.name), _PATIENCE_S)
-            except (InferenceError, asyncio.TimeoutError):
-                return Running(None, None)
-        return self._running[card.name]
+            ask = partial(self._replicas.running, card.name)
+            self._running[card.name] = Remembered(ask, _NOT_KNOWN, _KEPT_S, _PATIENCE_S)
+        return await self._running[card.name].read()
 
 
 def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
@@ -109,9 +114,14 @@ def _options(card: ModelCard) -> dict[str, Any]:
 
 
 def _share_a_space(card: ModelCard, other: ModelCard) -> bool:
-    """Whether two models are the sides of one CLIP; their names say so."""
-    sides = {card.family, other.family} == {"clip-text", "clip-vision"}
-    return sides and _stem(card.name) == _stem(other.name)
+    """Whether two models are the sides of one CLIP: they are read from the same weights, or their names say so."""
+    sides = {card.family, other.family} == {"clip-text", "clip-vision"} and card.dimensions == other.dimensions
+    return sides and bool(_weights(card) & _weights(other) or _stem(card.name) == _stem(other.name))
+
+
+def _weights(card: ModelCard) -> set[str]:
+    files = [part for source in card.sources for part in source.files.items()]
+    return {file.sha256 for name, file in files if name.startswith("model.") and file.sha256}
 
 
 def _stem(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -55,7 +56,10 @@ class Playground:
     async def answer(self, asked: Question, tenant: str | None) -> Answer:
         """An output for each model and input that it reads."""
         caller, used = Caller(tenant, operation="playground"), dict[str, int]()
-        outputs = [await self._try(asked, name, caller, used) for name in asked.models]
+        outputs = []
+        for name in asked.models:
+            outputs.append(await self._try(asked, name, caller, used))
+            caller = replace(caller, again=bool(used))
         return Answer({"models": outputs}, self._pipeline.quota_headers(caller, used))
 
     async def _try(self, asked: Question, name: str, caller: Caller, all_used: dict[str, int]) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from deployments.errors import Forbidden, InferenceError
 from serve_app.access import Access, Gate, credential
@@ -17,28 +18,37 @@ from serve_app.console.embeddings import Embedder
 from serve_app.console.models import Models, States
 from serve_app.console.playground import Playground
 from serve_app.console.replicas import Replicas
-from serve_app.exchange import Request, Response, json_response
+from serve_app.exchange import Request, Response, json_response, read
 from serve_app.ledger import live
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.switches import SwitchChange, Switches
-from serve_app.observability.record import current
 from serve_app.pipeline import Pipeline
+from serve_app.statuses import http_error
 
 _OPENAPI = Path(__file__).parent / "openapi.json"
 _HOME = "/inference"
 _EMBEDDINGS = "/v1/embeddings"
-_OPENAI = frozenset({_EMBEDDINGS, "/v1/models"})
+_MODELS = "/v1/models"
 
 Route = Callable[[Request, Access], Awaitable[Answer]]
 
 
 def owns(path: str) -> bool:
     """Whether a path is the console's, and not Qdrant's."""
-    return path.startswith(page.PREFIX) or path in _OPENAI or path == _HOME
+    return path.startswith(page.PREFIX) or path == _HOME or _is_openai(path)
+
+
+def _is_openai(path: str) -> bool:
+    return path in {_EMBEDDINGS, _MODELS} or path.startswith(_MODELS + "/")
+
+
+def refusal(path: str, error: InferenceError) -> Response:
+    """An error in the shape that a path's API has for it."""
+    return embeddings.refusal(error) if _is_openai(path) else http_error(error)
 
 
 class Console:
-    """Answers the console's routes."""
+    """Answers the console's routes. `grpc_port` is where callers reach the gRPC API, where that is known."""
 
     def __init__(self, gate: Gate, pipeline: Pipeline, ledger: Ledger, states: States, replicas: Replicas) -> None:
         self._gate = gate
@@ -47,6 +57,7 @@ class Console:
         self._described = Models(pipeline.catalogue, states, replicas, ledger)
         self._embedder = Embedder(pipeline, replicas)
         self._playground = Playground(pipeline, replicas)
+        self.grpc_port: int | None = None
         self._routes: Mapping[tuple[str, str], Route] = {
             ("GET", "/inference/models"): self._models,
             ("GET", "/inference/live"): self._live,
@@ -59,10 +70,10 @@ class Console:
         """Answer a request for a path that the console owns.
 
         Raises:
-            InferenceError: in Qdrant's shape; `/v1` has its own.
+            InferenceError: see `refusal` for its shape.
         """
         began = time.perf_counter()
-        if request.path in _OPENAI:
+        if _is_openai(request.path):
             return await self._openai(request)
         if (request.method, request.path) == ("GET", "/inference/access"):
             return answered(self._access(request), began)
@@ -75,8 +86,13 @@ class Console:
         return answered(await route(request, access), began)
 
     async def _file(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            told = await self._file(replace(request, method="GET"))
+            length = b"%d" % len(await read(told.body) or b"")
+            return replace(told, headers=[*told.headers, (b"content-length", length)], body=b"")
         if request.method == "GET" and request.path == _HOME:
-            return Response(HTTPStatus.PERMANENT_REDIRECT, [(b"location", page.PREFIX.encode())], b"")
+            # Relative, so that it is right behind a path prefix, too.
+            return Response(HTTPStatus.PERMANENT_REDIRECT, [(b"location", b"inference/")], b"")
         if request.method == "GET" and request.path == "/inference/openapi.json":
             return json_response(HTTPStatus.OK, _OPENAPI.read_bytes())
         file = await page.answer(request) if request.method == "GET" else None
@@ -84,16 +100,14 @@ class Console:
         return file or json_response(404, dumped({"status": {"error": text}, "time": 0.0, "result": None}))
 
     async def _openai(self, request: Request) -> Response:
-        try:
-            access = self._gate.known(credential(request.headers))
-            if (request.method, request.path) == ("POST", _EMBEDDINGS):
-                return await self._embedder.answer(request, access.tenant)
-        except InferenceError as error:
-            current().failed(error)
-            return embeddings.refusal(error)
-        if request.method == "GET" and request.path != _EMBEDDINGS:
+        access = self._gate.known(credential(request.headers))
+        if (request.method, request.path) == ("POST", _EMBEDDINGS):
+            return await self._embedder.answer(request, access.tenant)
+        if (request.method, request.path) == ("GET", _MODELS):
             return self._embedder.models()
-        text = "POST /v1/embeddings and GET /v1/models is all there is"
+        if request.method == "GET" and request.path != _EMBEDDINGS:
+            return self._embedder.model(unquote(request.path.removeprefix(_MODELS + "/")))
+        text = "POST /v1/embeddings, GET /v1/models and GET /v1/models/{model} is all there is"
         return json_response(
             404, dumped({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": None}})
         )
@@ -115,6 +129,7 @@ class Console:
                 "tenant": access.tenant,
                 "may_change_settings": may_change,
                 "admin": self._gate.admins,
+                "grpc_port": self.grpc_port,
             }
         )
 
@@ -133,6 +148,7 @@ class Console:
                     "behind_s": round(ledger.behind_s, 1) if ledger.behind else 0.0,
                     "waiting_tokens": ledger.waiting_tokens,
                     "database": ledger.database,
+                    "split": ledger.split,
                 },
                 "ingress_replicas": 1 + len(ledger.others),
             }

@@ -22,7 +22,12 @@ _HOUR_S = 3600
 _FIGURES = ("tokens", "objects", "requests")
 _COLUMNS = ("tenant", "operation")
 
+_OF_ALLOWANCE = {"allowance_month": "month", "allowance_tokens": "tokens", "allowance_left": "left"}
+"""Columns of the CSV, and what they are in an allowance."""
+
 Row = Mapping[str, Any]
+Costs = Mapping[tuple[str, int], float]
+"""What a token costs, by model and hour; see `rates`."""
 
 _GROUPS: Mapping[str, Callable[[Row], Any]] = {
     "model": lambda row: row["model"],
@@ -91,40 +96,55 @@ async def answer(
     columns = [name for name in _COLUMNS if name in asked.group_by]
     rows = await ledger.usage(asked.first, asked.end, tenant, columns)
     last_month = month_of((asked.end - 1) * _HOUR_S)
+    callers = await ledger.usage(last_month, asked.end, tenant, ()) if tenant is not None else everybodys
+    paid = _costs_by_model(callers, costs, last_month)
     return {
         "from": _name(asked.first),
         "to": _name(asked.end),
         "group_by": asked.group_by,
         "rows": _grouped(rows, asked.group_by, costs),
-        "total": _sum(rows, costs),
-        "allowances": [] if tenant is not None else _allowances(everybodys, prices, free_tokens, last_month),
+        "total": _sum(rows, costs, "whole_requests"),
+        "allowances": _allowances(everybodys, prices, free_tokens, last_month, paid),
     }
 
 
-def _grouped(
-    rows: Iterable[Row], groups: Sequence[str], costs: Mapping[tuple[str, int], float]
-) -> list[dict[str, Any]]:
+def _grouped(rows: Iterable[Row], groups: Sequence[str], costs: Costs) -> list[dict[str, Any]]:
     together: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         together.setdefault(tuple(_GROUPS[name](row) for name in groups), []).append(row)
     ordered = sorted(together.items(), key=lambda item: [value or "" for value in item[0]])
-    return [{**dict(zip(groups, values, strict=True)), **_sum(part, costs)} for values, part in ordered]
+    requests = "requests" if "model" in groups else "whole_requests"
+    return [{**dict(zip(groups, values, strict=True)), **_sum(part, costs, requests)} for values, part in ordered]
 
 
-def _sum(rows: Iterable[Row], costs: Mapping[tuple[str, int], float]) -> dict[str, Any]:
+def _sum(rows: Iterable[Row], costs: Costs, requests: str) -> dict[str, Any]:
+    """`requests`: the figure of the rows that counts requests, which is another one for single models than for all."""
     sums: dict[str, Any] = dict.fromkeys(_FIGURES, 0)
     cost = 0.0
     for row in rows:
         for name in _FIGURES:
-            sums[name] += row[name]
-        cost += row["tokens"] * costs.get((row["model"], row["hour"]), 0.0)  # the row may be newer than the rates
+            sums[name] += row[requests if name == "requests" else name]
+        cost += _cost(row, costs)
     return {**sums, "cost": round(cost, 6)}
 
 
+def _cost(row: Row, costs: Costs) -> float:
+    return float(row["tokens"] * costs.get((row["model"], row["hour"]), 0.0))  # the row may be newer than the rates
+
+
+def _costs_by_model(rows: Iterable[Row], costs: Costs, month: int) -> Mapping[str, float]:
+    """What was paid for each model since the month that begins with this hour."""
+    paid: dict[str, float] = {}
+    for row in rows:
+        if row["hour"] >= month:
+            paid[row["model"]] = paid.get(row["model"], 0.0) + _cost(row, costs)
+    return paid
+
+
 def _allowances(
-    everybodys: Iterable[Row], prices: Mapping[str, float], free_tokens: int, month: int
+    everybodys: Iterable[Row], prices: Mapping[str, float], free_tokens: int, month: int, paid: Mapping[str, float]
 ) -> list[dict[str, Any]]:
-    """What is left in the month that begins with this hour."""
+    """What is left, for everybody together, in the month that begins with this hour; and what was `paid` by model."""
     used = dict.fromkeys(prices, 0)
     for row in everybodys:
         if row["hour"] >= month and row["model"] in used:
@@ -137,16 +157,20 @@ def _allowances(
             "used": tokens,
             "left": max(0, free_tokens - tokens),
             "price_per_million_tokens": prices[model],
-            "cost": round(max(0, tokens - free_tokens) * prices[model] / 1_000_000, 6),
+            "cost": round(paid.get(model, 0.0), 6),
         }
         for model, tokens in used.items()
     ]
 
 
 def as_csv(answer: Mapping[str, Any]) -> bytes:
-    """The rows of an answer as CSV (RFC 4180)."""
+    """The rows of an answer as CSV (RFC 4180); those of a model with what is left of its allowance."""
     text = io.StringIO()
-    table = csv.DictWriter(text, [*answer["group_by"], *_FIGURES, "cost"])
+    allowances = {one["model"]: one for one in answer["allowances"]} if "model" in answer["group_by"] else {}
+    of_allowance = _OF_ALLOWANCE if allowances else {}
+    table = csv.DictWriter(text, [*answer["group_by"], *_FIGURES, "cost", *of_allowance])
     table.writeheader()
-    table.writerows(answer["rows"])
+    for row in answer["rows"]:
+        allowance = allowances.get(row.get("model"), {})
+        table.writerow({**row, **{column: allowance.get(name) for column, name in of_allowance.items()}})
     return text.getvalue().encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
@@ -24,11 +25,20 @@ class Key(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How much."""
+    """How much. `requests` are those that used the model at all.
+
+    `whole_requests` are those among them that no other model counts: a request with several models stands with one of
+    them, so that the sum over models has each request once.
+    """
 
     requests: int
     objects: int
     tokens: int
+    whole_requests: int
+
+    def plus(self, other: Count) -> Count:
+        """The sums of both."""
+        return Count(*map(operator.add, self, other))
 
 
 def hour_of(seconds: float) -> int:
@@ -60,9 +70,7 @@ class Counts:
             first = next(iter(self._sums), key)
             key = Key(first.hour, key.model, OTHERS, key.operation)
         had = self._sums.get(key)
-        if had:
-            count = Count(had.requests + count.requests, had.objects + count.objects, had.tokens + count.tokens)
-        self._sums[key] = count
+        self._sums[key] = had.plus(count) if had else count
 
     def add_all(self, counts: Iterable[tuple[Key, Count]]) -> None:
         """Count all of these."""

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.errors import LedgerUnavailable
 from serve_app.ledger import migration
+from serve_app.ledger.counts import Count
 from serve_app.ledger.quotas import Spender
 from serve_app.ledger.report import News, Report
 from serve_app.ledger.switches import SwitchChange, Switches
@@ -81,18 +82,18 @@ class Database:
     def usage(self, first: int, end: int, tenant: str | None, columns: Sequence[str]) -> list[dict[str, Any]]:
         """Sums from the hour `first` to before `end`, by model, hour or day, and these columns; of one tenant or all.
 
-        Rows have `model`, `hour`, the columns, and `requests`, `objects`, `tokens`.
+        Rows have `model`, `hour`, the columns, and the figures of a `Count`.
         """
         keys = [USAGE.c.model, USAGE.c.hour, *(USAGE.c[name] for name in columns)]
-        sums = [func.sum(USAGE.c[name]).label(name) for name in ("requests", "objects", "tokens")]
+        sums = [func.sum(USAGE.c[name]).label(name) for name in Count._fields]
         query = select(*keys, *sums).where(USAGE.c.hour >= first, USAGE.c.hour < end).group_by(*keys).order_by(*keys)
         if tenant is not None:
             query = query.where(USAGE.c.tenant == tenant)
         with self._reading() as connection:
             # PostgreSQL's sums of large integers are decimals.
-            numbers = ("requests", "objects", "tokens")
             return [
-                {**row, **{name: int(row[name]) for name in numbers}} for row in connection.execute(query).mappings()
+                {**row, **{name: int(row[name]) for name in Count._fields}}
+                for row in connection.execute(query).mappings()
             ]
 
     def close(self) -> None:
@@ -118,7 +119,7 @@ class Database:
         if not rows:
             return
         statement = self._insert(USAGE)
-        sums = {name: USAGE.c[name] + statement.excluded[name] for name in ("requests", "objects", "tokens")}
+        sums = {name: USAGE.c[name] + statement.excluded[name] for name in Count._fields}
         connection.execute(
             statement.on_conflict_do_update(index_elements=[column.name for column in USAGE.primary_key], set_=sums),
             rows,

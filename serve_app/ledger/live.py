@@ -19,22 +19,27 @@ _LATENCIES_S = 60.0
 _STEP = math.log(1.1)
 """Buckets of latencies grow by a tenth: percentiles are that exact."""
 
+WHOLE = ""
+"""Stands where a model's name would, for requests as a whole: one with several models is there once."""
+
 Told = Mapping[str, Mapping[str, Any]]
-"""Live figures of a replica as JSON, by model: `tokens` and `requests` in a second, `ms` counts by bucket."""
+"""Live figures as JSON, by model and of `WHOLE`: `tokens` and `requests` a second, `ms` counts by bucket."""
 
 
 @dataclass
 class Moment:
-    """What was done with one model between two looks."""
+    """What was done with one model, or all in all, between two looks."""
 
     requests: int = 0
     tokens: int = 0
     buckets: Counter[int] = field(default_factory=Counter)
 
-    def add(self, tokens: int, seconds: float) -> None:
-        """Count a request."""
-        self.requests += 1
+    def add(self, tokens: int, seconds: float | None) -> None:
+        """Count a request; without `seconds`, tokens of one that was counted already."""
         self.tokens += tokens
+        if seconds is None:
+            return
+        self.requests += 1
         self.buckets[math.ceil(math.log(max(seconds * 1000, 0.1)) / _STEP)] += 1
 
 
@@ -66,7 +71,7 @@ class LastMinute:
 
 @dataclass(frozen=True)
 class Figures:
-    """Live figures of one model or of all: in a second, and in milliseconds."""
+    """Live figures of one model's part of requests, or of requests as a whole: in a second, and in milliseconds."""
 
     tokens_per_s: float = 0.0
     requests_per_s: float = 0.0
@@ -80,12 +85,12 @@ def by_model(replicas: Iterable[Told]) -> dict[str, Figures]:
     for told in replicas:
         for model, figures in told.items():
             parts.setdefault(model, []).append(figures)
-    return {model: _together(figures) for model, figures in parts.items()}
+    return {model: _together(figures) for model, figures in parts.items() if model != WHOLE}
 
 
 def total(replicas: Iterable[Told]) -> Figures:
-    """The figures of all replicas and models together."""
-    return _together([figures for told in replicas for figures in told.values()])
+    """The figures of all replicas for requests as a whole."""
+    return _together([told[WHOLE] for told in replicas if WHOLE in told])
 
 
 def _together(parts: Iterable[Mapping[str, Any]]) -> Figures:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from deployments.contract import Direction
 from serve_app.inference.plan import Group
 from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
-from serve_app.ledger.live import LastMinute, Moment
+from serve_app.ledger.live import WHOLE, LastMinute, Moment
 from serve_app.ledger.quotas import NO_QUOTAS, Left, Quotas
 from serve_app.ledger.switches import ALL_ON
 
@@ -22,12 +22,14 @@ from serve_app.ledger.switches import ALL_ON
 class Caller:
     """For whom inference is done: the tenant's name where it has one, the collection, and what for.
 
-    Without an `operation` it is for what the direction says.
+    Without an `operation` it is for what the direction says. `again`: for a request of which a part was counted
+    already.
     """
 
     tenant: str | None = None
     collection: str = ""
     operation: Operation | None = None
+    again: bool = False
 
 
 SOMEBODY = Caller()
@@ -38,13 +40,25 @@ class Metered:
     """One request while the models work for it; `tokens` by model are to be filled in."""
 
     tokens: Mapping[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, model: str) -> Iterator[None]:
+        """Time a model's part; of several parts at once the longest counts."""
+        began = time.perf_counter()
+        yield
+        self.seconds[model] = max(self.seconds.get(model, 0.0), time.perf_counter() - began)
 
 
 class Meter:
-    """Counts, and refuses what is off or used up. `switches` may be exchanged at any time."""
+    """Counts, and refuses what is off or used up.
+
+    `switches` and `aliases` (collections by the other names they have) may be exchanged at any time.
+    """
 
     def __init__(self, quotas: Quotas = NO_QUOTAS, clock: Callable[[], float] = time.time) -> None:
         self.switches = ALL_ON
+        self.aliases: Mapping[str, str] = {}
         self.quotas = quotas
         self.last_minute = LastMinute()
         self._clock = clock
@@ -62,19 +76,24 @@ class Meter:
         objects: dict[str, int] = {}
         for group in groups:
             objects[group.card.name] = objects.get(group.card.name, 0) + len(group.uses)
-        self.switches.check(caller.collection, objects)
+        self._check_switches(caller, objects)
         with self.quotas.held(caller.tenant, groups) as spent:
             metered = Metered()
             began = time.perf_counter()
             yield metered
             seconds = time.perf_counter() - began
             spent.update(metered.tokens)
-        hour = hour_of(self._clock())
+        hour, whole = hour_of(self._clock()), 0 if caller.again else 1
         for model, count in objects.items():
             tokens = metered.tokens.get(model, 0)
             key = Key(hour, model, caller.tenant or "", caller.operation or direction)
-            self._counts.add(key, Count(1, count, tokens))
-            self._moments.setdefault(model, Moment()).add(tokens, seconds)
+            self._counts.add(key, Count(1, count, tokens, whole))
+            self._moment(model).add(tokens, metered.seconds.get(model, seconds))
+            whole = 0
+        self._moment(WHOLE).add(sum(metered.tokens.values()), None if caller.again else seconds)
+
+    def _moment(self, of: str) -> Moment:
+        return self._moments.setdefault(of, Moment())
 
     def check(self, caller: Caller, models: Iterable[str]) -> None:
         """Refuse what `metered` would refuse, before other work is done for it.
@@ -82,8 +101,12 @@ class Meter:
         Raises:
             SwitchedOff, QuotaUsedUp: as there.
         """
-        self.switches.check(caller.collection, models)
+        self._check_switches(caller, models)
         self.quotas.check(caller.tenant, models)
+
+    def _check_switches(self, caller: Caller, models: Iterable[str]) -> None:
+        name = caller.collection
+        self.switches.check((name, self.aliases.get(name, name)), models)
 
     def left(self, caller: Caller, models: Mapping[str, int]) -> Left | None:
         """What is left of the caller's tightest quota on these models, where it has one."""

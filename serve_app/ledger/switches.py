@@ -27,16 +27,17 @@ class Switches(Record):
     models: frozenset[str] = frozenset()
     collections: frozenset[str] = frozenset()
 
-    def check(self, collection: str, models: Iterable[str]) -> None:
-        """Let pass what is on.
+    def check(self, collections: Iterable[str], models: Iterable[str]) -> None:
+        """Let pass what is on; `collections` are the names of one.
 
         Raises:
             SwitchedOff: says what is off.
         """
         if self.all_off:
             raise SwitchedOff("inference is switched off")
-        if collection in self.collections:
-            raise SwitchedOff(f"inference is switched off for the collection '{collection}'")
+        for name in collections:
+            if name in self.collections:
+                raise SwitchedOff(f"inference is switched off for the collection '{name}'")
         for model in models:
             if model in self.models:
                 raise SwitchedOff(f"inference is switched off for the model '{model}'")

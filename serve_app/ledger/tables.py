@@ -16,9 +16,10 @@ USAGE = Table(
     Column("requests", BigInteger, nullable=False),
     Column("objects", BigInteger, nullable=False),
     Column("tokens", BigInteger, nullable=False),
+    Column("whole_requests", BigInteger, nullable=False, server_default="0"),
     Index("usage_by_hour", "hour"),
 )
-"""What was used in each hour (since 1970, UTC)."""
+"""What was used in each hour (since 1970, UTC). The figures are those of `counts.Count`."""
 
 OFF = Table(
     "switched_off",

@@ -15,6 +15,7 @@ import numpy as np
 import openai
 import orjson
 import pytest
+import yaml
 from qdrant_client import QdrantClient, models
 
 from tests.cluster.running import RunningService
@@ -65,6 +66,7 @@ def test_every_model_says_that_it_is_ready_and_how_it_runs(service: RunningServi
     assert described[DENSE]["precision"] in {"float32", "bfloat16", "float16"}
     assert described["qdrant/bm25"]["provider"] is None
     assert described["starter/clip-shapes-text"]["shared_with"] == ["starter/clip-shapes-vision"]
+    assert result(service, "GET", "/inference/access")["grpc_port"] == service.grpc_port
 
 
 def test_a_model_is_switched_off_for_rest_and_grpc_and_on_again(service: RunningService, collection: str) -> None:
@@ -132,6 +134,7 @@ def test_openais_own_client_gets_the_same_vectors(service: RunningService) -> No
     client = openai.OpenAI(base_url=f"{service.rest_address}/v1", api_key="none", max_retries=0)
     try:
         assert DENSE in {model.id for model in client.models.list().data}
+        assert client.models.retrieve(DENSE).id == DENSE
         answer = client.embeddings.create(model=DENSE, input=[TEXT, "another"])  # base64 on the wire
         floats = client.embeddings.create(model=DENSE, input=TEXT, encoding_format="float").data[0].embedding
         np.testing.assert_allclose(answer.data[0].embedding, floats, atol=1e-2)
@@ -142,6 +145,8 @@ def test_openais_own_client_gets_the_same_vectors(service: RunningService) -> No
         from_ids = client.embeddings.create(model=DENSE, input=[[7592, 2088]]).data[0].embedding
         from_text = client.embeddings.create(model=DENSE, input="hello world").data[0].embedding
         np.testing.assert_allclose(from_ids, from_text, atol=1e-2)
+        with pytest.raises(openai.BadRequestError, match="token ids of item 1 stand for a text"):
+            client.embeddings.create(model=DENSE, input=[[101, 7592, 102], [2075]])  # "##ing" alone
         with pytest.raises(openai.NotFoundError, match="available: sentence-transformers"):
             client.embeddings.create(model="text-embedding-3-small", input=TEXT)
         with pytest.raises(openai.BadRequestError, match="no dense vectors"):
@@ -150,11 +155,28 @@ def test_openais_own_client_gets_the_same_vectors(service: RunningService) -> No
         client.close()
 
 
-def test_a_stop_loses_no_token_and_switches_survive_a_restart(tmp_path: Path) -> None:
-    running = RunningService(tmp_path).start()
+def with_two_ingress_replicas(running: RunningService) -> RunningService:
+    """The service, not started yet."""
+    config = yaml.safe_load(running.config.read_text())
+    (application,) = config["applications"]
+    (ingress,) = (deployment for deployment in application["deployments"] if deployment["name"] == "Ingress")
+    ingress.pop("autoscaling_config", None)
+    ingress["num_replicas"] = 2
+    running.config.write_text(yaml.safe_dump(config))
+    return running
+
+
+def test_two_ingress_replicas_obey_a_switch_and_a_stop_loses_no_token(tmp_path: Path) -> None:
+    running = with_two_ingress_replicas(RunningService(tmp_path)).start()
     question = {"inputs": [{"data": TEXT, "data_type": "text", "model": "qdrant/bm25"}], "inference": "update"}
+    off = {"inputs": [{"data": TEXT, "data_type": "text", "model": "starter/splade-tiny"}], "inference": "update"}
     try:
+        eventually(lambda: result(running, "GET", "/inference/live")["ingress_replicas"] == 2, within_s=20)
         result(running, "PUT", "/inference/settings", {"models": {"starter/splade-tiny": False}})
+        time.sleep(2)
+        said = "inference is switched off for the model 'starter/splade-tiny'"
+        refused = [ask(running, "POST", "/inference", off) for _ in range(30)]
+        assert {(status, answer["error"]) for status, answer in refused} == {(400, said)}
         tokens = 0
         for _ in range(50):
             status, answer = ask(running, "POST", "/inference", question)
@@ -168,8 +190,7 @@ def test_a_stop_loses_no_token_and_switches_survive_a_restart(tmp_path: Path) ->
     database.close()
     running.start()
     try:
-        question["inputs"][0]["model"] = "starter/splade-tiny"  # type: ignore[index]
-        status, answer = ask(running, "POST", "/inference", question)
-        assert (status, answer["error"]) == (400, "inference is switched off for the model 'starter/splade-tiny'")
+        status, answer = ask(running, "POST", "/inference", off)
+        assert (status, answer["error"]) == (400, said)
     finally:
         running.stop()

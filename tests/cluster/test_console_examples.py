@@ -14,18 +14,19 @@ import subprocess
 import sys
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from qdrant_client import QdrantClient
+from playwright._impl._driver import compute_driver_executable
+from qdrant_client import QdrantClient, models
 
-from tests.browser import Watched, browser, console
+from serve_app.console.page import FOLDER
 from tests.cluster.running import RunningService
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 EXPECTED = {
     "sentence-transformers/all-minilm-l6-v2": "cookies",
@@ -37,51 +38,106 @@ EXPECTED = {
 }
 LANGUAGES = ("http", "curl", "python", "typescript", "rust", "java", "csharp", "go")
 
-FILLED = """async ([name, language, collection, grpcPort, needsKey]) => {
-  const load = (file) => import(new URL(file, location.href.split("#")[0]));
-  const [{ valuesFor }, { fill, steps }, { models }] =
-    await Promise.all(["example_values.js", "template.js", "state.js"].map(load));
-  const template = await (await fetch(`examples/${language}.txt`)).text();
-  const model = models.value.find((one) => one.name === name);
-  return steps(fill(template, valuesFor(model, models.value, { collection, grpcPort, needsKey })));
-}"""
+IN_A_COLLECTION = {
+    "sentence-transformers/all-minilm-l6-v2": "minilm",
+    "qdrant/bm25": "bm25",
+    "starter/splade-tiny": "splade",
+    "random/colbert": "colbert",
+    "starter/clip-shapes-text": "clip",
+    "starter/clip-shapes-vision": "clip",
+}
+"""The vectors of a collection that is there."""
 
-Fill = Callable[..., Any]
+FILL = """
+import { readFileSync } from "node:fs";
+const { page, address, models, asked } = JSON.parse(readFileSync(0));
+globalThis.location = new URL("inference/", address);
+const { valuesFor } = await import(`${page}/example_values.js`);
+const { fill, steps } = await import(`${page}/template.js`);
+const filled = ({ name, language, ...how }) => {
+  const model = models.find((one) => one.name === name);
+  return steps(fill(readFileSync(`${page}/examples/${language}.txt`, "utf8"), valuesFor(model, models, how)));
+};
+console.log(JSON.stringify(asked.map(filled)));
+"""
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def watched(service: RunningService) -> AsyncIterator[Watched]:
-    async with browser() as running, console(running, service.rest_address) as one:
-        page = await one.open("examples")
-        await page.get_by_label("Model").wait_for()
-        yield one
+@dataclass(frozen=True)
+class Filler:
+    """Fills in examples with the page's own code, run by the Node that Playwright brings."""
+
+    service: RunningService
+    models: Sequence[Any]
+
+    def fill(self, asked: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+        """The codes of each example that is asked for: `name` of the model, `language`, and what `valuesFor` takes."""
+        node, _ = compute_driver_executable()
+        given = {"page": str(FOLDER), "address": self.service.rest_address, "models": self.models, "asked": asked}
+        command = [str(node), "--no-warnings", "--input-type=module", "--eval", FILL]
+        said = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True).stdout
+        return [[part["code"] for part in parts] for parts in json.loads(said)]
+
+    def __call__(self, model: str, language: str, collection: str, existing: str | None = None) -> list[str]:
+        """The codes of one example, as the page shows them."""
+        asked = {"name": model, "language": language, "collection": collection, "grpcPort": self.service.grpc_port}
+        (codes,) = self.fill([{**asked, "needsKey": False, **({} if existing is None else {"existing": existing})}])
+        return codes
 
 
-@pytest.fixture
-def collection(service: RunningService) -> Iterator[str]:
-    name = f"example-{uuid.uuid4().hex[:8]}"
-    yield name
+@pytest.fixture(scope="module")
+def filled(service: RunningService) -> Filler:
+    with urllib.request.urlopen(f"{service.rest_address}/inference/models") as response:
+        return Filler(service, json.load(response)["result"]["models"])
+
+
+@pytest.fixture(scope="module")
+def client(service: RunningService) -> Iterator[QdrantClient]:
     client = QdrantClient(url=service.rest_address, check_compatibility=False)
-    client.delete_collection(name)
+    yield client
     client.close()
 
 
-async def filled(watched: Watched, service: RunningService, model: str, language: str, collection: str) -> list[str]:
-    """The codes of an example, as the page shows them."""
-    parts = await watched.page.evaluate(FILLED, [model, language, collection, service.grpc_port, False])
-    return [part["code"] for part in parts]
+@pytest.fixture
+def collection(client: QdrantClient) -> Iterator[str]:
+    """The name of a collection that is not there yet."""
+    name = f"example-{uuid.uuid4().hex[:8]}"
+    yield name
+    client.delete_collection(name)
+
+
+@pytest.fixture
+def shelf(client: QdrantClient) -> Iterator[str]:
+    """A collection with a vector for each model."""
+    name = f"shelf-{uuid.uuid4().hex[:8]}"
+    sizes = {"minilm": 384, "clip": 128, "colbert": 12}
+    several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    vectors = {
+        vector: models.VectorParams(
+            size=size, distance=models.Distance.COSINE, multivector_config=several if vector == "colbert" else None
+        )
+        for vector, size in sizes.items()
+    }
+    sparse = {"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF), "splade": models.SparseVectorParams()}
+    client.create_collection(name, vectors, sparse_vectors_config=sparse)
+    yield name
+    client.delete_collection(name)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_every_example_is_filled_and_shows_no_key(watched: Watched, language: str) -> None:
-    for model in EXPECTED:
-        for needs_key in (False, True):
-            asked = [model, language, "books", 6334, needs_key]
-            text = "\n".join(part["code"] for part in await watched.page.evaluate(FILLED, asked))
-            assert model in text
-            assert "books" in text
-            assert not re.search(r"\{\{[#^/\w]|undefined|\bnull\b", text)
-            assert bool(re.search("QDRANT_API_KEY|YOUR_API_KEY", text)) == needs_key
+def test_every_example_is_filled_and_shows_no_key(filled: Filler, language: str) -> None:
+    asked = [
+        {"name": model, "language": language, "collection": "books", "grpcPort": 6334, "needsKey": key, **existing}
+        for model in EXPECTED
+        for key in (False, True)
+        for existing in ({}, {"existing": ""}, {"existing": "my-vector"})
+    ]
+    for question, codes in zip(asked, filled.fill(asked), strict=True):
+        text = "\n".join(codes)
+        assert question["name"] in text
+        assert "books" in text
+        assert not re.search(r"\{\{[#^/\w]|undefined|\bnull\b", text)
+        assert bool(re.search("QDRANT_API_KEY|YOUR_API_KEY", text)) == question["needsKey"]
+        assert ("my-vector" in text) == (question.get("existing") == "my-vector")
 
 
 def run(command: Sequence[str], folder: Path) -> str:
@@ -102,25 +158,32 @@ def send(code: str) -> Any:
 
 
 @pytest.mark.parametrize("model", EXPECTED)
-async def test_http(watched: Watched, service: RunningService, collection: str, model: str) -> None:
-    answers = [send(code) for code in await filled(watched, service, model, "http", collection)]
+def test_http(filled: Filler, collection: str, model: str) -> None:
+    answers = [send(code) for code in filled(model, "http", collection)]
     assert EXPECTED[model] in answers[-1]["result"]["points"][0]["payload"]["text"]
 
 
 @pytest.mark.parametrize("model", EXPECTED)
-async def test_curl(watched: Watched, service: RunningService, collection: str, model: str, tmp_path: Path) -> None:
+def test_http_in_a_collection_that_is_there(filled: Filler, shelf: str, model: str) -> None:
+    answers = [send(code) for code in filled(model, "http", shelf, IN_A_COLLECTION[model])]
+    assert len(answers) == 2
+    assert EXPECTED[model] in answers[-1]["result"]["points"][0]["payload"]["text"]
+
+
+@pytest.mark.parametrize("model", EXPECTED)
+def test_curl(filled: Filler, collection: str, model: str, tmp_path: Path) -> None:
     if not shutil.which("curl"):
         pytest.skip("there is no curl")
-    codes = await filled(watched, service, model, "curl", collection)
-    answers = [json.loads(run(["sh", "-c", code], tmp_path)) for code in codes]
+    answers = [json.loads(run(["sh", "-c", code], tmp_path)) for code in filled(model, "curl", collection)]
     assert [answer["status"] for answer in answers] == ["ok"] * 3
     assert EXPECTED[model] in answers[-1]["result"]["points"][0]["payload"]["text"]
 
 
 @pytest.mark.parametrize("model", EXPECTED)
-async def test_python(watched: Watched, service: RunningService, collection: str, model: str, tmp_path: Path) -> None:
-    _, program = await filled(watched, service, model, "python", collection)
-    assert EXPECTED[model] in run([sys.executable, "-c", program], tmp_path)
+def test_python(filled: Filler, collection: str, shelf: str, model: str, tmp_path: Path) -> None:
+    for place in ((collection,), (shelf, IN_A_COLLECTION[model])):
+        _, program = filled(model, "python", *place)
+        assert EXPECTED[model] in run([sys.executable, "-c", program], tmp_path)
 
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
@@ -161,21 +224,20 @@ TOOLCHAINS: Mapping[str, Toolchain] = {
 
 
 @pytest.mark.parametrize("language", TOOLCHAINS)
-async def test_the_other_languages(watched: Watched, service: RunningService, tmp_path: Path, language: str) -> None:
+def test_the_other_languages(filled: Filler, client: QdrantClient, shelf: str, tmp_path: Path, language: str) -> None:
     tool, prepare, file, command = TOOLCHAINS[language]
     if not shutil.which(tool):
         pytest.skip(f"there is no {tool}")
     if language != "typescript" and not os.environ.get("COMPILED_EXAMPLES"):
         pytest.skip("takes minutes: make test-examples")
-    client = QdrantClient(url=service.rest_address, check_compatibility=False)
-    name = f"example-{language}"
+    new = f"example-{language}"
     for number, (model, expected) in enumerate(EXPECTED.items()):
-        install, program = await filled(watched, service, model, language, name)
-        if not number:
-            prepare(tmp_path, install)
-        (tmp_path / file).write_text(program + "\n")
-        try:
-            assert expected in run(command, tmp_path), model
-        finally:
-            client.delete_collection(name)
-    client.close()
+        for place in ((new,), (shelf, IN_A_COLLECTION[model])):
+            install, program = filled(model, language, *place)
+            if not number and place == (new,):
+                prepare(tmp_path, install)
+            (tmp_path / file).write_text(program + "\n")
+            try:
+                assert expected in run(command, tmp_path), (model, place)
+            finally:
+                client.delete_collection(new)

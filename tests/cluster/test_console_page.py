@@ -18,7 +18,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from deployments.catalogue import Catalogue
-from tests.browser import Watched, browser, console
+from tests.browser import NAMELESS, TOO_PALE, Watched, browser, console
 from tests.cluster.running import RunningService
 from tests.cluster.test_examples import png
 
@@ -29,48 +29,6 @@ SPLADE = "starter/splade-tiny"
 VIEWS = ("models", "usage", "live", "examples", "playground", "playground?tab=search")
 BYTES = 200_000
 LOAD_MS = 1000
-
-# Each text's contrast against what it stands on, where it is less than WCAG's AA asks for (4.5, large text 3).
-TOO_PALE = """() => {
-  const dot = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const over = (colours, opacity = 1) => {
-    dot.clearRect(0, 0, 1, 1);
-    for (const [n, colour] of colours.entries()) {
-      dot.globalAlpha = n === colours.length - 1 ? opacity : 1;
-      dot.fillStyle = colour;
-      dot.fillRect(0, 0, 1, 1);
-    }
-    return [...dot.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const linear = (part) => (part /= 255) <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-  const pale = [];
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const element = texts.currentNode.parentElement;
-    const excepted = element.closest(":disabled, dialog:not([open])");
-    if (!texts.currentNode.data.trim() || !element.checkVisibility() || excepted) continue;
-    const behind = [];
-    let opacity = 1;
-    for (let one = element; one; one = one.parentElement) {
-      behind.unshift(getComputedStyle(one).backgroundColor);
-      opacity *= getComputedStyle(one).opacity;
-    }
-    const style = getComputedStyle(element);
-    const [a, b] = [light(over(behind)), light(over([...behind, style.color], opacity))].sort((x, y) => y - x);
-    const contrast = (a + 0.05) / (b + 0.05);
-    const asked = parseFloat(style.fontSize) >= 24 ? 3 : 4.5;
-    if (contrast < asked) pale.push(`${texts.currentNode.data.trim()}: ${contrast.toFixed(2)}`);
-  }
-  return pale;
-}"""
-
-# What stands in a field is not its name: it needs a label.
-NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea, [role=img]")]
-  .filter((one) => one.checkVisibility())
-  .filter((one) => !(one.ariaLabel || one.labels?.length))
-  .filter((one) => one.matches("input, select, textarea") || !(one.title || one.textContent.trim()))
-  .map((one) => one.outerHTML)"""
 
 NOTE_FIRST_ROW = """new MutationObserver((_, watcher) => {
   if (!document.querySelector(".models tbody tr")) return;
@@ -154,6 +112,8 @@ async def test_usage_is_shown_as_bars_and_sums_and_can_be_downloaded(watched: Wa
     for span in ("Day", "Month", "Week"):
         await page.get_by_role("button", name=span, exact=True).click()
         await expect(page.locator(".sums").get_by_role("row", name=MINILM)).to_contain_text("$0.00")
+    await page.get_by_text("Tokens by day as a table").click()
+    await expect(page.get_by_role("group", name="Figures of the chart").get_by_role("row")).to_have_count(1 + 7)
     await page.get_by_role("button", name="Tenants").click()
     await expect(page.locator(".sums").get_by_role("row", name="no name")).to_be_visible()
     async with page.expect_download() as download:
@@ -323,6 +283,10 @@ async def test_every_text_has_enough_contrast_and_every_control_a_name(
             assert await page.locator(".is-off").count() == (2 if view == "models" else 0)
             assert await page.evaluate(TOO_PALE) == [], view
             assert await page.evaluate(NAMELESS) == [], view
+        await watched.open()
+        await page.get_by_role("switch", name=SPLADE).click()
+        await expect(page.get_by_role("dialog", name="Switch off")).to_be_visible()
+        assert await page.evaluate(TOO_PALE) == []
 
 
 async def test_nothing_is_wider_than_a_narrow_screen(chromium: Browser, service: RunningService, recipes: str) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
+import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
 
@@ -49,6 +54,7 @@ def test_the_demo_tells_its_story_and_can_be_run_again(
 ) -> None:
     texts = [text for text in standard_library() if text.module in {"random", "zipfile", "copy"}]
     monkeypatch.setattr(story, "standard_library", lambda: texts)
+    before = used(service)
     first, second = (Console(file=StringIO(), width=200, highlight=False) for _ in range(2))
     for console in (first, second):
         story.tell(service.rest_address, console)
@@ -61,3 +67,23 @@ def test_the_demo_tells_its_story_and_can_be_run_again(
     assert scenes(story.DRAWINGS, story.SEED)[0].caption in said
     assert "is here already" not in said
     assert again.count("is here already") == 2
+    wanted = {model: tokens + printed(again)[model] for model, tokens in printed(said).items()}
+    assert wanted.keys() == {*TEXT_MODELS.values(), VISION_MODEL}
+    deadline = time.monotonic() + 5
+    while (now := used(service) - before) != wanted and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert now == wanted
+
+
+def printed(said: str) -> dict[str, int]:
+    """The tokens by model that the demo says its uploads took."""
+    rows = re.findall(r"│ (\S+/\S+) +│ +([\d,]+) │", said)
+    return {model: int(tokens.replace(",", "")) for model, tokens in rows}
+
+
+def used(service: RunningService) -> Counter[str]:
+    """The tokens by model that were stored with, by the ledger."""
+    url = f"{service.rest_address}/inference/usage?group_by=model,operation"
+    with urllib.request.urlopen(url) as response:
+        rows = json.load(response)["result"]["rows"]
+    return Counter({row["model"]: row["tokens"] for row in rows if row["operation"] == "update"})

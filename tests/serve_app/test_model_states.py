@@ -39,11 +39,11 @@ async def test_the_controller_is_asked_once_in_a_while(monkeypatch: Any) -> None
     states = ModelStates({"m": "M"})
     asked = []
 
-    def ask() -> Any:
+    def read() -> Any:
         asked.append(1)
         return {"m": ModelState("ready", None, 1, 0)}
 
-    monkeypatch.setattr(states, "_ask", ask)
+    monkeypatch.setattr(states, "_read", read)
     assert await states() == {"m": "ready"}
     assert (await states.read())["m"].running == 1
     assert len(asked) == 1

@@ -43,7 +43,7 @@ function App() {
       <${Warnings} />
       ${state.isIn() ? html`<${View} />` : html`<p class="empty">${state.access.value ? "A key is needed." : "Loading …"}</p>`}
     </main>
-    <p class="note" role="status">${state.note.value}</p>
+    <p class="note" role="status">${state.said.value}</p>
     <${KeyDialog} />
     <${ConfirmDialog} />
   `;
@@ -77,10 +77,22 @@ function Warnings() {
       <span role="alert">The ledger's database is away. Inference goes on; usage waits in memory to be written.</span>
       ${" "}So far ${Math.round(ledger.behind_s)} s and ${short(ledger.waiting_tokens)} tokens.
     </p>`}
+    ${ledger?.split &&
+    html`<p class="warning" role="alert">
+      The ledger is in SQLite and Ray has several nodes: each counts for itself, and a switch reaches the ingress replicas of one node only.
+      Set QDRANT_INFERENCE_DATABASE_URL to a PostgreSQL database.
+    </p>`}
     ${off && html`<p class="warning" role="alert">Inference is switched off for all models.</p>`}
   `;
 }
 
+/** A file that is dropped beside a field would take the page away. */
+function stay(event) {
+  if (event.dataTransfer.types.includes("Files") && !event.target.matches?.("input")) event.preventDefault();
+}
+
+addEventListener("dragover", stay);
+addEventListener("drop", stay);
 effect(() => render(html`<${App} />`, document.getElementById("app")));
 state.comeIn();
 state.keepFresh();

@@ -20,14 +20,16 @@ const IMAGES = {
 const VECTOR = "text";
 
 /** The models of an example: which one stores and which one asks. They differ for CLIP only. */
-function sides(model, models) {
+export function sides(model, models) {
   const other = models.find((one) => model.shared_with.includes(one.name));
   if (model.modality === "image") return [model, other];
   return other ? [other, model] : [model, model];
 }
 
-export function valuesFor(model, models, { collection, grpcPort, needsKey }) {
+/** `existing`: the name of the vector to use ("" for the one without) in a collection that is there; without it one is created. */
+export function valuesFor(model, models, { collection, existing, grpcPort, needsKey }) {
   const [stored, asked] = sides(model, models);
+  const vector = existing ?? (stored.vector === "sparse" ? VECTOR : "");
   const image = stored.modality === "image";
   const flags = { dense: false, sparse: false, multivector: false, [stored.vector]: true };
   const values = {
@@ -39,7 +41,9 @@ export function valuesFor(model, models, { collection, grpcPort, needsKey }) {
     model: stored.name,
     query_model: asked?.name ?? stored.name,
     dimensions: stored.dimensions,
-    vector: VECTOR,
+    new: existing === undefined,
+    named: Boolean(vector),
+    vector,
     collection,
     key: needsKey,
     url: address.url,
@@ -55,13 +59,13 @@ export function valuesFor(model, models, { collection, grpcPort, needsKey }) {
 const pretty = (body) => JSON.stringify(body, null, 2);
 
 function bodies(values) {
-  const point = (id, text, image) => ({ id, vector: vector(values, text, image), payload: { text } });
+  const point = (id, text, image) => ({ id, vector: vectorOf(values, text, image), payload: { text } });
   return {
     create: pretty(collection(values)),
     upsert: pretty({ points: [point(0, values.first, values.first_image), point(1, values.second, values.second_image)] }),
     query: pretty({
       query: { text: values.question, model: values.query_model },
-      ...(values.sparse && { using: VECTOR }),
+      ...(values.named && { using: values.vector }),
       with_payload: true,
       limit: 1,
     }),
@@ -74,7 +78,7 @@ function collection({ sparse, idf, multivector, dimensions }) {
   return { vectors: multivector ? { ...size, multivector_config: { comparator: "max_sim" } } : size };
 }
 
-function vector({ image, sparse, model }, text, data) {
+function vectorOf({ image, named, vector, model }, text, data) {
   const object = image ? { image: data, model } : { text, model };
-  return sparse ? { [VECTOR]: object } : object;
+  return named ? { [vector]: object } : object;
 }

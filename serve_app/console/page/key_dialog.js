@@ -1,5 +1,4 @@
 // Asks for the key where the service wants one, and for the admin key where somebody wants to turn the switches.
-import { key } from "./api.js";
 import { Modal } from "./modal.js";
 import { html } from "./lib.js";
 import * as state from "./state.js";
@@ -11,8 +10,7 @@ function enter(event) {
   const shown = new FormData(event.target).get("key").trim();
   event.target.reset();
   if (state.askingAdmin.value) return state.comeInAsAdmin(shown);
-  key.set(shown);
-  state.comeIn();
+  state.comeIn(shown);
 }
 
 const close = () => {

@@ -1,7 +1,7 @@
 // Small things that several views show.
 import { split } from "./format.js";
 import { html } from "./lib.js";
-import { colourOf, note, say } from "./state.js";
+import { colourOf, said, say } from "./state.js";
 
 /** A model's name with its colour. */
 export function Name({ name }) {
@@ -50,13 +50,14 @@ export function Switch({ on, label, whyNot, onChange }) {
 }
 
 export async function copy(text) {
+  let done = true;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    copyAsBefore(text); // pages without TLS have no clipboard object
+    done = copyAsBefore(text); // pages without TLS have no clipboard object
   }
-  note.value = null;
-  say("Copied");
+  said.value = null;
+  say(done ? "Copied" : "The browser does not let this page copy: select the text and copy it yourself");
 }
 
 function copyAsBefore(text) {
@@ -64,8 +65,9 @@ function copyAsBefore(text) {
   area.value = text;
   document.body.append(area);
   area.select();
-  document.execCommand("copy");
+  const done = document.execCommand("copy");
   area.remove();
+  return done;
 }
 
 export function CopyButton({ text, what }) {

@@ -7,7 +7,7 @@ export const access = signal(null);
 export const keyProblem = signal(null);
 export const askingAdmin = signal(false);
 export const troubles = signal({});
-export const note = signal(null);
+export const said = signal(null);
 export const models = signal(null);
 export const settings = signal(null);
 export const collections = signal([]);
@@ -18,6 +18,8 @@ export const confirming = signal(null);
 export const dark = signal(isDark());
 
 const HISTORY_S = 180;
+const SETTLING_MS = 2000; // until then other ingress replicas may not know of a change
+let settled = 0;
 const DAYS = 30;
 
 /** `#/examples?model=x` as `{view: "examples", query: {model: "x"}}`. */
@@ -43,7 +45,7 @@ export function toggleTheme() {
 }
 
 /** A colour of its own for each model, the same in every view; see `--c1` and the others in page.css. */
-export const COLOURS = 8;
+export const COLOURS = 12;
 export function colourOf(name) {
   const place = (models.value ?? []).findIndex((model) => model.name === name);
   return `var(--c${place < 0 ? 0 : (place % COLOURS) + 1})`;
@@ -51,22 +53,39 @@ export function colourOf(name) {
 
 const day = (back) => new Date(Date.now() - back * 86400e3).toISOString().slice(0, 10);
 
-/** Ask who we are; whoever is not known is asked for a key. */
-export async function comeIn() {
+const STRANGER = { key_needed: true, known: false };
+const DENIED = [401, 403]; // 403: a token that has expired, or that another key has signed
+
+/** Ask who comes with this key, and show what there is to see. */
+export async function comeIn(shown = key.get()) {
+  if (await identify(shown)) loadSlowly();
+}
+
+/** Learn who comes with this key, and keep the key of whom is known. Others are asked for another one. Whether it is known. */
+async function identify(shown) {
   try {
-    access.value = await ask("GET", "access");
-    keyProblem.value = null;
-    forget("access");
-    if (isIn()) loadSlowly();
-  } catch (error) {
-    if (error.status !== 401) return report(error, "access");
-    key.forget();
+    const who = await ask("GET", "access", undefined, shown);
+    if (shown) key.set(shown);
     batch(() => {
-      access.value = { key_needed: true, known: false };
-      askingAdmin.value = false;
-      keyProblem.value = error.message;
+      access.value = who;
+      keyProblem.value = null;
     });
+    forget("access");
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (DENIED.includes(error.status)) turnAway();
+    if (access.value?.known === false) keyProblem.value = error.message; // the dialog is open and covers the page
+    else note(error, "access");
   }
+  return isIn();
+}
+
+function turnAway() {
+  key.forget();
+  batch(() => {
+    access.value = STRANGER;
+    askingAdmin.value = false;
+  });
 }
 
 /** Take a key that may change settings; any other leaves everything as it is. */
@@ -98,11 +117,25 @@ export function leave() {
   comeIn();
 }
 
-/** Show what went wrong under `name`, until that is forgotten. */
-export function report(error, name = "act") {
+/** Show what went wrong under `name`, until that is forgotten. A key that is not taken any more is asked for anew. */
+export async function report(error, name) {
   if (!(error instanceof Refused)) throw error;
-  if (error.status === 401) return comeIn();
-  troubles.value = { ...troubles.value, [name]: error.message };
+  // Qdrant may refuse a key that this service takes.
+  if (!DENIED.includes(error.status) || (await identify(key.get()))) note(error, name);
+}
+
+const note = (error, name) => (troubles.value = { ...troubles.value, [name]: error.message });
+
+/** Do something whose trouble is shown under `name` until it works. Whether it does. */
+export async function attempt(name, work) {
+  try {
+    await work();
+    forget(name);
+    return true;
+  } catch (error) {
+    await report(error, name);
+    return false;
+  }
 }
 
 export function forget(name) {
@@ -113,8 +146,8 @@ export function forget(name) {
 
 /** Say something that vanishes again. */
 export function say(text) {
-  note.value = text;
-  setTimeout(() => note.value === text && (note.value = null), 4000);
+  said.value = text;
+  setTimeout(() => said.value === text && (said.value = null), 4000);
 }
 
 const underWay = new Set();
@@ -123,18 +156,15 @@ const underWay = new Set();
 async function load(name, work) {
   if (underWay.has(name)) return;
   underWay.add(name);
-  try {
-    await work();
-    forget(name);
-  } catch (error) {
-    report(error, name);
-  } finally {
-    underWay.delete(name);
-  }
+  await attempt(name, work).finally(() => underWay.delete(name));
 }
 
 export const loadModels = () => load("models", async () => (models.value = (await ask("GET", "models")).models));
-export const loadSettings = () => load("settings", async () => (settings.value = await ask("GET", "settings")));
+export const loadSettings = () =>
+  load("settings", async () => {
+    const told = await ask("GET", "settings");
+    if (Date.now() > settled) settings.value = told;
+  });
 export const loadMonth = () =>
   seesUsage() &&
   load("month", async () => {
@@ -164,17 +194,12 @@ function loadSlowly() {
 }
 
 /** Change switches; what is not named stays. Whether it was done. */
-export async function change(settingsChange) {
-  try {
+export const change = (settingsChange) =>
+  attempt("change", async () => {
     settings.value = await ask("PUT", "settings", settingsChange);
-    forget("act");
-  } catch (error) {
-    report(error);
-    return false;
-  }
-  await loadModels();
-  return true;
-}
+    settled = Date.now() + SETTLING_MS;
+    setTimeout(loadModels, SETTLING_MS);
+  });
 
 /** Keep what is shown fresh, while somebody looks at it. */
 export function keepFresh() {

@@ -147,6 +147,7 @@ async def world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
             return states
 
         console = Console(gate, pipeline, ledger, read, replicas)
+        console.grpc_port = 7777
         made.append(World(HttpApi(pipeline, gate, console=console), pipeline, ledger, qdrant, replicas, states))
         return made[-1]
 

@@ -125,5 +125,25 @@ async def test_models_are_listed(world: MakeWorld) -> None:
     assert [model["id"] for model in fits(answer, "GET", "/v1/models")["data"]] == ["d/Dense", "c/clip-text"]
 
 
+async def test_one_model_is_told_by_its_name(world: MakeWorld) -> None:
+    here = world()
+    for name in ("d/Dense", "d%2FDense", "short"):
+        model = fits(await here.ask("GET", f"/v1/models/{name}"), "GET", "/v1/models/{model}")
+        assert (model["id"], model["object"]) == ("d/Dense", "model")
+    for name in ("gpt", "s/sparse"):
+        answer = await here.ask("GET", f"/v1/models/{name}")
+        assert answer.status == 404
+        assert fits(answer, "GET", "/v1/models/{model}")["error"]["code"] == "model_not_found"
+
+
+async def test_an_unforeseen_error_has_openais_shape_too(world: MakeWorld) -> None:
+    class Broken:
+        async def __call__(self, _: Any) -> Any:
+            raise ZeroDivisionError
+
+    answer = await embed(world(models={"d/Dense": Broken()}), "x")
+    assert (answer.status, answer.json["error"]["type"]) == (500, "server_error")
+
+
 async def test_other_paths_are_not_there(world: MakeWorld) -> None:
     assert (await world().ask("GET", "/v1/embeddings")).status == 404

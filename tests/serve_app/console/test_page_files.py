@@ -49,6 +49,14 @@ async def test_no_file_outside_of_the_folder_is_served(world: MakeWorld, folder:
     assert b"secret" not in answer.content
 
 
+async def test_the_head_of_a_file_is_told_alone(world: MakeWorld, folder: Path) -> None:
+    here = world()
+    answer = await here.ask("HEAD", "/inference/")
+    assert (answer.status, answer.content, answer.headers["content-length"]) == (200, b"", "8")
+    assert answer.headers["etag"] == (await here.ask("GET", "/inference/")).headers["etag"]
+    assert (await here.ask("HEAD", "/inference/nothing.js")).status == 404
+
+
 async def test_an_unchanged_file_is_not_sent_again(world: MakeWorld, folder: Path) -> None:
     here = world()
     tag = (await here.ask("GET", "/inference/")).headers["etag"]

@@ -70,6 +70,16 @@ async def test_it_counts_as_usage(world: MakeWorld) -> None:
     assert [(row["operation"], row["tokens"]) for row in rows] == [("playground", 1)]
 
 
+async def test_it_counts_as_one_request_whatever_models_are_tried(world: MakeWorld) -> None:
+    here = world()
+    await play(here, [{"text": "x"}], ["nothing", "s/sparse", "d/Dense", "b/bm25"])
+    await here.ledger.tick()
+    told = (await here.ask("GET", "/inference/usage?group_by=model")).result
+    assert [row["requests"] for row in told["rows"]] == [1, 1, 1]
+    assert told["total"]["requests"] == 1
+    assert (await here.ask("GET", "/inference/live")).result["total"]["requests_per_s"] == 0.1
+
+
 @pytest.mark.parametrize(
     "question",
     [

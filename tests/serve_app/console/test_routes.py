@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from qdrant_client import grpc as models
 
-from deployments.contract import Batch, Embeddings
+from deployments.contract import Batch, Embeddings, Running
 from deployments.errors import QuotaUsedUp, SwitchedOff
 from serve_app.console import routes
 from serve_app.exchange import Call
@@ -64,7 +64,8 @@ async def test_every_described_route_is_answered(world: MakeWorld) -> None:
     for path, methods in API["paths"].items():
         assert routes.owns(path)
         for method in methods:
-            answer = await here.ask(method.upper(), path, {} if method in {"post", "put"} else None)
+            place = path.replace("{model}", "d%2FDense")
+            answer = await here.ask(method.upper(), place, {} if method in {"post", "put"} else None)
             assert answer.status != 404, (method, path)
             if path != "/inference/openapi.json":
                 fits(answer, method, path)
@@ -97,6 +98,23 @@ async def test_only_models_with_replicas_are_asked_how_they_run_and_once(world: 
     assert sorted(here.replicas.asked) == ["c/clip-text", "c/clip-vision", "d/Dense", "s/sparse"]
 
 
+async def test_a_busy_replica_does_not_hold_up_the_list(world: MakeWorld) -> None:
+    here = world()
+    go_on = asyncio.Event()
+    run = here.replicas.running
+
+    async def busy(model: str) -> Running:
+        await go_on.wait()
+        return await run(model)
+
+    here.replicas.running = busy  # type: ignore[method-assign]
+    models = await asyncio.wait_for(here.ask("GET", "/inference/models"), 1)
+    assert {model["provider"] for model in models.result["models"]} == {None}
+    go_on.set()
+    models = await here.ask("GET", "/inference/models")
+    assert {model["provider"] for model in models.result["models"]} == {"cpu"}
+
+
 async def test_live_figures_count_what_was_done(world: MakeWorld) -> None:
     here = world()
     await here.query()
@@ -104,8 +122,29 @@ async def test_live_figures_count_what_was_done(world: MakeWorld) -> None:
     answer = fits(await here.ask("GET", "/inference/live"), "GET", "/inference/live")["result"]
     assert answer["models"]["d/Dense"]["requests_per_s"] == 0.1
     assert answer["total"]["p95_ms"] > 0
-    assert answer["ledger"] == {"behind": False, "behind_s": 0.0, "waiting_tokens": 0, "database": "sqlite"}
+    assert answer["ledger"] == {
+        "behind": False,
+        "behind_s": 0.0,
+        "waiting_tokens": 0,
+        "database": "sqlite",
+        "split": False,
+    }
     assert answer["ingress_replicas"] == 1
+
+
+async def test_the_latency_of_a_model_is_that_of_its_own_part(world: MakeWorld) -> None:
+    class Slow(FakeModel):
+        async def __call__(self, batch: Batch) -> Embeddings:
+            await asyncio.sleep(0.2)
+            return await super().__call__(batch)
+
+    here = world(models={"d/Dense": Slow()})
+    vectors = {name: {"text": "x", "model": name} for name in ("d/Dense", "c/clip-text")}
+    assert (await here.ask("PUT", "/collections/c/points", {"points": [{"id": 1, "vector": vectors}]})).status == 200
+    await here.ledger.tick()
+    live = (await here.ask("GET", "/inference/live")).result
+    assert live["models"]["c/clip-text"]["p95_ms"] < 100 < live["models"]["d/Dense"]["p50_ms"]
+    assert live["total"]["p50_ms"] > 200
 
 
 async def test_a_switch_refuses_and_lets_in_again(world: MakeWorld) -> None:
@@ -256,6 +295,7 @@ async def test_access_says_what_a_caller_may_do(world: MakeWorld, variables: Any
     shown = {} if key is None else {"api_key": key * 20}
     answer = fits(await world(**variables).ask("GET", "/inference/access", **shown), "GET", "/inference/access")
     assert {**answer["result"], **said} == answer["result"]
+    assert answer["result"]["grpc_port"] == 7777
 
 
 async def test_access_refuses_a_wrong_key(world: MakeWorld) -> None:
@@ -347,7 +387,8 @@ async def test_a_tenant_sees_its_own_usage_only(world: MakeWorld, tmp_path: Path
         await here.ask("GET", "/inference/usage?group_by=tenant", api_key="shop" * 10), "GET", "/inference/usage"
     )
     assert [(row["tenant"], row["requests"]) for row in mine["result"]["rows"]] == [("shop", 2)]
-    assert mine["result"]["allowances"] == []
+    (dense,) = [one for one in mine["result"]["allowances"] if one["model"] == "d/Dense"]
+    assert (dense["used"], dense["left"]) == (4 * len("query: hello you"), 100 - 4 * len("query: hello you"))
     everybodys = await here.ask("GET", "/inference/usage?group_by=tenant", api_key="k" * 20)
     assert [(row["tenant"], row["requests"]) for row in everybodys.result["rows"]] == [
         (None, 1),
@@ -390,4 +431,4 @@ async def test_the_door_for_qdrant_servers_is_still_open(world: MakeWorld) -> No
 
 async def test_the_address_without_a_slash_leads_to_the_page(world: MakeWorld) -> None:
     answer = await world().ask("GET", "/inference")
-    assert (answer.status, answer.headers["location"]) == (308, "/inference/")
+    assert (answer.status, answer.headers["location"]) == (308, "inference/")

@@ -20,7 +20,7 @@ from serve_app.ledger.tables import METADATA
 
 def report(sequence: int = 1, tokens: int = 10, replica: str = "a", tenant: str = "shop", at: float = 1000.0) -> Report:
     counts = Counts()
-    counts.add(Key(400_000, "m", tenant, "update"), Count(1, 2, tokens))
+    counts.add(Key(400_000, "m", tenant, "update"), Count(1, 2, tokens, 1))
     return Report(replica, sequence, at, counts, {"from": replica})
 
 
@@ -173,6 +173,20 @@ def reopened_at_version(version: str, url: str) -> Database:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
     database.close()
     return Database(url)
+
+
+def test_what_was_counted_before_requests_were_counted_once_keeps_its_sums(database_url: str) -> None:
+    database = Database(database_url)
+    database.exchange(report(), 0, ())
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE usage DROP COLUMN whole_requests")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    database.close()
+    migrated = Database(database_url)
+    migrated.exchange(report(2), 0, ())
+    (row,) = migrated.usage(0, 500_000, None, ())
+    assert (row["requests"], row["whole_requests"]) == (2, 2)
+    migrated.close()
 
 
 def test_a_schema_that_a_newer_version_has_migrated_is_left_alone(database_url: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serve_app.ledger import live
-from serve_app.ledger.live import Figures, LastMinute, Moment
+from serve_app.ledger.live import WHOLE, Figures, LastMinute, Moment
 
 
 def moment(seconds: list[float], tokens: int = 10) -> Moment:
@@ -42,10 +42,13 @@ def test_percentiles_are_exact_to_a_tenth_also_over_several_replicas() -> None:
     assert figures.requests_per_s == 500
 
 
-def test_all_models_together_are_the_sum() -> None:
+def test_requests_as_a_whole_count_once_and_have_their_own_latency() -> None:
     minute = LastMinute()
-    minute.add(1.0, {"a": moment([0.1]), "b": moment([0.1])})
-    assert live.total([minute.told(2.0)]).tokens_per_s == 2.0
+    minute.add(1.0, {"a": moment([0.1]), "b": moment([0.3]), WHOLE: moment([0.3], tokens=20)})
+    told = [minute.told(2.0)] * 2
+    assert (live.total(told).tokens_per_s, live.total(told).requests_per_s) == (4.0, 0.2)
+    assert live.total(told).p50_ms == pytest.approx(300, rel=0.1)
+    assert live.by_model(told).keys() == {"a", "b"}
 
 
 def test_without_requests_there_are_no_latencies() -> None:
@@ -54,5 +57,5 @@ def test_without_requests_there_are_no_latencies() -> None:
 
 def test_a_request_that_took_no_time_has_a_latency() -> None:
     minute = LastMinute()
-    minute.add(1.0, {"m": moment([0.0])})
+    minute.add(1.0, {WHOLE: moment([0.0])})
     assert live.total([minute.told(1.0)]).p50_ms == pytest.approx(0.1, rel=0.1)

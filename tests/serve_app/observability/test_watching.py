@@ -23,7 +23,12 @@ from tests.serve_app.gateway import UPSERT
 from tests.serve_app.observability.seeing import Seen
 from tests.serve_app.observability.test_health import states
 
-LEDGER: Any = SimpleNamespace(behind=False)
+
+async def nothing() -> None: ...
+
+
+LEDGER: Any = SimpleNamespace(behind=False, look_around=nothing)
+ALIASES: Any = SimpleNamespace(look=nothing)
 AWAY: Any = SimpleNamespace(behind=True)
 
 
@@ -78,7 +83,7 @@ async def test_it_looks_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(health, "check", failing_once)
     UPSTREAM_UP.set(0)
-    task = asyncio.create_task(watching.watch(health, Seen().pipeline, LEDGER))
+    task = asyncio.create_task(watching.watch(health, Seen().pipeline, LEDGER, ALIASES))
     await asyncio.wait_for(healthy.wait(), 10)
     task.cancel()
     assert UPSTREAM_UP.values[()] == 1

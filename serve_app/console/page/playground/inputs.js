@@ -1,7 +1,7 @@
 // The texts and images that somebody tries.
 import { Refused } from "../api.js";
-import { html, signal } from "../lib.js";
-import { report } from "../state.js";
+import { Component, html, signal } from "../lib.js";
+import { attempt, forget } from "../state.js";
 
 let count = 0;
 const text = (value) => ({ id: ++count, text: value });
@@ -20,7 +20,8 @@ const remove = (one) => (inputs.value = inputs.value.filter((other) => other !==
 const add = (one) => (inputs.value = [...inputs.value, one]);
 
 /** A file as base64, with an address under which the page can show it. */
-export function read(file) {
+export async function read(file) {
+  if (!file.type.startsWith("image/")) throw new Refused(0, `${file.name} is no image.`);
   return new Promise((done, failed) => {
     const reader = new FileReader();
     reader.onload = () => done({ id: ++count, name: file.name, shown: reader.result, image: reader.result.split(",")[1] });
@@ -29,39 +30,45 @@ export function read(file) {
   });
 }
 
-async function addImages(files) {
-  try {
-    for (const file of files) if (file.type.startsWith("image/")) add(await read(file));
-  } catch (error) {
-    report(error);
-  }
+function addImages(files) {
+  return attempt("images", async () => {
+    for (const file of files) add(await read(file));
+  });
 }
 
-const drop = (event) => {
-  event.preventDefault();
-  addImages(event.dataTransfer.files);
-};
+const dropped = (event) => event.target.matches?.("input") || addImages(event.dataTransfer.files);
 
-export function Inputs({ onEnter }) {
-  const write = (one) => (event) =>
-    (inputs.value = inputs.value.map((other) => (other === one ? { ...one, text: event.target.value } : other)));
-  const keys = (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && onEnter();
-  return html`<div class="inputs" onDrop=${drop} onDragOver=${(event) => event.preventDefault()} onPaste=${(event) => addImages(event.clipboardData.files)}>
-    ${inputs.value.map(
-      (one, n) => html`<div class="input" key=${one.id}>
-        <span class="order">${n + 1}</span>
-        ${one.image
-          ? html`<img src=${one.shown} alt=${one.name} title=${one.name} />`
-          : html`<textarea rows="2" aria-label=${`Text ${n + 1}`} value=${one.text} onInput=${write(one)} onKeyDown=${keys}></textarea>`}
-        <button class="quiet" aria-label=${`Remove input ${n + 1}`} onClick=${() => remove(one)}>×</button>
-      </div>`,
-    )}
-    <p class="buttons">
-      <button onClick=${() => add(text(""))}>Add text</button>
-      <label class="file">Add image
-        <input type="file" accept="image/*" multiple onChange=${(event) => addImages(event.target.files)} />
-      </label>
-      <span class="dim small">or drop or paste one</span>
-    </p>
-  </div>`;
+export class Inputs extends Component {
+  componentDidMount() {
+    addEventListener("drop", dropped);
+  }
+
+  componentWillUnmount() {
+    removeEventListener("drop", dropped);
+    forget("images");
+  }
+
+  render({ onEnter }) {
+    const write = (one) => (event) =>
+      (inputs.value = inputs.value.map((other) => (other === one ? { ...one, text: event.target.value } : other)));
+    const keys = (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && onEnter();
+    return html`<div class="inputs" onPaste=${(event) => addImages(event.clipboardData.files)}>
+      ${inputs.value.map(
+        (one, n) => html`<div class="input" key=${one.id}>
+          <span class="order">${n + 1}</span>
+          ${one.image
+            ? html`<img src=${one.shown} alt=${one.name} title=${one.name} />`
+            : html`<textarea rows="2" aria-label=${`Text ${n + 1}`} value=${one.text} onInput=${write(one)} onKeyDown=${keys}></textarea>`}
+          <button class="quiet" aria-label=${`Remove input ${n + 1}`} onClick=${() => remove(one)}>×</button>
+        </div>`,
+      )}
+      <p class="buttons">
+        <button onClick=${() => add(text(""))}>Add text</button>
+        <label class="file">Add image
+          <input type="file" accept="image/*" multiple onChange=${(event) => addImages(event.target.files)} />
+        </label>
+        <span class="dim small">or drop or paste one</span>
+      </p>
+    </div>`;
+  }
 }

@@ -1,5 +1,6 @@
 // Search one of the collections, and see the request that did it.
 import { answer, ask } from "../api.js";
+import { fits, isNamedAfter, vectorsOf } from "../collection_vectors.js";
 import { full, ms, NONE } from "../format.js";
 import { highlighted } from "../highlight.js";
 import { Component, html, signal } from "../lib.js";
@@ -19,33 +20,21 @@ const image = signal(null);
 const found = signal(null);
 const busy = signal(false);
 
-/** The vectors of a collection: [{name ("" for the one without), kind, size}]. */
-function vectorsOf({ vectors = {}, sparse_vectors: sparse = {} }) {
-  const plain = "size" in vectors ? { "": vectors } : vectors;
-  return [
-    ...Object.entries(plain).map(([name, one]) => ({ name, kind: one.multivector_config ? "multivector" : "dense", size: one.size })),
-    ...Object.keys(sparse ?? {}).map((name) => ({ name, kind: "sparse" })),
-  ];
-}
-
 /** Models whose vectors fit, the one that the vector is named after first. */
 function fitting(vector) {
   if (!vector) return [];
-  const fits = state.models.value.filter((one) => one.vector === vector.kind && (vector.kind === "sparse" || one.dimensions === vector.size));
-  const named = (one) => (vector.name && one.name.includes(vector.name) ? 0 : 1);
+  const named = (one) => (isNamedAfter(vector, one) ? 0 : 1);
   const reads = (one) => (one.modality === "text" ? 0 : 1);
-  return fits.toSorted((a, b) => named(a) - named(b) || reads(a) - reads(b));
+  return state.models.value.filter((one) => fits(vector, one)).toSorted((a, b) => named(a) - named(b) || reads(a) - reads(b));
 }
 
 async function choose(name) {
   collection.value = name;
   found.value = null;
-  try {
+  await state.attempt("collection", async () => {
     vectors.value = vectorsOf((await ask("GET", `../collections/${encodeURIComponent(name)}`)).config.params);
     chooseVector(vectors.value[0]?.name);
-  } catch (error) {
-    state.report(error);
-  }
+  });
 }
 
 function chooseVector(name) {
@@ -53,13 +42,9 @@ function chooseVector(name) {
   model.value = fitting(vectors.value.find((one) => one.name === name))[0]?.name ?? null;
 }
 
-async function chooseImage([file]) {
+function chooseImage([file]) {
   image.value = null;
-  try {
-    if (file) image.value = await read(file);
-  } catch (error) {
-    state.report(error);
-  }
+  return state.attempt("images", async () => file && (image.value = await read(file)));
 }
 
 const chosen = () => state.models.value.find((one) => one.name === model.value);
@@ -81,12 +66,13 @@ async function search(event) {
   event.preventDefault();
   busy.value = true;
   const sent = body();
+  const began = performance.now();
   try {
     const { result, time, usage } = await answer("POST", `..${path()}`, sent);
-    found.value = { points: result.points, time, tokens: usage?.inference?.models?.[sent.query.model]?.tokens, error: null };
+    const took = performance.now() - began;
+    found.value = { points: result.points, took, time, tokens: usage?.inference?.models?.[sent.query.model]?.tokens, error: null };
   } catch (error) {
-    if (error.status === 401) state.report(error);
-    else found.value = { points: [], error: error.message };
+    found.value = { points: [], error: error.message };
   } finally {
     busy.value = false;
   }
@@ -146,11 +132,11 @@ function Request() {
     </div>`;
 }
 
-function Found({ points, time, tokens, error }) {
+function Found({ points, took, time, tokens, error }) {
   if (error) return html`<p class="warning" role="alert">${error}</p>`;
   const most = Math.max(...points.map((point) => Math.abs(point.score)), 1e-9);
   return html`
-    <p class="dim">${full(points.length)} points in ${ms(time * 1000)}, ${tokens ?? NONE} tokens</p>
+    <p class="dim">${full(points.length)} points in ${ms(took)}, of which ${ms(time * 1000)} in Qdrant; ${tokens ?? NONE} tokens</p>
     <ol class="found">
       ${points.map(
         (point) => html`<li key=${point.id}>

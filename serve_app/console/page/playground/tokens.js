@@ -8,7 +8,10 @@ export function Tokens({ input, order, output }) {
     ${output.tokens_cut > 0 && html`<p class="cut-note">Cut: ${full(output.tokens_cut)} tokens at the end were not read.</p>`}`;
 }
 
-/** Offsets count code points. Special tokens stand nowhere in the text: they are shown between. */
+/**
+ * Offsets count code points. Special tokens stand nowhere in the text: they are shown between. Several tokens may share
+ * a place, as those of the bytes of a character do: each shows what none before it has shown, with a mark at least.
+ */
 function marked(text, { tokens, truncated_at: end }) {
   const points = Array.from(text);
   const slice = (from, to) => points.slice(from, to).join("");
@@ -19,7 +22,8 @@ function marked(text, { tokens, truncated_at: end }) {
       pieces.push(html`<i class="special">${token.text}</i>`);
       continue;
     }
-    pieces.push(slice(at, token.start), html`<mark class=${n % 2 ? "odd" : ""} title=${token.text}>${slice(token.start, token.end)}</mark>`);
+    const rest = slice(Math.max(at, token.start), token.end);
+    pieces.push(slice(at, token.start), html`<mark class=${n % 2 ? "odd" : ""} title=${token.text}>${rest || "·"}</mark>`);
     at = Math.max(at, token.end);
   }
   if (end === null) return [...pieces, slice(at)];

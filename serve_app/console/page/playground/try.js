@@ -16,8 +16,9 @@ const direction = signal("search");
 const shown = signal(null);
 const busy = signal(false);
 
-/** Every text model, until somebody chooses. */
-const names = () => chosen.value ?? state.models.value.filter((one) => one.modality === "text" && one.state === "ready").map((one) => one.name);
+/** Every model that is ready and has something to read, until somebody chooses. */
+const names = () => chosen.value ?? state.models.value.filter((one) => one.state === "ready" && hasFor(one)).map((one) => one.name);
+const hasFor = (model) => model.modality === "text" || inputs.value.some((one) => one.image);
 
 function toggle(name) {
   const now = names();
@@ -28,15 +29,11 @@ async function run() {
   const sent = inputs.value.filter((one) => !isEmpty(one));
   if (!sent.length || !names().length || busy.value) return;
   busy.value = true;
-  try {
+  await state.attempt("playground", async () => {
     const ordered = state.models.value.map((one) => one.name).filter((name) => names().includes(name));
     const answer = await ask("POST", "playground", { inputs: sent.map(asked), models: ordered, direction: direction.value });
     shown.value = { inputs: sent, outputs: answer.models };
-  } catch (error) {
-    state.report(error);
-  } finally {
-    busy.value = false;
-  }
+  }).finally(() => (busy.value = false));
 }
 
 export class Try extends Component {

@@ -1,5 +1,7 @@
 // Programs to copy, filled with a model's real name, its dimensions and this server's address.
-import { valuesFor } from "../example_values.js";
+import { ask } from "../api.js";
+import { fits, isNamedAfter, vectorsOf } from "../collection_vectors.js";
+import { sides, valuesFor } from "../example_values.js";
 import { highlighted } from "../highlight.js";
 import { Component, html, signal } from "../lib.js";
 import { Choice, CopyButton } from "../parts.js";
@@ -22,6 +24,7 @@ const language = signal("python");
 const collection = signal("");
 const grpcPort = signal(null);
 const templates = signal({});
+const layouts = signal({}); // the vectors of collections by name; null while they are asked for
 
 async function fetchTemplate(name) {
   const response = await fetch(`examples/${name}.txt`);
@@ -35,11 +38,28 @@ function choose(name) {
 
 /** The collection's name until somebody writes one. */
 const standIn = (model) => `my-${model.name.slice(model.name.lastIndexOf("/") + 1).replace(/-(text|vision)$/, "")}`;
-const fits = () => !collection.value || NAME.test(collection.value);
+const canBeHeld = () => !collection.value || NAME.test(collection.value);
+const nameFor = (model) => (NAME.test(collection.value) ? collection.value : standIn(model));
+const isThere = (name) => state.collections.value.includes(name);
+
+function look(name) {
+  layouts.value = { ...layouts.value, [name]: null };
+  return state.attempt("collection", async () => {
+    const { config } = await ask("GET", `../collections/${encodeURIComponent(name)}`);
+    layouts.value = { ...layouts.value, [name]: vectorsOf(config.params) };
+  });
+}
+
+/** The vector that a model may be used with, one that is named after it first. */
+function vectorFor(model, vectors) {
+  const fitting = vectors.filter((vector) => fits(vector, model) && (!vector.name || NAME.test(vector.name)));
+  return fitting.find((vector) => isNamedAfter(vector, model)) ?? fitting[0];
+}
 
 export class Examples extends Component {
   componentDidMount() {
     choose(language.value);
+    layouts.value = {};
   }
 
   render() {
@@ -54,8 +74,8 @@ export class Examples extends Component {
           </select>
         </label>
         <label>Collection
-          <input value=${collection.value} placeholder=${standIn(model)} spellcheck=${false} list="known" aria-invalid=${!fits()}
-            aria-describedby=${fits() ? undefined : "unfit"} onInput=${(event) => (collection.value = event.target.value)} />
+          <input value=${collection.value} placeholder=${standIn(model)} spellcheck=${false} list="known" aria-invalid=${!canBeHeld()}
+            aria-describedby=${canBeHeld() ? undefined : "unfit"} onInput=${(event) => (collection.value = event.target.value)} />
           <datalist id="known">${state.collections.value.filter((name) => NAME.test(name)).map((name) => html`<option value=${name} />`)}</datalist>
         </label>
         <label>gRPC port
@@ -66,39 +86,54 @@ export class Examples extends Component {
       <div class="controls">
         <${Choice} label="Language" options=${LANGUAGES} value=${language.value} onChange=${choose} />
       </div>
-      ${!fits() && html`<p class="bad" id="unfit" role="alert">The examples take names of letters, digits, dots, hyphens and underscores; below stands ${standIn(model)} instead.</p>`}
+      ${!canBeHeld() && html`<p class="bad" id="unfit" role="alert">The examples take names of letters, digits, dots, hyphens and underscores; below stands ${standIn(model)} instead.</p>`}
       <${Program} model=${model} models=${models} />
     `;
   }
 }
 
-/** Where the SDKs that speak gRPC find this service. */
-const port = () => grpcPort.value ?? 6334;
+/** Where the SDKs that speak gRPC find this service: as somebody wrote, as it says, or where Qdrant would be. */
+const port = () => grpcPort.value ?? state.access.value.grpc_port ?? 6334;
 
-function Program({ model, models }) {
-  const template = templates.value[language.value];
-  if (!template) return html`<p class="empty">Loading …</p>`;
-  const name = NAME.test(collection.value) ? collection.value : standIn(model);
-  const values = valuesFor(model, models, { collection: name, grpcPort: port(), needsKey: state.access.value.key_needed });
-  return html`
-    <${Remark} values=${values} />
-    ${steps(fill(template, values)).map(
-      ({ title, code }) => html`<section class="step" key=${title}>
-        <h2>${title}</h2>
-        <div class="code">
-          <${CopyButton} text=${code} what=${title} />
-          <pre tabindex="0" role="group" aria-label=${title}><code>${highlighted(code)}</code></pre>
-        </div>
-      </section>`,
-    )}
-  `;
+class Program extends Component {
+  componentDidMount() {
+    this.componentDidUpdate();
+  }
+
+  componentDidUpdate() {
+    const name = nameFor(this.props.model);
+    if (isThere(name) && !(name in layouts.value)) look(name);
+  }
+
+  render({ model, models }) {
+    const template = templates.value[language.value];
+    const name = nameFor(model);
+    if (!template || (isThere(name) && !layouts.value[name])) return html`<p class="empty">Loading …</p>`;
+    const vector = isThere(name) ? vectorFor(sides(model, models)[0], layouts.value[name]) : null;
+    if (vector === undefined)
+      return html`<p class="bad" role="alert">The collection ${name} has no vector that ${model.name} fits. Another name gives an example that creates one.</p>`;
+    const values = valuesFor(model, models, { collection: name, existing: vector?.name, grpcPort: port(), needsKey: state.access.value.key_needed });
+    return html`
+      <${Remark} values=${values} />
+      ${steps(fill(template, values)).map(
+        ({ title, code }) => html`<section class="step" key=${title}>
+          <h2>${title}</h2>
+          <div class="code">
+            <${CopyButton} text=${code} what=${title} />
+            <pre tabindex="0" role="group" aria-label=${title}><code>${highlighted(code)}</code></pre>
+          </div>
+        </section>`,
+      )}
+    `;
+  }
 }
 
 function Remark({ values }) {
   const remarks = [
     values.image && `Images are stored with ${values.model}; texts that search them are read by ${values.query_model}: both share one space.`,
-    values.sparse && `Sparse vectors need a name${values.idf ? ", and this model the modifier idf, by which Qdrant weighs rare words up" : ""}.`,
-    values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
+    !values.new && `${values.collection} is there already. The points 0 and 1 are stored in it, over those that have these ids.`,
+    values.new && values.sparse && `Sparse vectors need a name${values.idf ? ", and this model the modifier idf, by which Qdrant weighs rare words up" : ""}.`,
+    values.new && values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
     values.key && "The key comes from the environment variable QDRANT_API_KEY.",
   ];
   return remarks.filter(Boolean).map((text) => html`<p class="dim">${text}</p>`);

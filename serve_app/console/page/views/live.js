@@ -25,7 +25,7 @@ export function Live() {
     </div>
     <${ByModel} figures=${now.models} />
     <p class="dim small">
-      Rates are of the last ten seconds, latencies of the last minute, from ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"};
+      Above are requests as a whole, each once; in the table each model's own part of them. Rates are of the last ten seconds, latencies of the last minute, from ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"};
       ledger in ${now.ledger.database === "sqlite" ? "SQLite" : "PostgreSQL"}, ${now.ledger.behind ? "behind" : "up to date"}.
     </p>
   `;
@@ -62,7 +62,7 @@ function ByModel({ figures }) {
   const rows = (state.models.value ?? []).filter((model) => figures[model.name]);
   if (!rows.length) return html`<p class="empty">No inference in the last minute.</p>`;
   const most = Math.max(...rows.map((model) => figures[model.name].tokens_per_s), 1);
-  return html`<table class="sums">
+  return html`<div class="scroll"><table class="sums">
     <thead><tr>${["Model", "", "Tokens/s", "Requests/s", "p50", "p95"].map((name) => html`<th scope="col">${name || html`<span class="sr">Share</span>`}</th>`)}</tr></thead>
     <tbody>
       ${rows.map(({ name }) => {
@@ -76,5 +76,5 @@ function ByModel({ figures }) {
         </tr>`;
       })}
     </tbody>
-  </table>`;
+  </table></div>`;
 }

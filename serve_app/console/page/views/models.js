@@ -20,11 +20,11 @@ export function Models() {
   if (!state.models.value) return html`<p class="empty">Loading …</p>`;
   return html`
     <${Summary} />
-    <table class="models">
-      <thead>
-        <tr>${COLUMNS.map((name) => html`<th scope="col">${name}</th>`)}</tr>
+    <table class="models" role="table">
+      <thead role="rowgroup">
+        <tr role="row">${COLUMNS.map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}</tr>
       </thead>
-      <tbody>${state.models.value.map((model) => html`<${Row} key=${model.name} model=${model} />`)}</tbody>
+      <tbody role="rowgroup">${state.models.value.map((model) => html`<${Row} key=${model.name} model=${model} />`)}</tbody>
     </table>
     <${Collections} />
   `;
@@ -64,14 +64,17 @@ function WhyNot() {
   </p>`;
 }
 
-function turn(change, on, what, who) {
+const BY_OTHER_WAYS =
+  "By an alias it is refused some seconds later. A Qdrant server that asks this service for vectors does not say for which collection: it is served.";
+
+function turn(change, on, what, who, more = "") {
   const act = async () => {
     if (await state.change(change)) state.say(`Switched ${on ? "on" : "off"}: ${what}`);
   };
   if (on) return act();
   state.confirming.value = {
     title: `Switch off ${what}?`,
-    text: `${who} will be refused with an error that says so, until it is switched on again. What is in flight finishes; requests without inference objects go on.`,
+    text: `${who} will be refused with an error that says so, until it is switched on again. What is in flight finishes; requests without inference objects go on. ${more}`,
     verb: "Switch off",
     act,
   };
@@ -80,22 +83,23 @@ function turn(change, on, what, who) {
 function Row({ model }) {
   const open = opened.value === model.name;
   const off = state.settings.value?.models[model.name] === false;
+  const now = state.live.value?.models[model.name]?.tokens_per_s;
   return html`
-    <tr class=${off ? "is-off" : ""}>
-      <th scope="row" data-label="Model">
+    <tr role="row" class=${off ? "is-off" : ""}>
+      <th role="rowheader" scope="row" data-label="Model">
         <button class="reveal" aria-expanded=${open} onClick=${() => (opened.value = open ? null : model.name)}>
           <${Name} name=${model.name} />
         </button>
         <span class="sub">${KINDS[model.family]} · ${model.licence}</span>
       </th>
-      <td data-label="State"><${State} model=${model} /></td>
-      <td data-label="Window" class="number">${windowOf(model)}</td>
-      <td data-label="Dimensions" class="number">${model.dimensions ?? (model.vector === "sparse" ? "sparse" : NONE)}</td>
-      <td data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : "free"}</td>
-      <td data-label="Last 30 days"><${LastDays} name=${model.name} /></td>
-      <td data-label="Free this month"><${Allowance} model=${model} /></td>
-      <td data-label="Now" class="number">${model.live.tokens_per_s ? `${short(model.live.tokens_per_s)}/s` : NONE}</td>
-      <td data-label="On">
+      <td role="cell" data-label="State"><${State} model=${model} off=${off || state.settings.value?.inference === false} /></td>
+      <td role="cell" data-label="Window" class="number">${windowOf(model)}</td>
+      <td role="cell" data-label="Dimensions" class="number">${model.dimensions ?? (model.vector === "sparse" ? "sparse" : NONE)}</td>
+      <td role="cell" data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : "free"}</td>
+      <td role="cell" data-label="Last 30 days"><${LastDays} name=${model.name} /></td>
+      <td role="cell" data-label="Free this month"><${Allowance} model=${model} /></td>
+      <td role="cell" data-label="Now" class="number">${now ? `${short(now)}/s` : NONE}</td>
+      <td role="cell" data-label="On">
         <${Switch} on=${!off} label=${model.name} ...${admin()} onChange=${(on) =>
           turn({ models: { [model.name]: on } }, on, model.name, "Every request that needs this model")} />
       </td>
@@ -104,11 +108,13 @@ function Row({ model }) {
   `;
 }
 
-function State({ model }) {
+function State({ model, off }) {
+  // The switch is known at once, a state up to some seconds later.
+  const said = off ? "off" : model.state;
   const { running, starting } = model.replicas;
   const replicas = `${running} replica${running === 1 ? "" : "s"}${starting ? `, ${starting} starting` : ""}`;
   const how = [replicas, model.provider, model.precision].filter(Boolean).join(" · ");
-  return html`<span class=${`state ${model.state.replaceAll(" ", "-")}`}>${model.state}</span>
+  return html`<span class=${`state ${said.replaceAll(" ", "-")}`}>${said}</span>
     <span class="sub">${model.reason ?? how}</span>`;
 }
 
@@ -147,8 +153,8 @@ function Details({ model }) {
     Options: Object.keys(model.options).join(", "),
     Card: card(model.card),
   };
-  return html`<tr class="details">
-    <td colspan=${COLUMNS.length}>
+  return html`<tr role="row" class="details">
+    <td role="cell" colspan=${COLUMNS.length}>
       <dl>
         ${Object.entries(facts)
           .filter(([, value]) => value)
@@ -177,7 +183,7 @@ function Collections() {
         return html`<li class=${on ? "" : "is-off"}>
           <code>${name}</code>
           <${Switch} on=${on} label=${`Inference for the collection ${name}`} ...${admin()} onChange=${(next) =>
-            turn({ collections: { [name]: next } }, next, `inference for the collection ${name}`, "Every request with an inference object for it")} />
+            turn({ collections: { [name]: next } }, next, `inference for the collection ${name}`, "Every request with an inference object for it", BY_OTHER_WAYS)} />
         </li>`;
       })}
     </ul>

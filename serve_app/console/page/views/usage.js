@@ -38,15 +38,13 @@ async function load() {
   if (!state.seesUsage()) return;
   const [, step] = SPANS[span.value];
   const what = { span: span.value, group: group.value };
-  try {
+  await state.attempt("usage", async () => {
     const [over, sums] = await Promise.all([
       ask("GET", query(`${what.group},${step < DAY ? "hour" : "day"}`)),
       ask("GET", query(what.group)),
     ]);
     if (what.span === span.value && what.group === group.value) shown.value = { ...what, over, sums, times: times() };
-  } catch (error) {
-    state.report(error);
-  }
+  });
 }
 
 const choose = (choice) => (value) => {
@@ -62,6 +60,7 @@ export class Usage extends Component {
 
   componentWillUnmount() {
     clearInterval(this.timer);
+    state.forget("usage"); // nobody asks any more
   }
 
   render() {
@@ -81,32 +80,60 @@ export class Usage extends Component {
 function Shown({ over, sums, times, span, group }) {
   const [title, show] = MEASURES[measure.value];
   const [, step] = SPANS[span];
-  const names = sums.rows.map((row) => row[group]);
-  const places = new Map(times.map((at, n) => [named(at, step), n]));
-  const series = names.map((name, n) => {
-    const values = times.map(() => 0);
-    for (const row of over.rows)
-      if (row[group] === name && places.has(row.day ?? row.hour)) values[places.get(row.day ?? row.hour)] = row[measure.value];
-    return { label: name ?? "no name", colour: colour(group, name, n), values };
-  });
-  const most = `${title} by ${group}, ${series.length} in all; the table below has the figures`;
+  const rows = group === "tenant" ? sums.rows.toSorted((a, b) => b.tokens - a.tokens) : sums.rows;
+  const series = foldedUp(rows.map((row, n) => oneOf(row[group], n, { over, times, step, group })));
+  const most = `${title} by ${group}, ${rows.length} in all; the tables below have the figures`;
   return html`
     <p class="headline">
       <b>${full(sums.total.tokens)}</b> tokens <b>${full(sums.total.requests)}</b> requests
       <b>${money(sums.total.cost)}</b> cost
     </p>
     ${series.length
-      ? html`<${TimeChart} kind=${`${span} ${measure.value}`} stacked step=${step} times=${times} series=${series} show=${show} label=${most} />`
+      ? html`<${TimeChart} kind=${`${span} ${measure.value}`} stacked step=${step} times=${times} series=${series} show=${show} label=${most} />
+          <${OverTime} series=${series} times=${times} step=${step} show=${show} title=${title} />
+          <div class="scroll"><${Sums} rows=${rows} total=${sums.total} group=${group} /></div>`
       : html`<p class="empty">Nothing was used in this time.</p>`}
-    ${series.length > 0 && html`<${Sums} rows=${sums.rows} total=${sums.total} group=${group} />`}
     <${Allowances} list=${sums.allowances} />
   `;
+}
+
+/** What one model or tenant used over time. */
+function oneOf(name, n, { over, times, step, group }) {
+  const places = new Map(times.map((at, n) => [named(at, step), n]));
+  const values = times.map(() => 0);
+  for (const row of over.rows)
+    if (row[group] === name && places.has(row.day ?? row.hour)) values[places.get(row.day ?? row.hour)] = row[measure.value];
+  return { label: name ?? "no name", colour: colour(group, name, n), values };
+}
+
+/** As many series as there are colours; the last is all that is left. */
+function foldedUp(series) {
+  if (series.length <= state.COLOURS) return series;
+  const others = series.slice(state.COLOURS - 1);
+  const values = others[0].values.map((_, at) => others.reduce((sum, one) => sum + one.values[at], 0));
+  return [...series.slice(0, state.COLOURS - 1), { label: `${others.length} others`, colour: "var(--c0)", values }];
+}
+
+/** The figures of the chart, for whoever would rather read or cannot see it. */
+function OverTime({ series, times, step, show, title }) {
+  return html`<details>
+    <summary>${title} by ${step < DAY ? "hour" : "day"} as a table</summary>
+    <div class="scroll" tabindex="0" role="group" aria-label="Figures of the chart">
+      <table class="over-time">
+        <thead><tr><th scope="col">UTC</th>${series.map((one) => html`<th scope="col">${one.label}</th>`)}</tr></thead>
+        <tbody>
+          ${times.map((at, n) => html`<tr><th scope="row">${named(at, step).replace("T", " ")}</th>${series.map((one) => html`<td>${show(one.values[n])}</td>`)}</tr>`)}
+        </tbody>
+      </table>
+    </div>
+  </details>`;
 }
 
 const colour = (group, name, n) => (group === "model" ? state.colourOf(name) : `var(--c${(n % state.COLOURS) + 1})`);
 
 function Sums({ rows, total, group }) {
   const most = Math.max(...rows.map((row) => row.tokens), 1);
+  const several = rows.reduce((sum, row) => sum + row.requests, 0) > total.requests;
   const cells = (row) => [full(row.tokens), full(row.objects), full(row.requests), money(row.cost)];
   return html`<table class="sums">
     <thead>
@@ -122,7 +149,8 @@ function Sums({ rows, total, group }) {
     <tfoot>
       <tr><th scope="row">All</th><td></td>${cells(total).map((cell) => html`<td class="number">${cell}</td>`)}</tr>
     </tfoot>
-  </table>`;
+  </table>
+  ${several && html`<p class="dim small">A request that used several models stands in the row of each, and once in the last.</p>`}`;
 }
 
 const Tenant = ({ name, n }) =>
@@ -132,7 +160,8 @@ function Allowances({ list }) {
   if (!list.length) return null;
   return html`<section aria-labelledby="allowances">
     <h2 id="allowances">Free allowance, ${list[0].month}</h2>
-    <table class="allowances">
+    <p class="dim">All callers share it${state.access.value.tenant === null ? "" : "; the cost is yours alone"}.</p>
+    <div class="scroll"><table class="allowances">
       <thead><tr><th scope="col">Model</th><th scope="col">Used</th><th scope="col">Left</th><th scope="col">Price / 1M after that</th><th scope="col">Cost</th></tr></thead>
       <tbody>
         ${list.map((one) => html`<tr>
@@ -143,19 +172,17 @@ function Allowances({ list }) {
           <td class="number">${money(one.cost)}</td>
         </tr>`)}
       </tbody>
-    </table>
+    </table></div>
   </section>`;
 }
 
-async function download() {
+function download() {
   const [, step] = SPANS[span.value];
-  try {
+  return state.attempt("download", async () => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await csv(query(`model,tenant,${step < DAY ? "hour" : "day"}`)));
     link.download = "usage.csv";
     link.click();
     URL.revokeObjectURL(link.href);
-  } catch (error) {
-    state.report(error);
-  }
+  });
 }
