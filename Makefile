@@ -31,9 +31,9 @@ bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/READM
 
 bench-peers:  ## what the benchmarks are compared with, in an environment of its own (large: it has PyTorch)
 	$(PYTHON) -m venv .venv-peers
-	@for peer in infinity-emb sentence-transformers fastembed libembedding-ng; do \
+	@for peer in 'infinity-emb transformers<5' 'sentence-transformers<6 transformers<5' fastembed libembedding-ng; do \
 		.venv-peers/bin/python -m pip install --progress-bar on qdrant-client $$peer || echo "$$peer does not install here"; \
-	done
+	done  # infinity-emb installs with transformers 5, but does not run with it
 
 simulate: $(SETUP)  ## a day's traffic on a cluster that scales itself, in 9 minutes (see docs/scaling.md)
 	$(BIN)/python -m benchmarks.simulation

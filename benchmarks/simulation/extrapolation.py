@@ -14,7 +14,7 @@ from benchmarks.simulation.day import PEAK, PHASES
 _BUSY = 0.8
 """`deployments.autoscaling`: the share of their time that replicas are meant to be busy."""
 
-HELD_TO_IDEAL, PAID_TO_IDEAL = 1.28, 1.50
+HELD_TO_IDEAL, PAID_TO_IDEAL = 1.26, 1.43
 """GPU time to the ideal, as the simulated day measured it (docs/simulation.md): of the shares that replicas hold, and
 of whole nodes, which are there before and after the replicas and are what is paid for.
 """
