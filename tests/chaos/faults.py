@@ -111,23 +111,28 @@ async def more_replicas(world: World) -> None:
 
 @_fault("a config update of limits of a model that autoscaling has given more than its least replicas")
 async def limits_of_a_scaled_model(world: World) -> None:
-    """First the model becomes one that is autoscaled, which takes over the replicas that it has; then limits change."""
+    """The model becomes one that is autoscaled, with two replicas at least; then limits change, and one is enough.
+
+    Two are still there after that, as long as no downscale delay is over.
+    """
 
     def autoscale(application: Any) -> None:
         entry = deployment(application, MINILM_DEPLOYMENT)
         entry.pop("num_replicas")
         policy = {"policy_function": "deployments.autoscaling:replicas"}
         delays = {"downscale_delay_s": 600, "upscale_delay_s": 600}
-        entry["autoscaling_config"] = {"min_replicas": 1, "max_replicas": 4, "policy": policy, **delays}
+        entry["autoscaling_config"] = {"min_replicas": 2, "max_replicas": 4, "policy": policy, **delays}
 
     def limit(application: Any) -> None:
         entry = deployment(application, MINILM_DEPLOYMENT)
         entry.update(max_ongoing_requests=12, user_config={"token_budget": 256})
-        entry["autoscaling_config"]["max_replicas"] = 3
+        entry["autoscaling_config"].update(min_replicas=1, max_replicas=3)
 
+    await asyncio.to_thread(world.deploy, autoscale)
     before = {process.pid for process in world.replicas(MINILM_DEPLOYMENT)}
-    for change in (autoscale, limit):
-        await asyncio.to_thread(world.deploy, change)
+    if len(before) < 2:
+        raise RuntimeError("autoscaling has not given the model its two replicas")
+    await asyncio.to_thread(world.deploy, limit)
     await asyncio.sleep(_LASTS_S)
     if before - {process.pid for process in world.replicas(MINILM_DEPLOYMENT)}:
         raise RuntimeError("the update of limits ended replicas")
