@@ -39,6 +39,11 @@ class Arrangement:
     row_length: int
     starts: Sequence[int]
 
+    @property
+    def size(self) -> int:
+        """How many tokens there is room for."""
+        return self.rows * self.row_length
+
 
 @dataclass(frozen=True)
 class PackedTokens:
@@ -62,7 +67,7 @@ class Packed(Layout):
     @override
     def choose(self, tokens: Sequence[int], wanted: int, budget: int) -> Sequence[int]:
         """Rows as long as the wanted input needs, each filled with the longest that fit into what is left of it."""
-        length = _row_length(tokens[wanted])
+        length = next(_row_lengths(tokens[wanted]))
         left, places = list(tokens), list(range(len(tokens)))
         chosen, room = [places.pop(wanted)], length - left.pop(wanted)
         for _ in range(max(1, budget // length)):
@@ -74,8 +79,7 @@ class Packed(Layout):
 
     @override
     def computed(self, tokens: Sequence[int]) -> int:
-        arrangement = arrange(tokens)
-        return arrangement.rows * arrangement.row_length
+        return arrange(tokens).size
 
 
 def arrange(tokens: Sequence[int]) -> Arrangement:
@@ -86,9 +90,9 @@ def arrange(tokens: Sequence[int]) -> Arrangement:
     best: Arrangement | None = None
     for length in _row_lengths(max(tokens)):
         tried = _fill(tokens, length)
-        if best is None or tried.rows * length < best.rows * best.row_length:
+        if best is None or tried.size < best.size:
             best = tried
-        if total >= (1 - _TOO_MUCH) * best.rows * best.row_length or tried.rows == 1:
+        if total >= (1 - _TOO_MUCH) * best.size or tried.rows == 1:
             break
     assert best is not None  # noqa: S101  there is always a row length
     return best
@@ -98,8 +102,7 @@ def pack(texts: Sequence[Sequence[int]], attended: Sequence[int]) -> PackedToken
     """Texts in rows; of text i, the first `attended[i]` tokens are attended to."""
     tokens = [len(text) for text in texts]
     arrangement = arrange(tokens)
-    size = arrangement.rows * arrangement.row_length
-    ids, positions, numbers, seen = np.zeros((4, size), np.int32)
+    ids, positions, numbers, seen = np.zeros((4, arrangement.size), np.int32)
     for number, (text, start, count) in enumerate(zip(texts, arrangement.starts, attended, strict=True), 1):
         end = start + len(text)
         ids[start:end] = text
@@ -111,10 +114,6 @@ def pack(texts: Sequence[Sequence[int]], attended: Sequence[int]) -> PackedToken
     shape = arrangement.rows, arrangement.row_length
     ids, positions, numbers, seen = (part.reshape(shape) for part in (ids, positions, numbers, seen))
     return PackedTokens(ids, positions, numbers, seen, places)
-
-
-def _row_length(tokens: int) -> int:
-    return next(_row_lengths(tokens))
 
 
 def _row_lengths(longest: int) -> Iterator[int]:
