@@ -25,8 +25,8 @@ from benchmarks import load, processes, random_models, tables
 from deployments.contract import Batch
 from deployments.families import load_family
 from deployments.families.chunks import cut
-from deployments.replica import ReplicaSettings
-from tests.cluster.running import RunningService
+from deployments.replica.replica import ReplicaSettings
+from tests.support.running import RunningService
 
 _PEAKS = {"H200": 989.5, "H100": 989.5, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "A10": 125.0, "T4": 65.0}
 """TFLOPS of dense float16 with tensor cores, by NVIDIA's data sheets (the SXM form of H100, H200 and A100)."""

@@ -27,14 +27,14 @@ import orjson
 from PIL import Image
 
 from benchmarks import load, processes, random_models, tables
-from deployments.catalogue import ImageLimits
+from deployments.catalogue.card import ImageLimits
 from deployments.contract import Batch
 from deployments.families import load_family
 from deployments.images.decoding import decode, from_base64
 from deployments.images.fetching import Fetcher
 from deployments.images.rules import FetchRules
-from deployments.replica import ReplicaSettings
-from tests.cluster.running import RunningService
+from deployments.replica.replica import ReplicaSettings
+from tests.support.running import RunningService
 
 _SIDES = {"1 megapixel": (1155, 866), "3": (2000, 1500), "6": (2828, 2121), "12": (4000, 3000)}
 _DIFFERENT, _POINTS, _AT_A_TIME = 8, 4, 4

@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import orjson
 
-from benchmarks import bare, load, peer_runs, processes, tables, targets, texts
-from tests.cluster.running import RunningService
+from benchmarks import baseline, load, peer_runs, processes, tables, targets, texts
+from tests.support.running import RunningService
 
 POINTS = 64
 _AT_A_TIME = 4
-MODELS = {"dense": bare.MINILM, "bm25": "qdrant/bm25", "splade": "starter/splade-tiny"}
+MODELS = {"dense": baseline.MINILM, "bm25": "qdrant/bm25", "splade": "starter/splade-tiny"}
 COLLECTION = {
     "vectors": {"dense": {"size": 384, "distance": "Cosine"}},
     "sparse_vectors": {"bm25": {"modifier": "idf"}, "splade": {}},
@@ -34,7 +34,7 @@ def main() -> None:
     asked = parser.parse_args()
     tables.show_machine()
     corpus = texts.corpus(asked.texts)
-    best = bare.measure(corpus)
+    best = baseline.measure(corpus)
     rows: list[Sequence[Any]] = [("bare model, sorted by length", "dense", "none", best.texts_per_second, 1.0)]
     with processes.forgetful_store() as environment, processes.service(environment) as running:
         for names in (["dense"], list(MODELS)):

@@ -17,8 +17,8 @@ import numpy as np
 import orjson
 import psutil
 
-from benchmarks import bare, ingest, load, processes, tables, targets, texts
-from tests.cluster.running import RunningService
+from benchmarks import baseline, ingest, load, processes, tables, targets, texts
+from tests.support.running import RunningService
 
 _RAW_POINTS, _RAW_UPSERTS = 4000, 3
 _DIMENSIONS = 384
@@ -69,7 +69,7 @@ async def _load(running: RunningService, seconds: float, most: dict[str, float])
         load.http_request("PUT", "/collections/c/points", ingest.upsert(corpus, start, names))
         for start in range(0, len(corpus), 64)
     ]
-    query = {"query": {"text": "memory", "model": bare.MINILM}, "using": "dense"}
+    query = {"query": {"text": "memory", "model": baseline.MINILM}, "using": "dense"}
     search = load.http_request("POST", "/collections/c/points/query", orjson.dumps(query))
     watching = asyncio.create_task(_watch(running, most))
     outcomes = await asyncio.gather(

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import orjson
 
-from benchmarks import bare, load, processes, tables, targets, texts
+from benchmarks import baseline, load, processes, tables, targets, texts
 from benchmarks.ingest import upsert
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 _SEARCHES, _UPSERTS = 2, 8
 
@@ -48,7 +48,7 @@ def _texts(upload: load.Outcome) -> float:
 
 async def _measure(running: RunningService, seconds: float) -> tuple[load.Outcome, load.Outcome, load.Outcome]:
     corpus = texts.corpus(6400)
-    bodies = [orjson.dumps({"query": {"text": text, "model": bare.MINILM}}) for text in texts.queries(1000)]
+    bodies = [orjson.dumps({"query": {"text": text, "model": baseline.MINILM}}) for text in texts.queries(1000)]
     searches = [load.http_request("POST", "/collections/c/points/query", body) for body in bodies]
     upserts = [
         load.http_request("PUT", "/collections/c/points", upsert(corpus, start, ["dense"]))

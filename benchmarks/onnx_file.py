@@ -9,18 +9,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks import bare
-from deployments import catalogue
-from deployments.checkpoint import Checkpoint
+from benchmarks import baseline
+from deployments.catalogue import catalogue
+from deployments.files.store import ModelStore, cache_folder
 from deployments.graphs import bert
-from deployments.model_store import ModelStore, cache_folder
+from deployments.graphs.checkpoint import Checkpoint
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def write(folder: Path) -> None:
     """Write all files into a folder."""
-    source = ModelStore(cache_folder()).pull(catalogue.load(bare.STARTER).find(bare.MINILM, "benchmark"))
+    source = ModelStore(cache_folder()).pull(catalogue.load(baseline.STARTER).find(baseline.MINILM, "benchmark"))
     assert source is not None
     for path in source.iterdir():
         if path.is_file():

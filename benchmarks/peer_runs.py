@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import onnx_file
-from deployments.catalogue import HOME
+from deployments.catalogue.catalogue import HOME
 
 _PYTHON = HOME / ".venv-peers" / "bin" / "python"
 CLIENT_SIDE = "qdrant-client with fastembed"

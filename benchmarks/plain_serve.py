@@ -14,7 +14,7 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from benchmarks import bare
+from benchmarks import baseline
 from deployments.contract import Batch, DenseVectors
 
 
@@ -23,7 +23,7 @@ class Embedder:
     """Takes `{"text": ...}`, gives the vector as JSON."""
 
     def __init__(self) -> None:
-        self._model = bare.load()
+        self._model = baseline.load()
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0.005)
     async def embed(self, texts: list[str]) -> list[list[float]]:

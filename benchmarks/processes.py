@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import yaml
 
-from benchmarks import forgetful
-from tests.cluster.running import RunningService, free_ports
+from benchmarks import stub_qdrant
+from tests.support.running import RunningService, free_ports
 
 _STOP_S = 60.0
 
@@ -42,7 +42,7 @@ def module(name: str, *arguments: str) -> Iterator[None]:
 def forgetful_store() -> Iterator[dict[str, str]]:
     """A Qdrant that forgets, over REST and gRPC; gives the environment variables that lead a service to it."""
     rest, grpc = free_ports(2)
-    with forgetful.rest_store(rest), module("forgetful_grpc", str(grpc)):
+    with stub_qdrant.rest_store(rest), module("forgetful_grpc", str(grpc)):
         yield {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
 
 

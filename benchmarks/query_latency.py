@@ -16,8 +16,8 @@ import httpx
 import orjson
 from qdrant_client import grpc as q
 
-from benchmarks import bare, load, processes, stages, tables, targets, texts
-from tests.cluster.running import RunningService, free_ports
+from benchmarks import baseline, load, processes, stages, tables, targets, texts
+from tests.support.running import RunningService, free_ports
 
 _GRPC_METHOD = "/qdrant.Points/Query"
 _HEAD = ("what", "at a time", "p50 ms", "p95 ms", "p99 ms", "a second", "to bare")
@@ -41,7 +41,7 @@ def main() -> None:
     asked = parser.parse_args()
     tables.show_machine()
     queries = texts.queries(1000)
-    best = bare.measure(queries)
+    best = baseline.measure(queries)
     rows: list[Sequence[object]] = [
         ("bare model, one after the other", 1, best.one_text_ms, "", "", 1000 / best.one_text_ms, ""),
         ("bare model, best batches", len(queries), "", "", "", best.texts_per_second, 1.0),
@@ -68,12 +68,12 @@ def main() -> None:
     tables.show("Where the processors' time goes, REST", _SPENT_HEAD, spent)
 
 
-def _row(what: str, outcome: load.Outcome, concurrency: int, best: bare.Bare) -> Sequence[object]:
+def _row(what: str, outcome: load.Outcome, concurrency: int, best: baseline.Bare) -> Sequence[object]:
     percentiles = [outcome.percentile(percent) for percent in (50, 95, 99)]
     return (what, concurrency, *percentiles, outcome.rate, outcome.rate / best.texts_per_second)
 
 
-def _note_targets(rows: Mapping[tuple[str, int], Sequence[object]], best: bare.Bare) -> None:
+def _note_targets(rows: Mapping[tuple[str, int], Sequence[object]], best: baseline.Bare) -> None:
     """What a search takes beyond the model, and the rates at 64 at a time, where both were measured."""
     if one := rows.get(("REST", 1)):
         targets.at_most("ms of a lone search beyond the bare model (p50)", float(str(one[2])) - best.one_text_ms, 2)
@@ -95,7 +95,7 @@ def over_rest(
     running: RunningService, queries: Sequence[str], concurrency: int, seconds: float, spent: list[Sequence[object]]
 ) -> load.Outcome:
     """Searches over REST; adds a line on the processors' time to `spent`."""
-    bodies = [orjson.dumps({"query": {"text": text, "model": bare.MINILM}, "limit": 3}) for text in queries]
+    bodies = [orjson.dumps({"query": {"text": text, "model": baseline.MINILM}, "limit": 3}) for text in queries]
     connect = load.http(
         running.rest_port, [load.http_request("POST", "/collections/c/points/query", body) for body in bodies]
     )
@@ -103,7 +103,7 @@ def over_rest(
     before, own = processes.spent(running), load.processor_time()
     outcome: load.Outcome = load.run(load.offer(connect, concurrency, seconds)).expect(200)
     used, own = processes.spent(running).since(before), load.processor_time() - own
-    model = used[bare.MINILM.replace("/", "--")]
+    model = used[baseline.MINILM.replace("/", "--")]
     each = (used["HAProxy"], used["Ingress"], model, used["Ray"], own)
     spent.append(("", concurrency, *(part / len(outcome.seconds) * 1000 for part in each)))
     return outcome
@@ -114,7 +114,7 @@ async def over_grpc(running: RunningService, queries: Sequence[str], concurrency
     messages = [
         q.QueryPoints(
             collection_name="c",
-            query=q.Query(nearest=q.VectorInput(document=q.Document(text=text, model=bare.MINILM))),
+            query=q.Query(nearest=q.VectorInput(document=q.Document(text=text, model=baseline.MINILM))),
             limit=3,
         ).SerializeToString()
         for text in queries

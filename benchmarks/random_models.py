@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from benchmarks import bare
-from deployments import catalogue
-from deployments.catalogue import HOME, ModelCard
-from deployments.model_store import ModelStore, cache_folder
+from benchmarks import baseline
+from deployments.catalogue import catalogue
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.catalogue import HOME
+from deployments.files.store import ModelStore, cache_folder
 
 _SPREAD = 0.02  # of BERT's initial weights
 CLIP_VISION = "random/clip-vit-b-32-vision"
@@ -44,7 +45,7 @@ def write_catalogue(folder: Path, models: dict[str, Path]) -> Path:
     """A catalogue of these models, by their folders, beside the starter models."""
     entries = [_entry(name, path) for name, path in models.items()]
     path = folder / "models.yaml"
-    path.write_text(json.dumps({"include": [str(bare.STARTER)], "models": entries}))  # JSON is YAML
+    path.write_text(json.dumps({"include": [str(baseline.STARTER)], "models": entries}))  # JSON is YAML
     return path
 
 
@@ -63,7 +64,7 @@ def _entry(name: str, path: Path) -> dict[str, Any]:
 
 def write_bert(folder: Path, size: Bert) -> Path:
     """Write a BERT of this size, with the tokenizer of all-MiniLM-L6-v2."""
-    real = ModelStore(cache_folder()).pull(catalogue.load(bare.STARTER).find(bare.MINILM, "benchmark"))
+    real = ModelStore(cache_folder()).pull(catalogue.load(baseline.STARTER).find(baseline.MINILM, "benchmark"))
     assert real is not None
     folder.mkdir(parents=True)
     shutil.copy(real / "tokenizer.json", folder)

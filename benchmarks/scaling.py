@@ -18,8 +18,8 @@ import numpy as np
 import orjson
 from qdrant_client import grpc as q
 
-from benchmarks import bare, load, processes, tables, targets, texts
-from tests.cluster.running import RunningService
+from benchmarks import baseline, load, processes, tables, targets, texts
+from tests.support.running import RunningService
 
 _DIMENSIONS = 384
 _SLEEP_S = 0.05
@@ -64,11 +64,11 @@ def _encoding_ms(count: int) -> float:
 
 
 def _replicas(seconds: float, ingress: int, model: int) -> dict[str, str]:
-    return {"INSTANT": json.dumps({"seconds": seconds, "ingress": ingress, "model": model})}
+    return {"STUB_MODEL": json.dumps({"seconds": seconds, "ingress": ingress, "model": model})}
 
 
 def _instant(application: Any) -> None:
-    application["import_path"] = "benchmarks.instant:build"
+    application["import_path"] = "benchmarks.stub_model:build"
     application["deployments"] = []
 
 
@@ -114,11 +114,11 @@ def _searches() -> list[bytes]:
 
 
 def _text_query(text: str) -> bytes:
-    return orjson.dumps({"query": {"text": text, "model": bare.MINILM}})
+    return orjson.dumps({"query": {"text": text, "model": baseline.MINILM}})
 
 
 def _text_upsert(count: int) -> bytes:
-    points = [{"id": n, "vector": {"text": f"text number {n}", "model": bare.MINILM}} for n in range(count)]
+    points = [{"id": n, "vector": {"text": f"text number {n}", "model": baseline.MINILM}} for n in range(count)]
     return orjson.dumps({"points": points})
 
 
@@ -129,7 +129,7 @@ def _raw_upsert(count: int) -> bytes:
 
 
 def _messages() -> list[tuple[str, str, bytes]]:
-    document = q.VectorInput(document=q.Document(text="how to bake bread", model=bare.MINILM))
+    document = q.VectorInput(document=q.Document(text="how to bake bread", model=baseline.MINILM))
     dense = q.VectorInput(dense=q.DenseVector(data=[0.5] * _DIMENSIONS))
     points = [
         q.PointStruct(id=q.PointId(num=n), vectors=q.Vectors(vector=q.Vector(dense=q.DenseVector(data=[0.5] * 384))))

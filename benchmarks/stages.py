@@ -9,8 +9,8 @@ from typing import NamedTuple
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployments.metrics import PREFIX
-from tests.cluster.running import RunningService
+from deployments.metrics.instruments import PREFIX
+from tests.support.running import RunningService
 
 REPORT_S = 2
 QUICK = {"RAY_metrics_report_interval_ms": str(REPORT_S * 1000)}

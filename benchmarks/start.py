@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import processes, tables, targets
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 _TARGET_S = 15
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
-from deployments import wishes
+from deployments.metrics import autoscaling
 
 _BUSY, _BACKLOG, _BATCH = "busy", "backlog_s", "batch_s"
 
@@ -94,5 +94,5 @@ def _needed(told: dict[str, dict[Any, float]], context: Any) -> float:
 
 
 def _wanted(replicas: float, context: Any) -> float:
-    wishes.tell(context.deployment_name, replicas, context.capacity_adjusted_max_replicas)
+    autoscaling.tell(context.deployment_name, replicas, context.capacity_adjusted_max_replicas)
     return replicas

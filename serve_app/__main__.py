@@ -1,5 +1,5 @@
 """`python -m serve_app`: the same as `qdrant-inference`."""
 
-from serve_app.cli import app
+from serve_app.cli.main import app
 
 app()

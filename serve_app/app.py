@@ -13,17 +13,17 @@ from pathlib import Path
 from ray import serve
 from ray.serve import Application
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.errors import ConfigError
-from deployments.image_loader import ImageLoader
-from deployments.model_store import ModelStore, cache_folder
-from deployments.replica import ModelReplica
-from serve_app import arguments as args
-from serve_app import environment
-from serve_app.capacity import STORE
+from deployments.files.store import ModelStore, cache_folder
+from deployments.images.loader import ImageLoader
+from deployments.replica.replica import ModelReplica
+from serve_app.config import arguments as args
+from serve_app.config import environment
+from serve_app.config.ray_environment import SUPPORTED
+from serve_app.config.resources import STORE
+from serve_app.embedded.deployment import Store
 from serve_app.ingress import Ingress
-from serve_app.service import SUPPORTED
-from serve_app.store import Store
 
 _SURGE = 25
 """Percent by which a deployment may have more replicas while a config update replaces them (rounded up): old ones stop

@@ -17,32 +17,34 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.grpc_util import RayServegRPCContext
 from ray.serve.handle import DeploymentHandle
 
-from deployments import catalogue, metrics
-from deployments.catalogue import validated
+from deployments.catalogue import catalogue
+from deployments.catalogue.records import validated
 from deployments.contract import Batch, Embeddings, Explanation, ImageBatch, LoadedImages, Running
 from deployments.errors import ConfigError, ModelUnavailable, Overloaded
-from serve_app import environment
-from serve_app.access import Gate
-from serve_app.aliases import Aliases
-from serve_app.console.routes import Console
-from serve_app.embedded_qdrant import EmbeddedQdrant
-from serve_app.environment import Environment
-from serve_app.grpc_api import GrpcApi
-from serve_app.http_api import HttpApi
+from deployments.metrics import instruments
+from serve_app import background
+from serve_app.api.grpc import GrpcApi
+from serve_app.api.health import Health
+from serve_app.api.management.routes import Console
+from serve_app.api.rest import HttpApi
+from serve_app.auth.access import Authenticator
+from serve_app.batching.router import Router
+from serve_app.cluster.model_states import ModelStates
+from serve_app.config import environment
+from serve_app.config.environment import Environment
+from serve_app.config.settings import Limits
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
-from serve_app.limits import Limits
-from serve_app.methods import NAMES
-from serve_app.model_states import ModelStates
-from serve_app.observability import tracing, watching
-from serve_app.observability.health import Health
+from serve_app.observability import tracing
 from serve_app.observability.record import Watch
-from serve_app.observability.upstream import MeasuredUpstream
 from serve_app.pipeline import Pipeline
-from serve_app.remote_qdrant import RemoteQdrant
-from serve_app.router import Router
-from serve_app.upstream import Upstream
+from serve_app.protocol.grpc_services import NAMES
+from serve_app.upstream.aliases import Aliases
+from serve_app.upstream.base import Upstream
+from serve_app.upstream.embedded import EmbeddedQdrant
+from serve_app.upstream.measured import MeasuredUpstream
+from serve_app.upstream.remote import RemoteQdrant
 
 _TRIES = 3
 _TRIES_WITH_IMAGES = 2
@@ -63,7 +65,7 @@ class Ingress:
         limits = Limits()
         cards = catalogue.load(catalogue_path).only(models)
         settings = environment.read()
-        gate = Gate(settings)
+        authenticator = Authenticator(settings)
         self._models = {name: handle.options(method_name="embed") for name, handle in models.items()}
         self._router = Router({name: self._model_call(name) for name in models}, limits.coalescing)
         self._upstream: Upstream = _upstream(store, settings)
@@ -74,20 +76,20 @@ class Ingress:
             load_images=_image_call(image_loader) if image_loader else None,
             limits=limits,
         )
-        self._pipeline.meter = Meter(Quotas(by_catalogue(gate.quotas, cards)))
+        self._pipeline.meter = Meter(Quotas(by_catalogue(authenticator.quotas, cards)))
         self._watch = Watch(tracing.start(settings))
         states = ModelStates({name: handle.deployment_name for name, handle in models.items()})
         self._pipeline.model_states = states
         health = Health(self._upstream, states)
         self._ledger = Ledger(self._pipeline.meter, settings.database_url, count_nodes=_count_nodes)
-        console = Console(gate, self._pipeline, self._ledger, states.read, _Replicas(models))
+        console = Console(authenticator, self._pipeline, self._ledger, states.read, _Replicas(models))
         console.grpc_port = settings.qdrant_inference_grpc_port
-        self._http = HttpApi(self._pipeline, gate, self._watch, health, console)
-        self._grpc = GrpcApi(self._pipeline, gate, self._watch)
+        self._http = HttpApi(self._pipeline, authenticator, self._watch, health, console)
+        self._grpc = GrpcApi(self._pipeline, authenticator, self._watch)
         aliases = Aliases(self._upstream, self._pipeline.meter, settings.qdrant_api_key)
-        look_after = watching.watch(health, self._pipeline, self._ledger, aliases)
+        look_after = background.watch(health, self._pipeline, self._ledger, aliases)
         self._watching = asyncio.get_running_loop().create_task(look_after)
-        self._stop_exporting = metrics.export(lambda: None)
+        self._stop_exporting = instruments.export(lambda: None)
         await self._ledger.start()  # what is switched off stays off from the first request on
 
     def __serve_build_asgi_app__(self) -> HttpApi:
@@ -159,7 +161,7 @@ async def _surely(send: Callable[[], Any], what: str, tries: int = _TRIES) -> An
 
 
 def _count_nodes() -> int:
-    return sum(node["Alive"] for node in ray.nodes()) if metrics.in_ray() else 1  # type: ignore[no-untyped-call]
+    return sum(node["Alive"] for node in ray.nodes()) if instruments.in_ray() else 1  # type: ignore[no-untyped-call]
 
 
 def _request_log() -> Path:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from deployments.catalogue import Catalogue
+from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
 from deployments.errors import (
     DeadlineExceeded,
@@ -25,20 +25,20 @@ from deployments.errors import (
     TooLarge,
     WrongInput,
 )
-from serve_app.admission import Admission
-from serve_app.compression import decompress
-from serve_app.exchange import Call, Reply, Request, Response, TimeLimit, read
+from serve_app.batching.admission import Admission
+from serve_app.batching.router import Input, Router
+from serve_app.config.settings import Limits
 from serve_app.inference import bounds, find_json, find_proto, usage
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import Slot
 from serve_app.inference.places import GRPC_PLACES, Place, rest_place
 from serve_app.inference.plan import Group, plan
-from serve_app.ledger.meter import SOMEBODY, Caller, Meter, Metered
-from serve_app.limits import Limits
+from serve_app.ledger.meter import ANONYMOUS, Caller, Meter, Metered
 from serve_app.observability.record import current, step
-from serve_app.router import Input, Router
-from serve_app.statuses import quota_headers
-from serve_app.upstream import Upstream
+from serve_app.protocol.compression import decompress
+from serve_app.protocol.error_responses import quota_headers
+from serve_app.protocol.messages import Call, Reply, Request, Response, TimeLimit, read
+from serve_app.upstream.base import Upstream
 
 T = TypeVar("T")
 _TIMEOUT = re.compile(r"(?:^|(?<=&))timeout=([0-9]{1,9})(?=&|$)")
@@ -154,7 +154,7 @@ class Pipeline:
         return limit if limit.until < math.inf else limit._replace(until=time.monotonic() + self.limits.timeout_s)
 
     async def infer(
-        self, slots: Sequence[Slot], direction: Direction, until: float = math.inf, caller: Caller = SOMEBODY
+        self, slots: Sequence[Slot], direction: Direction, until: float = math.inf, caller: Caller = ANONYMOUS
     ) -> usage.Usage:
         """Fill the slots with the vectors of what stood in them; the tokens that it took.
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from deployments import catalogue
-from deployments.catalogue import HOME, Catalogue
-from deployments.model_store import ModelStore, cache_folder
-from tests.cluster.running import RunningService
-from tests.conformance.models import with_late_interaction
+from deployments.catalogue import catalogue
+from deployments.catalogue.catalogue import HOME, Catalogue
+from deployments.files.store import ModelStore, cache_folder
+from tests.support.models import with_late_interaction
+from tests.support.running import RunningService
 
 settings.register_profile("busy", deadline=None)  # a machine that does other things, too, is no failure
 settings.load_profile("busy")
@@ -38,7 +38,7 @@ def model_folder(starter: Catalogue) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with an empty embedded store and the models of `tests.conformance.models`.
+    """A service with an empty embedded store and the models of `tests.support.models`.
 
     It starts with the first test that asks for it.
     """

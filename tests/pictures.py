@@ -17,12 +17,12 @@ from playwright.async_api import Browser, Page
 from qdrant_client import QdrantClient, models
 from rich.console import Console
 
-from deployments.catalogue import HOME
-from serve_app.demo import story
+from deployments.catalogue.catalogue import HOME
+from serve_app.demo import walkthrough
 from serve_app.demo.collections import CAPTION_MODEL, IMAGES, TEXT_MODELS, TEXTS
-from tests.browser import Watched, browser, console
-from tests.cluster.running import RunningService
 from tests.cluster.test_examples import png
+from tests.support.browser import Watched, browser, console
+from tests.support.running import RunningService
 
 FOLDER = HOME / "docs" / "console"
 LIVE_S = 40
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         service = RunningService(Path(folder)).start()
         try:
-            story.tell(service.rest_address, Console())
+            walkthrough.tell(service.rest_address, Console())
             with searches(service.rest_address):
                 asyncio.run(take_all(service.rest_address))
         finally:

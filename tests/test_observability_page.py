@@ -12,8 +12,8 @@ import promql_parser
 import pytest
 import yaml
 
-from deployments import measures, wishes
-from deployments.metrics import METRICS, PREFIX, Counter, Gauge
+from deployments.metrics import autoscaling, replica
+from deployments.metrics.instruments import METRICS, PREFIX, Counter, Gauge
 from serve_app.observability import metrics
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +24,9 @@ RULES = yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"
 OF_RAY = set(re.findall(r"`(ray_serve_\w+)`", PAGE))
 LABELS_OF_RAY = {"deployment", "application"}
 """Those that all of them have."""
-NAMES = {metric.name for module in (measures, metrics, wishes) for metric in vars(module).values() if metric in METRICS}
+NAMES = {
+    metric.name for module in (replica, metrics, autoscaling) for metric in vars(module).values() if metric in METRICS
+}
 OURS = [metric for metric in METRICS if metric.name in NAMES]
 
 
@@ -120,7 +122,7 @@ def test_every_stage_that_the_code_measures_is_told() -> None:
         for pattern in (
             r'step\("(\w+)"',
             r'STAGE_SECONDS\.observe\([^"]*"(\w+)"',
-            r'measures\.image\([^"]*"\w+", "([\w ]+)"',
+            r'replica\.image\([^"]*"\w+", "([\w ]+)"',
         )
         for stage in re.findall(pattern, source)
     }

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from deployments.image_loader import LoaderSettings
 from deployments.images.hosts import HostList
-from deployments.replica import ReplicaSettings
-from serve_app.limits import Limits
+from deployments.images.loader import LoaderSettings
+from deployments.replica.replica import ReplicaSettings
+from serve_app.config.settings import Limits
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")

@@ -16,13 +16,13 @@ from pathlib import Path
 import httpx
 import yaml
 
-from benchmarks import forgetful, load, machine, processes
+from benchmarks import load, machine, processes, stub_qdrant
 from benchmarks.simulation import config, gpu, plot, result, traffic
 from benchmarks.simulation.day import Day, Kind
 from benchmarks.simulation.result import Probe, Result, Target
-from deployments import catalogue
-from deployments.catalogue import HOME
-from tests.cluster.running import RunningService, free_ports
+from deployments.catalogue import catalogue
+from deployments.catalogue.catalogue import HOME
+from tests.support.running import RunningService, free_ports
 
 KINDS = (
     Kind("search", config.ALWAYS_THERE, rate=2.0, texts=1, words=8),
@@ -70,7 +70,7 @@ def _row(target: Target) -> str:
 def _run(day: Day) -> Result:
     processes.exit_on_sigterm()
     (store,) = free_ports(1)
-    with tempfile.TemporaryDirectory() as name, forgetful.rest_store(store):
+    with tempfile.TemporaryDirectory() as name, stub_qdrant.rest_store(store):
         folder = Path(name)
         samples = folder / "samples.jsonl"
         service = RunningService(

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from serve_app.cli import _interrupt_on_signals
-from serve_app.service import Service
-from tests.cluster.running import free_ports
+from serve_app.cli.launcher import Service
+from serve_app.cli.main import _interrupt_on_signals
+from tests.support.running import free_ports
 
 _NODES: dict[str, Any] = {
     "cpu": {"resources": {"CPU": 2, "object_store_memory": 2**27}, "min_workers": 1, "max_workers": 2},

@@ -9,7 +9,7 @@ import yaml
 
 from benchmarks.processes import deployment
 from benchmarks.simulation import gpu
-from deployments.catalogue import HOME
+from deployments.catalogue.catalogue import HOME
 
 ALWAYS_THERE, FROM_ZERO, TOO_LARGE = (
     "BAAI/bge-small-en-v1.5",

@@ -15,12 +15,12 @@ from unittest import mock
 import numpy as np
 from ray.serve import Application
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, DenseVectors
-from deployments.families.layouts import Padded
 from deployments.families.protocol import Positions, Prepared
-from deployments.model_store import ModelStore
-from deployments.replica import ModelReplica, ReplicaSettings
+from deployments.files.store import ModelStore
+from deployments.networks.layouts import Padded
+from deployments.replica.replica import ModelReplica, ReplicaSettings
 from serve_app import app
 
 GPU_TOKENS_A_SECOND = 47_000.0

@@ -63,7 +63,7 @@ class _Batch:
 
 @dataclass(eq=False)
 class _Lane:
-    """As `serve_app.router.Lane`: full batches leave at once, others while fewer than `floor` are under way."""
+    """As `serve_app.batching.router.Lane`: full batches leave at once, others while fewer than `floor` are out."""
 
     search: bool
     waiting: deque[tuple[_Request, float]] = field(default_factory=deque)

@@ -6,12 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployments.model_store import ModelStore, cache_folder
+from deployments.files.store import ModelStore, cache_folder
 
 if TYPE_CHECKING:
-    from deployments.catalogue import ModelCard
+    from deployments.catalogue.card import ModelCard
     from deployments.families.protocol import Family
-    from deployments.session import SessionSettings
+    from deployments.networks.session import SessionSettings
 
 
 def load_family(card: ModelCard, folder: Path | None, settings: SessionSettings) -> Family:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import qdrant_edge
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.options import Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.contract import Batch, Explanation, SparseVector, SparseVectors
 from deployments.errors import BadOption
 from deployments.families.chunks import pack
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.unicode import well_formed
-from deployments.options import Bm25Options, NoStemmer, Snowball, Stopwords
-from deployments.session import SessionSettings
+from deployments.networks.session import SessionSettings
 
 _WORD = re.compile(r"[^\W_]+")
 _COUNTING = {"k": 1e9, "b": 0.0}

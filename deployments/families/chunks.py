@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deployments.contract import DenseVectors, Floats, MultiVectors, SparseVector, SparseVectors, Vector, Vectors
-from deployments.families.layouts import padded_length
 from deployments.families.protocol import Positions
+from deployments.networks.layouts import padded_length
 
 
 def cut(tokens: npt.NDArray[np.int64], budget: int) -> list[Positions]:

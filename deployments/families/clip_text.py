@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.contract import DenseVectors, Floats
-from deployments.families.networks import open_network
 from deployments.families.pooling import normalize
 from deployments.families.text import Output, TextModel
 from deployments.graphs import clip
-from deployments.session import SessionSettings
+from deployments.networks.networks import open_network
+from deployments.networks.session import SessionSettings
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:

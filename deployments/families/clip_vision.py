@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from deployments.catalogue import ModelCard
-from deployments.checkpoint import Checkpoint, Config
+from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, DenseVectors, Floats, Pixels
 from deployments.errors import ModelFilesError
-from deployments.families.networks import is_ready, open_ready
 from deployments.families.pooling import normalize
 from deployments.families.protocol import Positions, Prepared
-from deployments.graph_cache import kept
 from deployments.graphs import clip
-from deployments.session import Session, SessionSettings, open_session
+from deployments.graphs.cache import kept
+from deployments.graphs.checkpoint import Checkpoint, Config
+from deployments.networks.networks import is_ready, open_ready
+from deployments.networks.session import Session, SessionSettings, open_session
 
 VisionNetwork = Callable[[Pixels], Floats]
 """From pixels uint8 `[rows, size, size, 3]` to vectors `[rows, dimensions]`, not normalized yet."""

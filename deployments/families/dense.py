@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.contract import DenseVectors, MultiVectors
-from deployments.families.networks import open_packed_network
 from deployments.families.pooling import POOLINGS, normalize
 from deployments.families.text import Output, TextModel
 from deployments.graphs import bert
-from deployments.session import SessionSettings
+from deployments.networks.networks import open_packed_network
+from deployments.networks.session import SessionSettings
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:

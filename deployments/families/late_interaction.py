@@ -13,16 +13,16 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from deployments.catalogue import Markers, ModelCard
+from deployments.catalogue.card import Markers, ModelCard
 from deployments.contract import Batch, Explanation, MultiVectors
 from deployments.errors import ModelError
-from deployments.families.networks import Network, open_packed_network
 from deployments.families.pooling import normalize
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.text import sample_texts
 from deployments.families.tokenizing import TextTokenizer
 from deployments.graphs import bert
-from deployments.session import SessionSettings
+from deployments.networks.networks import Network, open_packed_network
+from deployments.networks.session import SessionSettings
 
 _MASKS = ("[MASK]", "<mask>")
 _PADDINGS = ("[PAD]", "<pad>")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deployments.contract import Batch, Explanation, Vectors
-from deployments.families.layouts import Layout
+from deployments.networks.layouts import Layout
 
 Positions = npt.NDArray[np.int64]
 """Where some inputs stand in their batch."""

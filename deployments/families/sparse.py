@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.contract import Floats, MultiVectors, SparseVectors
-from deployments.families.networks import open_network
 from deployments.families.text import Output, TextModel
 from deployments.graphs import bert
-from deployments.session import SessionSettings
+from deployments.networks.networks import open_network
+from deployments.networks.session import SessionSettings
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:

@@ -8,11 +8,11 @@ from typing import Union
 
 import numpy as np
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Explanation, Floats, MultiVectors, Vectors
-from deployments.families.networks import Network
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.tokenizing import TextTokenizer
+from deployments.networks.networks import Network
 
 Output = Union[MultiVectors, Floats]
 """What a network gives: a row a token, or a row a text."""

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from deployments.checkpoint import Checkpoint, Config
 from deployments.graphs.builder import FUSED, Graph
+from deployments.graphs.checkpoint import Checkpoint, Config
 
 Rows = Literal["padded", "packed"]
 """What a row holds: one text, filled up, or several."""

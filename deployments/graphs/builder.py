@@ -10,8 +10,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from deployments.checkpoint import Checkpoint
 from deployments.errors import ModelError
+from deployments.graphs.checkpoint import Checkpoint
 
 FUSED = "com.microsoft"
 """The domain of onnxruntime's fused operators (docs/ContribOperators.md in its repository)."""

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
-from deployments.checkpoint import Checkpoint, Config
 from deployments.contract import Floats
 from deployments.graphs.builder import Graph
+from deployments.graphs.checkpoint import Checkpoint, Config
 
 Channels = tuple[float, float, float]
 

@@ -14,7 +14,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from deployments.catalogue import ImageLimits
+from deployments.catalogue.card import ImageLimits
 from deployments.contract import Pixels
 from deployments.errors import WrongInput
 from deployments.images import files

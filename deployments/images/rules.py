@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from deployments.catalogue import Record
+from deployments.catalogue.records import Record
 from deployments.errors import WrongInput
 from deployments.images.hosts import Address, HostList, is_private, is_public
 

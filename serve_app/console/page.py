@@ -7,7 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from serve_app.exchange import Headers, Request, Response
+from serve_app.protocol.messages import Headers, Request, Response
 
 FOLDER = Path(__file__).parent / "page"
 PREFIX = "/inference/"

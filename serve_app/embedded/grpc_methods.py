@@ -15,11 +15,12 @@ from qdrant_client import grpc
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, grpc_field_type_to_payload_schema
 from qdrant_client.http import models
 
-from serve_app.embedded import legacy_grpc, operations
-from serve_app.embedded.errors import not_supported
-from serve_app.embedded.local import Local
+from serve_app.embedded import legacy_grpc
+from serve_app.embedded.engine.errors import not_supported
+from serve_app.embedded.local import operations
+from serve_app.embedded.local.client import Local
 from serve_app.embedded.rest_routes import TITLE, VERSION
-from serve_app.methods import response_class
+from serve_app.protocol.grpc_services import response_class
 
 Model = TypeVar("Model", bound=BaseModel)
 Fields = Mapping[str, Any]

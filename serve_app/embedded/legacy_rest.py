@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from qdrant_client.http import models
 
-from serve_app.embedded.errors import wrong_input
+from serve_app.embedded.engine.errors import wrong_input
 
 Model = TypeVar("Model", bound=BaseModel)
 Content = Mapping[str, Any]

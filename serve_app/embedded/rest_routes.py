@@ -13,9 +13,10 @@ import orjson
 from pydantic import BaseModel, TypeAdapter
 from qdrant_client.http import models
 
-from serve_app.embedded import legacy_rest, operations
-from serve_app.embedded.errors import not_found, not_supported, wrong_input
-from serve_app.embedded.local import Local
+from serve_app.embedded import legacy_rest
+from serve_app.embedded.engine.errors import not_found, not_supported, wrong_input
+from serve_app.embedded.local import operations
+from serve_app.embedded.local.client import Local
 
 TITLE = "qdrant - vector search engine (embedded store)"
 VERSION = "1.19.0"

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from serve_app.embedded.address import KEY_HEADER
 from serve_app.embedded.store import EmbeddedStore, GrpcError
-from serve_app.methods import is_method, request_class
+from serve_app.protocol.grpc_services import is_method, request_class
 
 _MAX_MESSAGE = 256 * 1024 * 1024
 

@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 
 from deployments.errors import ConfigError
 from serve_app.embedded import grpc_methods, rest_routes
-from serve_app.embedded.errors import HTTP, GrpcError, refusal
-from serve_app.embedded.local import Local
+from serve_app.embedded.engine.errors import HTTP, GrpcError, refusal
+from serve_app.embedded.local.client import Local
 
 __all__ = ["EmbeddedStore", "GrpcError"]
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import orjson
 
-from deployments.catalogue import Catalogue, ModelCard
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.catalogue import Catalogue
+from deployments.catalogue.options import check_options
 from deployments.contract import Direction
 from deployments.errors import BadOption, WrongInput
-from deployments.options import check_options
 from serve_app.inference.objects import InferenceObject, Slot
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from deployments.catalogue import explain
+from deployments.catalogue.records import explain
 from deployments.contract import Direction, Vector
 from deployments.errors import MalformedRequest
 from serve_app.inference import find_json

@@ -13,7 +13,7 @@ from typing import Any
 from deployments.errors import LedgerUnavailable
 from serve_app.ledger.counts import Counts
 from serve_app.ledger.database_thread import DatabaseThread
-from serve_app.ledger.live import Told
+from serve_app.ledger.live_rates import Told
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Spender, month_of
 from serve_app.ledger.report import News, Report

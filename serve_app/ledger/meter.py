@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from deployments.contract import Direction
 from serve_app.inference.plan import Group
 from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
-from serve_app.ledger.live import WHOLE, LastMinute, Moment
+from serve_app.ledger.live_rates import WHOLE, LastMinute, Moment
 from serve_app.ledger.quotas import NO_QUOTAS, Left, Quotas
 from serve_app.ledger.switches import ALL_ON
 
@@ -32,7 +32,7 @@ class Caller:
     again: bool = False
 
 
-SOMEBODY = Caller()
+ANONYMOUS = Caller()
 
 
 @dataclass

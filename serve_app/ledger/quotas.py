@@ -16,9 +16,10 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from deployments.catalogue import Catalogue, Record
+from deployments.catalogue.catalogue import Catalogue
+from deployments.catalogue.records import Record
 from deployments.errors import ConfigError, QuotaUsedUp
-from serve_app.admission import work_of
+from serve_app.batching.admission import work_of
 from serve_app.inference.plan import Group
 
 ANY_MODEL = "*"

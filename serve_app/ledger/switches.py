@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import ConfigDict, StrictBool
 
-from deployments.catalogue import Record
+from deployments.catalogue.records import Record
 from deployments.errors import SwitchedOff
 
 

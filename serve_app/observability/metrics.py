@@ -13,7 +13,7 @@ from deployments.errors import (
     TooLarge,
     Unauthenticated,
 )
-from deployments.metrics import SECONDS, Counter, Gauge, Histogram
+from deployments.metrics.instruments import SECONDS, Counter, Gauge, Histogram
 
 _OF_MODEL = ("model", "operation")
 

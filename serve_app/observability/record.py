@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from deployments.contract import Direction
 from deployments.errors import InferenceError
-from deployments.metrics import STAGE_SECONDS
+from deployments.metrics.instruments import STAGE_SECONDS
 from serve_app.inference.plan import Group
 from serve_app.observability import metrics
 from serve_app.observability.request_log import Form, RequestLog, is_harmless

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import ConfigError
-from serve_app.environment import Environment
+from serve_app.config.environment import Environment
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.simulation import extrapolation
-from deployments.catalogue import HOME
+from deployments.catalogue.catalogue import HOME
 
 PAGE = (HOME / "docs" / "scaling.md").read_text(encoding="utf-8")
 

@@ -16,8 +16,8 @@ from benchmarks.simulation import config, extrapolation, gpu, result, traffic
 from benchmarks.simulation.day import PEAK, PHASES, Arrival, Day, Kind
 from benchmarks.simulation.result import Probe, Result, Sample, Target
 from benchmarks.simulation.traffic import Log, Sent
-from deployments import catalogue
-from deployments.catalogue import HOME
+from deployments.catalogue import catalogue
+from deployments.catalogue.catalogue import HOME
 from deployments.contract import Batch
 
 DAY = Day(100.0)

@@ -19,7 +19,7 @@ def main(address: str, config: Path) -> None:
     from ray.serve.context import _get_global_client  # noqa: PLC0415
     from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
 
-    from deployments.catalogue import from_file  # noqa: PLC0415
+    from deployments.catalogue.records import from_file  # noqa: PLC0415
 
     ray.init(address=address, namespace="serve", log_to_driver=False)
     client: Any = _get_global_client()

@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.processes import deployment
 from tests.chaos.load import REQUEST_TIMEOUT_S
-from tests.chaos.middleman import Mode
 from tests.chaos.world import MINILM_DEPLOYMENT, World
+from tests.support.fault_proxy import Mode
 
 Fault = Callable[[World], Awaitable[None]]
 FAULTS: dict[str, Fault] = {}
@@ -62,8 +62,8 @@ async def kill_image_loader(world: World) -> None:
 @_fault("kill -9 Qdrant, start it again 3 s later")
 async def restart_qdrant(world: World) -> None:
     """Nothing listens on Qdrant's ports meanwhile."""
-    store, middleman = _behind(world)
-    await world.restart_store(store, middleman, away_s=3)
+    store, fault_proxy = _behind(world)
+    await world.restart_store(store, fault_proxy, away_s=3)
 
 
 @_fault("Qdrant hangs for 5 s")
@@ -170,13 +170,13 @@ def _spoil(weights: Path) -> bytes:
 
 
 async def _misbehave(world: World, mode: Mode, seconds: float) -> None:
-    _, middleman = _behind(world)
-    middleman.become(mode)
+    _, fault_proxy = _behind(world)
+    fault_proxy.become(mode)
     await asyncio.sleep(seconds)
-    middleman.become(Mode.PASSES)
+    fault_proxy.become(Mode.PASSES)
 
 
 def _behind(world: World) -> tuple[Any, Any]:
     assert world.store, "this fault needs a store of its own"
-    assert world.middleman
-    return world.store, world.middleman
+    assert world.fault_proxy
+    return world.store, world.fault_proxy

@@ -15,7 +15,7 @@ import grpc
 import httpx
 
 from serve_app.inference.places import GRPC_PLACES, REST_PLACES
-from tests.data import hostile_images
+from tests.support import hostile_images
 
 _METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
 _PATHS = (

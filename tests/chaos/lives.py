@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Container
 from pathlib import Path
 
-from deployments.model_store import cache_folder
+from deployments.files.store import cache_folder
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.load import Load
 from tests.chaos.report import Row

@@ -21,7 +21,7 @@ import httpx
 from google.protobuf.message import Message
 from qdrant_client import grpc as messages
 
-from serve_app.methods import request_class, response_class
+from serve_app.protocol.grpc_services import request_class, response_class
 from tests.chaos.known import Content
 
 REQUEST_TIMEOUT_S = 12

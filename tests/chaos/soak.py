@@ -28,7 +28,7 @@ from benchmarks.texts import corpus
 from tests.chaos.garbage import Garbage
 from tests.chaos.load import Load
 from tests.chaos.world import MINILM, VISION, World, left_over
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 _MODELS = (MINILM, "qdrant/bm25", "starter/splade-tiny", "starter/clip-shapes-text")
 _IDS = 400

@@ -13,11 +13,11 @@ import pytest
 from tests.chaos import known
 from tests.chaos.known import Content, check_distinct
 from tests.chaos.load import Load
-from tests.chaos.middleman import Middleman, Mode
 from tests.chaos.report import Row, table
 from tests.chaos.store import StoreProcess
 from tests.chaos.world import faults_of, stored_points
-from tests.cluster.running import free_ports
+from tests.support.fault_proxy import FaultProxy, Mode
+from tests.support.running import free_ports
 
 CONTENT = Content("text", "m", known.texts(), np.eye(len(known.texts()), dtype=np.float32))
 SIZE = len(CONTENT.inputs)
@@ -44,36 +44,36 @@ def test_a_broken_promise_stands_in_the_table() -> None:
 
 
 @pytest.fixture
-async def way(tmp_path: Path) -> AsyncIterator[tuple[Middleman, StoreProcess]]:
-    """A standalone store, and a middleman before it."""
+async def way(tmp_path: Path) -> AsyncIterator[tuple[FaultProxy, StoreProcess]]:
+    """A standalone store, and a fault_proxy before it."""
     rest, grpc, store_rest, store_grpc = free_ports(4)
     store = StoreProcess(tmp_path / "data", store_rest, store_grpc)
     store.start()
-    middleman = Middleman(rest, grpc, store_rest, store_grpc)
-    await middleman.start()
-    yield middleman, store
-    await middleman.stop()
+    fault_proxy = FaultProxy(rest, grpc, store_rest, store_grpc)
+    await fault_proxy.start()
+    yield fault_proxy, store
+    await fault_proxy.stop()
     store.kill()
 
 
 async def test_a_store_fails_as_it_is_told_to_and_keeps_what_it_acknowledged(
-    way: tuple[Middleman, StoreProcess],
+    way: tuple[FaultProxy, StoreProcess],
 ) -> None:
-    middleman, store = way
+    fault_proxy, store = way
     raw = {"points": [{"id": 3, "vector": CONTENT.vectors[3].tolist()}]}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{middleman.rest_port}", timeout=10) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{fault_proxy.rest_port}", timeout=10) as client:
         body = {"vectors": {"size": SIZE, "distance": "Cosine"}}
         assert (await client.put("/collections/a", json=body)).status_code == 200
 
-        middleman.become(Mode.FAILS)
+        fault_proxy.become(Mode.FAILS)
         assert (await client.put("/collections/a/points?wait=true", json=raw)).status_code == 500
-        middleman.become(Mode.CUTS)
+        fault_proxy.become(Mode.CUTS)
         with pytest.raises(httpx.TransportError):
             await client.put("/collections/a/points?wait=true", json={"points": []})
-        middleman.become(Mode.HANGS)
+        fault_proxy.become(Mode.HANGS)
         with pytest.raises(httpx.ReadTimeout):
             await client.get("/collections/a", timeout=0.5)
-        middleman.become(Mode.PASSES)
+        fault_proxy.become(Mode.PASSES)
         assert await stored_points(client, "a") == {}
 
         store.fill_disk()
@@ -81,20 +81,20 @@ async def test_a_store_fails_as_it_is_told_to_and_keeps_what_it_acknowledged(
         store.empty_disk()
         assert (await client.put("/collections/a/points?wait=true", json=raw)).status_code == 200
 
-        await middleman.stop()
+        await fault_proxy.stop()
         with pytest.raises(httpx.ConnectError):
             await client.get("/collections/a")
         store.kill()
         await asyncio.to_thread(store.start)
-        await middleman.start()
+        await fault_proxy.start()
         stored = await stored_points(client, "a")
         assert faults_of("a", CONTENT, {3}, stored) == []
 
 
-async def test_a_load_counts_what_fails_and_sends_upserts_again(way: tuple[Middleman, StoreProcess]) -> None:
+async def test_a_load_counts_what_fails_and_sends_upserts_again(way: tuple[FaultProxy, StoreProcess]) -> None:
     """The store takes no inference objects, so here every request fails."""
-    middleman, _ = way
-    load = Load(f"http://127.0.0.1:{middleman.rest_port}", f"127.0.0.1:{middleman.grpc_port}", {"nowhere": CONTENT})
+    fault_proxy, _ = way
+    load = Load(f"http://127.0.0.1:{fault_proxy.rest_port}", f"127.0.0.1:{fault_proxy.grpc_port}", {"nowhere": CONTENT})
     async with load.running():
         await asyncio.sleep(1)
     assert load.retried > 0

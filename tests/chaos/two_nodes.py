@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from serve_app.cli import _interrupt_on_signals
-from serve_app.service import Service
+from serve_app.cli.launcher import Service
+from serve_app.cli.main import _interrupt_on_signals
 
 _CPUS = 2
 

@@ -20,14 +20,14 @@ import psutil
 import yaml
 
 from benchmarks.processes import deployment, kind
-from serve_app.ports import check_free
-from serve_app.service import SUPPORTED
+from serve_app.cli.ports import check_free
+from serve_app.config.ray_environment import SUPPORTED
 from tests.chaos import known
 from tests.chaos.known import Content
 from tests.chaos.load import REQUEST_TIMEOUT_S, Load
-from tests.chaos.middleman import Middleman
 from tests.chaos.store import StoreProcess
-from tests.cluster.running import RunningService, free_ports
+from tests.support.fault_proxy import FaultProxy
+from tests.support.running import RunningService, free_ports
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
 VISION = "starter/clip-shapes-vision"
@@ -38,11 +38,11 @@ _PAGE = 500
 
 @dataclass
 class World:
-    """A service under test. `store` and `middleman` are there where the store is not embedded."""
+    """A service under test. `store` and `fault_proxy` are there where the store is not embedded."""
 
     service: RunningService
     store: StoreProcess | None = None
-    middleman: Middleman | None = None
+    fault_proxy: FaultProxy | None = None
     contents: Sequence[Content] = ()
     loads: int = 0
 
@@ -67,8 +67,8 @@ class World:
 
     async def check(self, load: Load) -> list[str]:
         """What is wrong with what is stored. A store of its own is killed first, so that this is what is on disk."""
-        if self.store and self.middleman:
-            await self.restart_store(self.store, self.middleman)
+        if self.store and self.fault_proxy:
+            await self.restart_store(self.store, self.fault_proxy)
         address = self.store.rest_address if self.store else self.service.rest_address
         found = []
         async with httpx.AsyncClient(base_url=address, timeout=60) as client:
@@ -78,13 +78,13 @@ class World:
                 (await client.delete(f"/collections/{name}")).raise_for_status()
         return found
 
-    async def restart_store(self, store: StoreProcess, middleman: Middleman, away_s: float = 0) -> None:
+    async def restart_store(self, store: StoreProcess, fault_proxy: FaultProxy, away_s: float = 0) -> None:
         """Kill the store, start it again, and let nobody connect meanwhile."""
-        await middleman.stop()
+        await fault_proxy.stop()
         store.kill()
         await asyncio.sleep(away_s)
         await asyncio.to_thread(store.start)
-        await middleman.start()
+        await fault_proxy.start()
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
         """The processes of a deployment's replicas."""
@@ -190,20 +190,20 @@ async def embedded(environment: dict[str, str] | None = None, command: Sequence[
 
 @asynccontextmanager
 async def remote(environment: dict[str, str] | None = None, command: Sequence[str] = ()) -> AsyncIterator[World]:
-    """A world with a standalone store, and a middleman before it."""
+    """A world with a standalone store, and a fault_proxy before it."""
     rest, grpc, store_rest, store_grpc = free_ports(4)
     with tempfile.TemporaryDirectory() as folder:
         store = StoreProcess(Path(folder, "store"), store_rest, store_grpc)
-        middleman = Middleman(rest, grpc, store_rest, store_grpc)
+        fault_proxy = FaultProxy(rest, grpc, store_rest, store_grpc)
         way = {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
         service = new_service(Path(folder), {**way, **(environment or {})}, command)
         store.start()
-        await middleman.start()
+        await fault_proxy.start()
         try:
-            async with _stopped(World(service, store, middleman)) as world:
+            async with _stopped(World(service, store, fault_proxy)) as world:
                 yield world
         finally:
-            await middleman.stop()
+            await fault_proxy.stop()
             store.kill()
 
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from qdrant_client import QdrantClient, models
 
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 DENSE = "sentence-transformers/all-minilm-l6-v2"
 TEXT = "Recipe for baking chocolate chip cookies"

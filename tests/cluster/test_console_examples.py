@@ -24,7 +24,7 @@ from playwright._impl._driver import compute_driver_executable
 from qdrant_client import QdrantClient, models
 
 from serve_app.console.page import FOLDER
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 pytestmark = pytest.mark.timeout(1200)
 

@@ -17,10 +17,10 @@ from playwright.async_api import Browser, Page, expect
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from deployments.catalogue import Catalogue
-from tests.browser import NAMELESS, TOO_PALE, Watched, browser, console
-from tests.cluster.running import RunningService
+from deployments.catalogue.catalogue import Catalogue
 from tests.cluster.test_examples import png
+from tests.support.browser import NAMELESS, TOO_PALE, Watched, browser, console
+from tests.support.running import RunningService
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

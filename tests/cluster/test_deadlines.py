@@ -13,7 +13,7 @@ import yaml
 from qdrant_client import grpc as q
 from qdrant_client.grpc import points_service_pb2_grpc
 
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 
 class HangingQdrant(points_service_pb2_grpc.PointsServicer):

@@ -15,11 +15,11 @@ import pytest
 from qdrant_client import QdrantClient, models
 from rich.console import Console
 
-from serve_app.demo import story
+from serve_app.demo import walkthrough
 from serve_app.demo.collections import CAPTION_MODEL, IMAGES, TEXT_MODELS, TEXTS, VISION_MODEL
 from serve_app.demo.corpus import standard_library
 from serve_app.demo.drawings import encoded, scenes
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 SCENES = scenes(100, seed=0)
 
@@ -53,18 +53,18 @@ def test_the_demo_tells_its_story_and_can_be_run_again(
     service: RunningService, client: QdrantClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [text for text in standard_library() if text.module in {"random", "zipfile", "copy"}]
-    monkeypatch.setattr(story, "standard_library", lambda: texts)
+    monkeypatch.setattr(walkthrough, "standard_library", lambda: texts)
     before = used(service)
     first, second = (Console(file=StringIO(), width=200, highlight=False) for _ in range(2))
     for console in (first, second):
-        story.tell(service.rest_address, console)
+        walkthrough.tell(service.rest_address, console)
     said, again = (console.file.getvalue() for console in (first, second))  # type: ignore[attr-defined]
     assert client.count(TEXTS).count == len(texts)
-    assert client.count(IMAGES).count == story.DRAWINGS
+    assert client.count(IMAGES).count == walkthrough.DRAWINGS
     for model in (*TEXT_MODELS.values(), VISION_MODEL):
         assert model in said
     assert "zipfile.ZipFile" in said
-    assert scenes(story.DRAWINGS, story.SEED)[0].caption in said
+    assert scenes(walkthrough.DRAWINGS, walkthrough.SEED)[0].caption in said
     assert "is here already" not in said
     assert again.count("is here already") == 2
     wanted = {model: tokens + printed(again)[model] for model, tokens in printed(said).items()}

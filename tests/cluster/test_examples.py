@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 from qdrant_client import QdrantClient, models
 
-from tests.cluster.running import RunningService
+from tests.support.running import RunningService
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
 

@@ -17,15 +17,15 @@ import pytest
 import yaml
 from qdrant_client import QdrantClient, models
 
-from deployments import catalogue
+from deployments.catalogue import catalogue
 from deployments.contract import Batch
-from deployments.direct import embed
 from deployments.families import load_family
-from deployments.model_store import ModelStore, cache_folder
-from deployments.session import SessionSettings
-from serve_app.ports import check_free
-from tests.cluster.running import RunningService
-from tests.deployments import own_model
+from deployments.files.store import ModelStore, cache_folder
+from deployments.networks.session import SessionSettings
+from deployments.onboarding.in_process import embed
+from serve_app.cli.ports import check_free
+from tests.support import own_model
+from tests.support.running import RunningService
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
 MARKER = "xyzzy-marker-7351"

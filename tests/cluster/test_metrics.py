@@ -18,9 +18,9 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from qdrant_client import QdrantClient, models
 
-from deployments.metrics import PREFIX
-from serve_app.tenants import digest
-from tests.cluster.running import RunningService
+from deployments.metrics.instruments import PREFIX
+from serve_app.auth.tenants import digest
+from tests.support.running import RunningService
 from tests.test_observability_page import OF_RAY, table
 
 MINILM, VISION = "sentence-transformers/all-minilm-l6-v2", "starter/clip-shapes-vision"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from deployments.catalogue import HOME
-from serve_app.environment import Environment
-from tests.cluster.running import RunningService
+from deployments.catalogue.catalogue import HOME
+from serve_app.config.environment import Environment
+from tests.support.running import RunningService
 
 README = (HOME / "README.md").read_text(encoding="utf-8")
 

@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serve_app.inference.places import GRPC_PLACES, REST_PLACES
-from serve_app.methods import request_class, response_class
-from tests.cluster.running import RunningService
+from serve_app.protocol.grpc_services import request_class, response_class
+from tests.support.running import RunningService
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
 VISION = "starter/clip-shapes-vision"

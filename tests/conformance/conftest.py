@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.running import RunningService, free_ports
-from tests.conformance.models import with_late_interaction
+from tests.support.models import with_late_interaction
+from tests.support.running import RunningService, free_ports
 
 KEY, READ_ONLY_KEY = "key-of-the-conformance-tests-5129", "reading-key-of-the-conformance-tests-5129"
 

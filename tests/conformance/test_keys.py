@@ -13,8 +13,8 @@ import pytest
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from tests.cluster.running import RunningService
 from tests.conformance.conftest import KEY, READ_ONLY_KEY
+from tests.support.running import RunningService
 
 TEA = models.Document(text="tea", model="sentence-transformers/all-minilm-l6-v2")
 POINTS = [models.PointStruct(id=1, vector=TEA)]

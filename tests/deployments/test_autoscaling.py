@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployments.autoscaling import Load, by_requests, replicas
-from deployments.wishes import MAXIMUM, WANTED
+from deployments.metrics.autoscaling import MAXIMUM, WANTED
 
 
 class Clock:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deployments.catalogue import HOME
+from deployments.catalogue.catalogue import HOME
 
 PLACES = ("base", "overlays/kind", "overlays/gpu", "overlays/air-gapped", "overlays/monitored")
 SERVE_CONFIGS = {

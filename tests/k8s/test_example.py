@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployments import catalogue
-from serve_app import tenants
-from serve_app.config_check import check
+from deployments.catalogue import catalogue
+from serve_app.auth import tenants
+from serve_app.cli.config_check import check
 from tests.k8s import test_schemas
 from tests.k8s.conftest import HOME, Manifests
 from tests.k8s.test_references import selects, settings, values_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.capacity import Demand, Resources, bytes_of, nodes_needed
-from serve_app.config_check import check
+from serve_app.cli.config_check import check
+from serve_app.config.resources import Demand, Resources, bytes_of, nodes_needed
 from tests.k8s.conftest import SERVE_CONFIGS, Document, Manifests
 
 HOME = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from serve_app.environment import read
-from serve_app.service import SUPPORTED
+from serve_app.config.environment import read
+from serve_app.config.ray_environment import SUPPORTED
 from tests.k8s.conftest import PLACES, Document, Manifests, rendered
 
 HOME = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from serve_app.config_check import check
+from serve_app.cli.config_check import check
 from tests.k8s.conftest import OF_PROMETHEUS, SERVE_CONFIGS, Manifests
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForMaskedLM, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
 
-from deployments.catalogue import Markers
+from deployments.catalogue.card import Markers
 from tests.parity.cases import Case
 from tests.parity.ours import ENTRIES
 

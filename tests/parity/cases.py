@@ -11,12 +11,13 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from deployments import catalogue
-from deployments.catalogue import HOME, ModelCard
+from deployments.catalogue import catalogue
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.catalogue import HOME
 from deployments.contract import Direction
-from deployments.model_store import ModelStore, cache_folder
-from tests.deployments import tiny
+from deployments.files.store import ModelStore, cache_folder
 from tests.parity.inputs import CAPTIONS, TEXTS, images
+from tests.support import tiny
 
 Write = Callable[[Path], Path]
 """Writes a model's files into a folder."""

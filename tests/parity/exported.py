@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from deployments.checkpoint import Checkpoint
 from deployments.graphs import bert, clip
+from deployments.graphs.checkpoint import Checkpoint
 from tests.parity.cases import Case
 
 _BESIDE = ("tokenizer.json", "config.json", "preprocessor_config.json")

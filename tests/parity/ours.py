@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from deployments import direct
 from deployments.contract import Batch, SparseVector, Vector, Vectors
 from deployments.families import load_family
-from deployments.session import SessionSettings
+from deployments.networks.session import SessionSettings
+from deployments.onboarding import in_process
 from tests.parity.cases import Case
 
 ENTRIES = 1 << 15
@@ -29,7 +29,7 @@ def load(case: Case, folder: Path, settings: SessionSettings) -> Embed:
     family = load_family(case.card, folder, settings)
 
     def embed(inputs: Sequence[Any], budget: int = 1024) -> Vectors:
-        return direct.embed(family, Batch(list(inputs), case.direction), budget).vectors
+        return in_process.embed(family, Batch(list(inputs), case.direction), budget).vectors
 
     return embed
 

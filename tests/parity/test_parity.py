@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from deployments.families import networks
-from deployments.session import Session, SessionSettings, _processor_has_bfloat16, open_session
+from deployments.networks import networks
+from deployments.networks.session import Session, SessionSettings, _processor_has_bfloat16, open_session
 from tests.parity.cases import CASES, Case
 from tests.parity.exported import export
 from tests.parity.ours import as_rows, load, ours
@@ -83,7 +83,7 @@ def test_what_is_chosen_by_itself_keeps_the_cosine(case: Case, folder: Callable[
     found = ours(case, folder(case), SessionSettings(provider="openvino", precision="auto"))
     cosine = min(lowest_cosine(found, stored(library, case)) for library in LIBRARIES)
     assert cosine > 0.9999
-    assert case.card.family in networks.TOO_COARSE or cosine < 1 - 1e-6, "this was not bfloat16"
+    assert case.card.family in networks.UNSUITABLE_PRECISIONS or cosine < 1 - 1e-6, "this was not bfloat16"
 
 
 @trained
@@ -95,8 +95,8 @@ def test_float16_weights_keep_the_cosine(
     def half(build: Callable[..., bytes], settings: SessionSettings, *_: object) -> Session:
         return open_session(lambda _: build(np.float16), settings)
 
-    for module in ("networks", "clip_vision"):
-        monkeypatch.setattr(f"deployments.families.{module}.open_session", half)
+    for module in ("networks.networks", "families.clip_vision"):
+        monkeypatch.setattr(f"deployments.{module}.open_session", half)
     found = ours(case, folder(case), CPU)
     for library in LIBRARIES:
         assert lowest_cosine(found, stored(library, case)) > 0.9999

@@ -1,10 +1,29 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.serve_app.gateway import Gateway
+from tests.support.gateway import Gateway
+from tests.support.management import World, make_world
 
 
 @pytest.fixture
 def gateway() -> Gateway:
     return Gateway()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
+    """Makes worlds, all on the same database."""
+    made: list[World] = []
+
+    def make(*arguments: Any, **variables: Any) -> World:
+        made.append(make_world(tmp_path, *arguments, **variables))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.ledger.close()

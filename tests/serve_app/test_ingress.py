@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError
 
-from deployments.catalogue import HOME
+from deployments.catalogue.catalogue import HOME
 from deployments.contract import ImageBatch
 from deployments.errors import ModelUnavailable
 from serve_app.ingress import Ingress, _image_call, _surely

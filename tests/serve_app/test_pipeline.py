@@ -12,10 +12,10 @@ import pytest
 from qdrant_client import grpc as q
 
 from deployments.errors import UpstreamUnavailable
-from serve_app.exchange import Request, Response
-from serve_app.limits import Limits
-from tests.fakes import FakeModel, FakeQdrant, dense
-from tests.serve_app.gateway import UPSERT, Context, Gateway
+from serve_app.config.settings import Limits
+from serve_app.protocol.messages import Request, Response
+from tests.support.fakes import FakeModel, FakeQdrant, dense
+from tests.support.gateway import UPSERT, Context, Gateway
 
 
 async def test_an_object_is_replaced_and_the_usage_told(gateway: Gateway) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import grpc
 from qdrant_client import grpc as q
 
-from serve_app.limits import Limits
-from tests.serve_app.gateway import UPSERT, Context, Gateway, impatient
+from serve_app.config.settings import Limits
+from tests.support.gateway import UPSERT, Context, Gateway, impatient
 
 
 async def test_a_message_over_the_limit_is_refused_with_its_size() -> None:

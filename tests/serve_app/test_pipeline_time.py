@@ -10,9 +10,9 @@ import orjson
 import pytest
 from qdrant_client import grpc as q
 
-from serve_app.limits import Limits
-from tests.fakes import FakeModel
-from tests.serve_app.gateway import UPSERT, Context, Gateway, impatient
+from serve_app.config.settings import Limits
+from tests.support.fakes import FakeModel
+from tests.support.gateway import UPSERT, Context, Gateway, impatient
 
 
 async def test_the_callers_timeout_counts_where_it_is_shorter() -> None:
@@ -99,7 +99,7 @@ async def test_what_was_asked_for_is_passed_on_as_it_is_where_nothing_is_inferre
     assert gateway.qdrant.messages[0][1].timeout == 7
     for limit in (gateway.qdrant.requests[0].time, gateway.qdrant.calls[0].time):
         assert 6 < limit.left_s <= 7
-        assert limit.silence_s == Limits().qdrant_timeout_s
+        assert limit.idle_timeout_s == Limits().qdrant_timeout_s
 
 
 async def test_without_a_timeout_qdrant_has_what_the_configuration_says() -> None:

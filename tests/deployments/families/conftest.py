@@ -10,11 +10,11 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from deployments import direct
-from deployments.catalogue import Catalogue
+from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch, Embeddings
 from deployments.families import load_family
-from deployments.session import SessionSettings
+from deployments.networks.session import SessionSettings
+from deployments.onboarding import in_process
 
 Embed = Callable[..., Embeddings]
 
@@ -35,7 +35,7 @@ def embed_with(starter: Catalogue, model_folder: Callable[[str], Path]) -> Calla
         family = load_family(starter.find(name, "test"), folder, SessionSettings.model_validate(settings))
 
         def embed(inputs: Any, budget: int = 1024) -> Embeddings:
-            return direct.embed(family, Batch(list(inputs), "update"), budget)
+            return in_process.embed(family, Batch(list(inputs), "update"), budget)
 
         return embed
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployments import direct
-from deployments.catalogue import Catalogue
+from deployments.catalogue.catalogue import Catalogue
+from deployments.catalogue.options import check_options
 from deployments.contract import Batch, Direction, Embeddings
 from deployments.families import load_family
-from deployments.options import check_options
-from deployments.session import SessionSettings
+from deployments.networks.session import SessionSettings
+from deployments.onboarding import in_process
 
 RECIPE = "Recipe for baking chocolate chip cookies"
 
@@ -21,7 +21,7 @@ def embed(starter: Catalogue) -> Any:
     family = load_family(card, None, SessionSettings())
 
     def run(texts: list[str], direction: Direction = "update", **options: Any) -> Embeddings:
-        return direct.embed(family, Batch(texts, direction, check_options(card, options, "options")))
+        return in_process.embed(family, Batch(texts, direction, check_options(card, options, "options")))
 
     return run
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from deployments.contract import DenseVectors, MultiVectors, SparseVector, SparseVectors
 from deployments.families.chunks import cut, together
-from deployments.families.layouts import padded_length
+from deployments.networks.layouts import padded_length
 
 token_counts = st.lists(st.integers(0, 600), min_size=1, max_size=80).map(lambda counts: np.array(counts, np.int64))
 budgets = st.integers(1, 3000)

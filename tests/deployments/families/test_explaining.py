@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from deployments.catalogue import Catalogue
+from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch
 from deployments.errors import WrongInput
 from deployments.families import load_family
 from deployments.families.bm25 import Bm25Model
 from deployments.families.protocol import HasVocabulary, ReadsText
 from deployments.families.tokenizing import TextTokenizer
-from deployments.session import SessionSettings
+from deployments.networks.session import SessionSettings
 
 TEXT = "Recipe for baking chocolate-chip cookies"
 DENSE = "sentence-transformers/all-minilm-l6-v2"

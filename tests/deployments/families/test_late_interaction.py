@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployments import direct
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Direction, Embeddings, MultiVectors
 from deployments.errors import ModelError
 from deployments.families import load_family
-from deployments.session import SessionSettings
-from tests.deployments import tiny
+from deployments.networks.session import SessionSettings
+from deployments.onboarding import in_process
+from tests.support import tiny
 
 TEXTS = ["the capital of Paris", "", "vectors, and text!", "is " * 41]
 
@@ -31,7 +31,7 @@ def embed(
     folder: Path, texts: list[str], direction: Direction = "update", budget: int = 64, **fields: Any
 ) -> Embeddings:
     family = load_family(card(**fields), folder, SessionSettings(provider="cpu"))
-    return direct.embed(family, Batch(texts, direction), budget)
+    return in_process.embed(family, Batch(texts, direction), budget)
 
 
 def card(markers: dict[str, Any] | None = None, **fields: Any) -> ModelCard:

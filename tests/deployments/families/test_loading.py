@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from deployments.catalogue import Catalogue, ModelCard
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.catalogue import Catalogue
 from deployments.errors import ModelError, ModelFilesError
 from deployments.families import load_family
-from deployments.model_store import ModelStore, cache_folder
-from deployments.session import SessionSettings
-from tests.deployments import tiny
+from deployments.files.store import ModelStore, cache_folder
+from deployments.networks.session import SessionSettings
+from tests.support import tiny
 
 CPU = SessionSettings(provider="cpu")
 

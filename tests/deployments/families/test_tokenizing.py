@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from deployments.catalogue import HOME
+from deployments.catalogue.catalogue import HOME
 from deployments.errors import ModelFilesError
 from deployments.families.tokenizing import TextTokenizer
 from deployments.families.unicode import well_formed
-from tests.deployments import tiny
+from tests.support import tiny
 
 WINDOW = 64
 CLIP = HOME / "configs/models/clip-shapes/tokenizer.json"

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from pydantic import ValidationError
 
-from deployments.catalogue import PIXELS_OF_A_BOMB, ImageLimits
+from deployments.catalogue.card import PIXELS_OF_A_BOMB, ImageLimits
 from deployments.contract import Pixels
 from deployments.errors import WrongInput
 from deployments.images import decoding

@@ -17,7 +17,7 @@ import trustme
 from deployments.errors import WrongInput
 from deployments.images.fetching import Fetcher, system_lookup
 from deployments.images.rules import FetchRules
-from tests.deployments.images.site import IMAGE, Answer, Names, Site, plain, repeated
+from tests.support.site import IMAGE, Answer, Names, Site, plain, repeated
 
 HERE = "127.0.0.1"
 FORBIDDEN = "127.0.0.2"

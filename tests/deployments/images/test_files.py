@@ -8,7 +8,7 @@ import pytest
 
 from deployments.errors import WrongInput
 from deployments.images import files
-from tests.data import hostile_images as hostile
+from tests.support import hostile_images as hostile
 
 SECRET = b"what no decoder has to see"
 

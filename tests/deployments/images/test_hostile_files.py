@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deployments.catalogue import HOME, ImageLimits
+from deployments.catalogue.card import ImageLimits
+from deployments.catalogue.catalogue import HOME
 from deployments.errors import WrongInput
 from deployments.images.decoding import decode
-from tests.data import hostile_images as hostile
+from tests.support import hostile_images as hostile
 
 EXIF = b"Exif\0\0" + hostile.exif(3)
 
@@ -49,7 +50,7 @@ SECONDS = 5.0
 @pytest.fixture(scope="module")
 def outcomes() -> dict[str, tuple[float, str]]:
     """By the file's name, how long it took and what became of it, in a process of its own that has little memory."""
-    command = [sys.executable, "-W", "error", "-m", "tests.data.hostile_images"]
+    command = [sys.executable, "-W", "error", "-m", "tests.support.hostile_images"]
     run = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False, timeout=120)
     assert run.returncode == 0, run.stderr
     rows = (line.split("\t") for line in run.stdout.splitlines())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deployments.catalogue import validated
+from deployments.catalogue.records import validated
 from deployments.errors import ConfigError, WrongInput
 from deployments.images.rules import FetchRules
 

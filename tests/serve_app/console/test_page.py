@@ -15,11 +15,11 @@ import pytest
 import uvicorn
 from playwright.async_api import Browser, expect
 
+from serve_app.cluster.model_states import ModelState
 from serve_app.console import page as served
-from serve_app.model_states import ModelState
-from tests.browser import NAMELESS, TOO_PALE, Watched, browser, console
-from tests.serve_app.console.conftest import World
-from tests.serve_app.test_tokens import token
+from tests.serve_app.auth.test_jwt import token
+from tests.support.browser import NAMELESS, TOO_PALE, Watched, browser, console
+from tests.support.management import World
 
 FILES = [path for path in sorted(served.FOLDER.rglob("*")) if path.is_file()]
 OURS = [path for path in FILES if "vendor" not in path.parts]

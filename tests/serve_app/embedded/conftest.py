@@ -15,7 +15,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from serve_app.embedded.store import EmbeddedStore, GrpcError
-from serve_app.methods import request_class
+from serve_app.protocol.grpc_services import request_class
 
 
 class Rest:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from qdrant_client.local.persistence import CollectionPersistence
 
-from deployments.catalogue import HOME
+from deployments.catalogue.catalogue import HOME
 from deployments.errors import ConfigError
 from serve_app.embedded.store import EmbeddedStore
 from tests.serve_app.embedded.conftest import Rest

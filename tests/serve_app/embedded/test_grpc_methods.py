@@ -10,8 +10,8 @@ from qdrant_client import grpc
 
 from serve_app.embedded.grpc_methods import METHODS
 from serve_app.embedded.store import EmbeddedStore, GrpcError
-from serve_app.methods import _METHODS as ALL_METHODS
-from serve_app.methods import request_class
+from serve_app.protocol.grpc_services import _METHODS as ALL_METHODS
+from serve_app.protocol.grpc_services import request_class
 
 HEALTH = {"/qdrant.Qdrant/HealthCheck", "/grpc.health.v1.Health/Check"}
 

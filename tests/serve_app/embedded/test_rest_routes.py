@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 from qdrant_client.http import models
 
-from deployments.catalogue import HOME
+from deployments.catalogue.catalogue import HOME
 from serve_app.embedded.rest_routes import FIXED, NOT_HERE, ROUTES
 from tests.serve_app.embedded.conftest import Rest
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from deployments.errors import WrongInput
+from serve_app.config.settings import Limits
 from serve_app.inference import find_json
 from serve_app.inference.bounds import check
-from serve_app.limits import Limits
 
 LIMITS = Limits(objects=3, images=2, text_characters=5)
 

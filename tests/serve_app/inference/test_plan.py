@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployments.catalogue import Catalogue, ModelCard, Prefixes
+from deployments.catalogue.card import ModelCard, Prefixes
+from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Direction, SparseVector
 from deployments.errors import BadOption, InternalError, UnknownModel, WrongInput
 from serve_app.inference.fill import fill

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.serve_app.ledger import postgres
+from tests.support import postgres
 
 
 @pytest.fixture(scope="session")

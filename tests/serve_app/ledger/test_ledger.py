@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from deployments.catalogue import ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.errors import LedgerUnavailable, QuotaUsedUp, SwitchedOff
 from serve_app.inference.plan import Group, Use
 from serve_app.ledger import database_thread

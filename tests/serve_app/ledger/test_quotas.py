@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.catalogue import Catalogue, ModelCard
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.catalogue import Catalogue
 from deployments.errors import ConfigError, QuotaUsedUp
 from serve_app.inference.plan import Group
 from serve_app.ledger.quotas import Quota, Quotas, by_catalogue, month_of, until_next_month

@@ -10,9 +10,9 @@ from qdrant_client import grpc as q
 
 from deployments.errors import DeadlineExceeded, Forbidden, QuotaUsedUp, UpstreamUnavailable, WrongInput
 from serve_app.observability.metrics import count_error
-from serve_app.upstream import UpstreamStatus
-from tests.serve_app.gateway import UPSERT, Context
-from tests.serve_app.observability.seeing import Seen, counted
+from serve_app.upstream.base import UpstreamStatus
+from tests.support.gateway import UPSERT, Context
+from tests.support.seeing import Seen, counted
 
 DOCUMENT = q.Document(text="tea", model="org/dense")
 

@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
-from serve_app.limits import Limits
+from serve_app.api.route_templates import template
+from serve_app.config.settings import Limits
 from serve_app.observability.record import Watch
 from serve_app.observability.request_log import Form
-from serve_app.observability.routes import template
-from tests.serve_app.gateway import UPSERT, Context
-from tests.serve_app.observability.seeing import Seen
 from tests.serve_app.observability.test_record import query
+from tests.support.gateway import UPSERT, Context
+from tests.support.seeing import Seen
 
 SECRET = "a-text-that-nobody-may-see"
 

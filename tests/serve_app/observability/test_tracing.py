@@ -13,13 +13,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from deployments.errors import ConfigError
-from serve_app import environment
+from serve_app.config import environment
 from serve_app.observability import tracing
 from serve_app.observability.record import Watch
 from serve_app.observability.tracing import Tracing
-from tests.serve_app.gateway import UPSERT, Context
-from tests.serve_app.observability.seeing import Seen
 from tests.serve_app.observability.test_record import query
+from tests.support.gateway import UPSERT, Context
+from tests.support.seeing import Seen
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"

@@ -1,0 +1,106 @@
+"""The model catalogue: the models by name, read from a YAML file and those that it includes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from deployments.catalogue.card import FolderSource, ModelCard, Source
+from deployments.catalogue.records import Record, from_file
+from deployments.errors import ConfigError, UnknownModel
+
+HOME = Path(__file__).resolve().parents[2]
+"""The project's folder; relative paths in a Serve config file start here."""
+
+_SHOWN = 100
+"""How many characters of a name that nobody knows are repeated in an error."""
+
+
+class Catalogue:
+    """The models by name and alias, whatever their case."""
+
+    def __init__(self, cards: tuple[ModelCard, ...], path: Path) -> None:
+        self.cards = cards
+        self.path = path
+        self._by_name: dict[str, ModelCard] = {}
+        for card in cards:
+            for name in (card.name, *card.aliases):
+                if self._by_name.setdefault(name.lower(), card) is not card:
+                    raise ConfigError(f"{path}: two models answer to the name '{name}'")
+
+    def __iter__(self) -> Iterator[ModelCard]:
+        return iter(self.cards)
+
+    def __len__(self) -> int:
+        return len(self.cards)
+
+    def only(self, names: Iterable[str]) -> Catalogue:
+        """The catalogue of just these models, of which each is here."""
+        chosen = set(names)
+        return Catalogue(tuple(card for card in self.cards if card.name in chosen), self.path)
+
+    def find(self, name: str, where: str) -> ModelCard:
+        """The model called `name`.
+
+        Raises:
+            UnknownModel: names `where` in the request it stood and the models there are, nearest first.
+        """
+        card = self._by_name.get(name.lower())
+        if card is None:
+            raise UnknownModel(f"{where}: no model '{_shortened(name)}' here; available: {self._nearest(name)}")
+        return card
+
+    def _nearest(self, name: str) -> str:
+        def likeness(card: ModelCard) -> float:
+            return difflib.SequenceMatcher(None, name.lower()[:200], card.name.lower()).ratio()
+
+        return ", ".join(card.name for card in sorted(self.cards, key=likeness, reverse=True))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
+
+
+class _CatalogueFile(Record):
+    include: tuple[Path, ...] = ()
+    models: tuple[ModelCard, ...] = ()
+
+
+def locate(path: str | Path) -> Path:
+    """A path of a Serve config file; a relative one starts at the project's folder."""
+    return HOME / path
+
+
+@lru_cache
+def load(path: str | Path) -> Catalogue:
+    """Read a catalogue, those first that it includes.
+
+    Raises:
+        ConfigError: names the file, the key, and what was expected there.
+    """
+    path = locate(path)
+    return Catalogue(tuple(_cards(path, ())), path)
+
+
+def _cards(path: Path, including: tuple[Path, ...]) -> Iterator[ModelCard]:
+    """The models of a file; `including` are the files that lead to it. A relative path starts at the file's folder."""
+    if path in including:
+        raise ConfigError(f"{path}: include: the file includes itself, by way of {including[-1]}")
+    file = from_file(_CatalogueFile, path)
+    for other in file.include:
+        yield from _cards((path.parent / other.expanduser()).resolve(), (*including, path))
+    for card in file.models:
+        yield _anchored(card, path.parent)
+
+
+def _anchored(card: ModelCard, folder: Path) -> ModelCard:
+    """The card with relative folders of its sources made absolute."""
+
+    def anchor(source: Source) -> Source:
+        if isinstance(source, FolderSource):
+            return source.model_copy(update={"folder": folder / source.folder.expanduser()})
+        return source
+
+    return card.model_copy(update={"sources": tuple(anchor(source) for source in card.sources)})

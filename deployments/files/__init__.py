@@ -1,0 +1,1 @@
+"""The files of models: where they come from, and the cache where they are kept."""

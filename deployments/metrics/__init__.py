@@ -1,0 +1,1 @@
+"""Metrics: the instruments, and what replicas measure with them."""

@@ -1,0 +1,1 @@
+"""Networks that onnxruntime runs, and how inputs share their rows."""

@@ -1,0 +1,185 @@
+"""Runs an ONNX model. No other file imports onnxruntime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime  # type: ignore[import-untyped]
+from pydantic import Field
+
+from deployments.catalogue.records import Record
+from deployments.errors import InternalError, ModelError
+
+Provider = Literal["cpu", "openvino", "cuda"]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+Build = Callable[[npt.DTypeLike], bytes | Path]
+"""Makes an ONNX model whose weights are of this type, float32 or float16: its bytes, or the file that holds it."""
+
+_PROVIDERS: dict[Provider, str] = {
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""onnxruntime's names, the fastest first."""
+
+_PRECISIONS: dict[Provider, tuple[Precision, ...]] = {
+    "cuda": ("float16", "float32"),
+    "openvino": ("bfloat16", "float32"),
+    "cpu": ("float32",),
+}
+"""What each provider can do, the fastest first."""
+
+_OPENVINO_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
+
+_KERNELS_CACHED = 100
+"""OpenVINO keeps what it compiled for each shape. Its own bound (5000) lets a small model grow by hundreds of MB, one
+of 1000 still by tens in ten minutes; see benchmarks/NOTES.md."""
+
+
+opened: dict[str, str] = {}
+"""The `provider` and `precision` of the session that this process has opened last; empty where it has opened none."""
+
+
+class SessionSettings(Record):
+    """How a model runs: where, in which precision, and on how many threads (0: one a core).
+
+    `streams` is how many chunks run at the same time; they share the threads. Threads of one chunk wait for each
+    other many times in each run, which costs most where something else runs on the same cores.
+
+    `auto` is the fastest provider of the installed onnxruntime, and the fastest precision there that keeps the cosine
+    to float32 above 0.9999, by what was measured for the model's family. `gpu_mem_limit` bounds what onnxruntime's own
+    pool takes of a GPU's memory, in bytes.
+    """
+
+    provider: Literal["auto", "cpu", "openvino", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: int = Field(default=0, ge=0)
+    streams: int = Field(default=2, ge=1)
+    gpu_mem_limit: int | None = Field(default=None, gt=0)
+
+
+class Session:
+    """A loaded model: `provider` and `precision` say how it runs."""
+
+    def __init__(self, session: Any, provider: Provider, precision: Precision) -> None:
+        self.provider = provider
+        self.precision = precision
+        self._session = session
+        self._inputs = [item.name for item in session.get_inputs()]
+
+    def run(self, inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """The model's outputs for its inputs by name; inputs that the model does not read are left out.
+
+        Raises:
+            InternalError: the run failed.
+        """
+        try:
+            outputs: list[npt.NDArray[Any]] = self._session.run(None, {name: inputs[name] for name in self._inputs})
+        except Exception as error:  # onnxruntime's exceptions have no common class
+            raise InternalError(f"the model could not be run: {type(error).__name__}") from error
+        return outputs
+
+
+def open_session(build: Build, settings: SessionSettings, unsuitable: Collection[Precision] = ()) -> Session:
+    """Load the model that `build` makes; `auto` chooses none of the precisions that are `unsuitable` for it.
+
+    Raises:
+        ModelError: onnxruntime cannot load it, or not on this provider or in this precision.
+    """
+    provider = provider_of(settings)
+    precision = _precision(settings, provider, unsuitable)
+    model = build(np.float16 if precision == "float16" else np.float32)
+    try:
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model),
+            _options(settings, provider),
+            providers=[(_PROVIDERS[provider], _provider_options(settings, provider, precision))],
+            enable_fallback=0,
+        )
+    except Exception as error:  # onnxruntime's exceptions have no common class
+        raise ModelError(f"onnxruntime cannot load the model on {provider}: {error}") from error
+    if session.get_providers()[0] != _PROVIDERS[provider]:
+        raise ModelError(f"asked for {provider}, but onnxruntime fell back to {session.get_providers()[0]}")
+    opened.update(provider=provider, precision=precision)
+    return Session(session, provider, precision)
+
+
+def provider_of(settings: SessionSettings) -> Provider:
+    """The provider that a session with these settings gets.
+
+    Raises:
+        ModelError: the installed onnxruntime does not have it.
+    """
+    available = [name for name in _PROVIDERS if _PROVIDERS[name] in onnxruntime.get_available_providers()]
+    if settings.provider == "auto":
+        return available[0]
+    if settings.provider not in available:
+        raise ModelError(f"provider '{settings.provider}': the installed onnxruntime has only {', '.join(available)}")
+    return settings.provider
+
+
+def _precision(settings: SessionSettings, provider: Provider, unsuitable: Collection[Precision]) -> Precision:
+    possible = [name for name in _PRECISIONS[provider] if name != "bfloat16" or _processor_has_bfloat16()]
+    if settings.precision == "auto":
+        return next(name for name in possible if name not in unsuitable)
+    if settings.precision not in possible:
+        raise ModelError(f"precision '{settings.precision}' on {provider}: here there is only {', '.join(possible)}")
+    return settings.precision
+
+
+def _processor_has_bfloat16() -> bool:
+    """Whether bfloat16 is faster than float32 here: AVX-512 BF16 or AMX (OpenVINO's provider is for x86-64 only)."""
+    processor = Path("/proc/cpuinfo")
+    flags = processor.read_text(encoding="utf-8").split() if processor.exists() else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _options(settings: SessionSettings, provider: Provider) -> Any:
+    options = onnxruntime.SessionOptions()
+    # The arena would never give back what one large batch took.
+    options.enable_cpu_mem_arena = False
+    if provider == "openvino":
+        # OpenVINO has threads of its own; what it cannot run is an error here, not slow work for the CPU provider.
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    else:
+        options.intra_op_num_threads = max(1, settings.threads // settings.streams) if settings.threads else 0
+    return options
+
+
+def _provider_options(settings: SessionSettings, provider: Provider, precision: Precision) -> dict[str, str]:
+    if provider == "cuda":
+        return _cuda_options(settings)
+    if provider == "openvino":
+        return _openvino_options(settings, precision)
+    return {}
+
+
+def _cuda_options(settings: SessionSettings) -> dict[str, str]:
+    """As onnxruntime's page on its CUDA execution provider names them."""
+    options = {
+        "device_id": "0",  # Ray shows a replica no GPU but its own
+        "arena_extend_strategy": "kSameAsRequested",  # the default doubles what it takes each time
+        "cudnn_conv_algo_search": "HEURISTIC",  # the default times all algorithms again for each new shape
+        "use_tf32": "0",  # float32 means float32
+    }
+    if settings.gpu_mem_limit is not None:
+        options["gpu_mem_limit"] = str(settings.gpu_mem_limit)
+    return options
+
+
+def _openvino_options(settings: SessionSettings, precision: Precision) -> dict[str, str]:
+    config = {
+        "INFERENCE_PRECISION_HINT": _OPENVINO_HINTS[precision],
+        "NUM_STREAMS": str(settings.streams),
+        "CPU_RUNTIME_CACHE_CAPACITY": str(_KERNELS_CACHED),
+    }
+    if settings.threads:
+        config["INFERENCE_NUM_THREADS"] = str(settings.threads)
+    return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}

@@ -1,0 +1,54 @@
+"""A model run in this process, with no replica around it: to check it and to measure it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from onnx import helper
+
+from deployments.catalogue.card import ModelCard
+from deployments.contract import Batch, Embeddings, Vector
+from deployments.families.chunks import cut, together
+from deployments.families.protocol import Family
+from deployments.networks.networks import UNSUITABLE_PRECISIONS
+from deployments.networks.session import SessionSettings, open_session
+from deployments.replica.replica import ReplicaSettings
+
+TOKEN_BUDGET = ReplicaSettings().token_budget
+"""As replicas have it where nothing else is configured."""
+
+
+def embed(family: Family, batch: Batch, budget: int = TOKEN_BUDGET) -> Embeddings:
+    """The embeddings of a batch, cut by length into chunks of at most `budget` tokens, padding included."""
+    prepared = family.prepare(batch)
+    vectors: dict[int, Vector] = {}
+    for chunk in cut(prepared.tokens, budget):
+        results = family.run(prepared, chunk)
+        vectors.update((int(position), results[place]) for place, position in enumerate(chunk))
+    in_order = [vectors[position] for position in range(len(batch))]
+    return Embeddings(together(in_order), prepared.tokens, prepared.truncated)
+
+
+def runs_as(card: ModelCard, settings: SessionSettings) -> str:
+    """The provider and the precision that a model gets here with these settings, in words.
+
+    Raises:
+        ModelError: they cannot be had here.
+    """
+    if not card.sources:
+        return "on the CPU, by code of its own"
+    session = open_session(_smallest_model, settings, UNSUITABLE_PRECISIONS.get(card.family, ()))
+    return f"on {session.provider} in {session.precision}"
+
+
+def _smallest_model(_weights: npt.DTypeLike) -> bytes:
+    """A model that gives back its input, to see where a session opens."""
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(np.float32))
+    ends = [helper.make_tensor_value_info(name, kind, [1]) for name in ("input", "output")]
+    node = helper.make_node("Identity", ["input"], ["output"])
+    model = helper.make_model(
+        helper.make_graph([node], "smallest", ends[:1], ends[1:]),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    return bytes(model.SerializeToString())

@@ -1,0 +1,237 @@
+"""The threads that run a model: searches before updates, and inputs of many batches together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from deployments.autoscaling import Load
+from deployments.contract import Embeddings, Vector, Vectors
+from deployments.errors import InternalError, ModelUnavailable
+from deployments.families.chunks import together
+from deployments.families.protocol import Family, Prepared
+from deployments.metrics.replica import CHECK, ReplicaMeasures
+from deployments.replica import memory
+from deployments.replica.queue import Pool, Waiting
+
+_TOKENS_A_SECOND = 2000.0
+"""What a batch may expect: it is due when it would be done at this rate. So a small one passes large ones that came
+shortly before it, and none waits for ever."""
+
+_SHARE_STEP = 64
+"""Tokens that are not worth dividing among several threads; shares are multiples of it."""
+
+_IDLE_S = 5.0
+"""Without work for so long, the memory that the work has left behind goes back to the system."""
+
+
+class Work:
+    """A batch that waits for its vectors; `operation` says what for, where it is measured."""
+
+    def __init__(self, family: Family, prepared: Prepared, operation: str = "") -> None:
+        self.family = family
+        self.prepared = prepared
+        self.vectors: list[Vector | None] = [None] * len(prepared.items)
+        self.operation = operation
+        self.missing = len(prepared.items)
+        self.ready_at: float | None = time.perf_counter()
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def kind(self) -> tuple[int, str, str, str]:
+        """Work of one kind may run together."""
+        batch = self.prepared.batch
+        return id(self.family), batch.direction, repr(batch.options), self.operation
+
+    def embeddings(self) -> Embeddings:
+        """The result, once it is done."""
+        vectors = [vector for vector in self.vectors if vector is not None]
+        return Embeddings(together(vectors), self.prepared.tokens, self.prepared.truncated)
+
+    def take(self, position: int, vector: Vector) -> None:
+        """Keep one result; with the last one the work is done."""
+        self.vectors[position] = vector
+        self.missing -= 1
+        if not self.missing:
+            self.finish()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Wake the one who waits; called by the worker's thread."""
+        self._loop.call_soon_threadsafe(self._wake, error)
+
+    def _wake(self, error: BaseException | None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+class Worker:
+    """Runs chunks, as many at a time as it has threads.
+
+    A search waits for no more than one of the chunks that run at the moment, and for searches that are due before it.
+    """
+
+    def __init__(self, measures: ReplicaMeasures) -> None:
+        """A worker without threads: `grow` gives it some."""
+        self._measures = measures
+        self.load = Load()
+        self._pools: dict[tuple[int, str, str, str], Pool[Work]] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._idle = 0
+        self.budget = 256
+        self._threads: list[threading.Thread] = []
+
+    def grow(self, threads: int) -> None:
+        """Have at least so many threads; they end with the worker."""
+        while len(self._threads) < threads and not self._closed:
+            thread = threading.Thread(target=self._serve, name="model", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether all threads run."""
+        return not self._closed and all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def waiting_tokens(self) -> int:
+        """How many tokens wait for their run, those of health checks left out."""
+        with self._changed:
+            return sum(pool.tokens for kind, pool in self._pools.items() if kind[-1] != CHECK)
+
+    async def run(self, work: Work) -> Embeddings:
+        """Have a batch run when its turn comes. When the caller gives up, what has not started is dropped.
+
+        Raises:
+            ModelUnavailable: the worker is closed.
+            InternalError: the model failed.
+        """
+        tokens = work.prepared.tokens.tolist()
+        inputs = [
+            Waiting(item, count, work, position)
+            for position, (item, count) in enumerate(zip(work.prepared.items, tokens, strict=True))
+        ]
+        if not inputs:
+            raise InternalError("a batch without inputs")
+        with self._changed:
+            if self._closed:
+                raise ModelUnavailable("the model's replica is being stopped")
+            pool = self._pools.setdefault(work.kind, Pool(work.prepared.layout))
+            pool.add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
+            self._changed.notify(len(inputs))
+        try:
+            await work.done
+        finally:
+            if work.missing:
+                self._drop(work)
+        return work.embeddings()
+
+    def close(self) -> None:
+        """End the threads after the chunks that run now; what waits fails."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self) -> None:
+        """No name here keeps a chunk, and with it its batches, while nothing else comes."""
+        while self._run(self._next()):
+            pass
+
+    def _run(self, chunk: Sequence[Waiting[Work]]) -> bool:
+        """Run a chunk and hand out its vectors. False when there is none: the worker is closed."""
+        if not chunk:
+            return False
+        started = time.perf_counter()
+        try:
+            vectors = _vectors(chunk)
+        except BaseException as error:  # noqa: BLE001  it belongs to those who wait for this chunk, not to the thread
+            for owner in {one.owner for one in chunk}:
+                self._drop(owner)
+                owner.finish(error)
+            return True
+        with self._changed:  # chunks of one batch may end at the same time
+            self._measure(chunk, started)
+            for place, one in enumerate(chunk):
+                one.owner.take(one.position, vectors[place])
+        return True
+
+    def _measure(self, chunk: Sequence[Waiting[Work]], started: float) -> None:
+        seconds = time.perf_counter() - started
+        tokens = [one.tokens for one in chunk]
+        first = chunk[0].owner
+        self._measures.ran(seconds, tokens, first.prepared.layout.computed(tokens), first.operation)
+        begun = []
+        for owner in {one.owner for one in chunk}:
+            if owner.ready_at is not None:
+                self._measures.waited(started - owner.ready_at, owner.operation)
+                owner.ready_at = None
+                begun.append(int(owner.prepared.tokens.sum()))
+        if first.operation != CHECK:  # no load: a model that is only checked may go to zero
+            self.load.worked(seconds, sum(tokens), begun)
+
+    def _drop(self, work: Work) -> None:
+        with self._changed:
+            if pool := self._pools.get(work.kind):
+                pool.discard(work)
+
+    def _next(self) -> Sequence[Waiting[Work]]:
+        """The next chunk, when there is one; empty when the worker is closed."""
+        chunk = self._take(_IDLE_S)
+        if chunk is None:
+            memory.release_free_memory()
+            chunk = self._take(None)
+        return chunk or []
+
+    def _take(self, timeout: float | None) -> Sequence[Waiting[Work]] | None:
+        """As `_next`; None when there is no chunk after `timeout` seconds.
+
+        What waits is shared out among the threads that have nothing to do: two small chunks at a time are sooner done
+        than a large one alone.
+        """
+        with self._changed:
+            self._idle += 1
+            has_news = self._changed.wait_for(self._has_news, timeout)
+            idle, self._idle = self._idle, self._idle - 1
+            if not has_news:
+                return None
+            if self._closed:
+                self._abandon()
+                return []
+            _, pool = min(self._pools.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
+            return pool.take(min(self.budget, _share(pool.tokens, idle)) if idle > 1 else self.budget)
+
+    def _has_news(self) -> bool:
+        self._pools = {kind: pool for kind, pool in self._pools.items() if len(pool)}
+        return self._closed or bool(self._pools)
+
+    def _abandon(self) -> None:
+        error = ModelUnavailable("the model's replica is being stopped")
+        for pool in self._pools.values():
+            for owner in pool.owners():
+                owner.finish(error)
+
+
+def _share(tokens: int, threads: int) -> int:
+    return -(-tokens // (threads * _SHARE_STEP)) * _SHARE_STEP
+
+
+def _vectors(chunk: Sequence[Waiting[Work]]) -> Vectors:
+    first = chunk[0].owner
+    tokens = np.array([one.tokens for one in chunk], np.int64)
+    prepared = replace(first.prepared, items=[one.item for one in chunk], tokens=tokens)
+    vectors = first.family.run(prepared, np.arange(len(chunk)))
+    if len(vectors) != len(chunk):
+        raise InternalError(f"the model gave {len(vectors)} vectors for {len(chunk)} inputs")
+    return vectors

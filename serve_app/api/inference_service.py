@@ -1,0 +1,49 @@
+"""The second door: `POST /inference`, which a Qdrant server calls when its clients send inference objects to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import orjson
+
+from deployments.errors import InferenceError, RequestError
+from serve_app.auth.access import Access, Authenticator, credential
+from serve_app.inference import service_protocol
+from serve_app.inference.service_protocol import Reading
+from serve_app.ledger.meter import Caller
+from serve_app.observability.record import current
+from serve_app.pipeline import Pipeline
+from serve_app.protocol.error_responses import HTTP, headers_of
+from serve_app.protocol.messages import Headers, Request, Response, json_response
+
+PATH = "/inference"
+
+
+async def answer(pipeline: Pipeline, authenticator: Authenticator, request: Request) -> Response:
+    """Embed the inputs; an error has this protocol's shape, and of the caller's only statuses 400, 401 and 403."""
+    try:
+        reading, access = await _admitted(pipeline, authenticator, request)
+        caller = Caller(access.tenant)
+        used = await pipeline.infer(reading.slots, reading.direction, caller=caller)
+    except InferenceError as error:
+        current().failed(error)
+        status = HTTPStatus.BAD_REQUEST if isinstance(error, RequestError) else HTTP[error.kind]
+        return json_response(status, orjson.dumps({"error": error.message}), _encoded(headers_of(error)))
+    headers = _encoded(pipeline.quota_headers(caller, used))
+    return json_response(HTTPStatus.OK, service_protocol.dump(reading.vectors, used), headers)
+
+
+def _encoded(headers: Sequence[tuple[str, str]]) -> Headers:
+    return [(name.encode(), value.encode()) for name, value in headers]
+
+
+async def _admitted(pipeline: Pipeline, authenticator: Authenticator, request: Request) -> tuple[Reading, Access]:
+    """What a server asks for that may ask. Its key stands in a header, or as Qdrant sends it, in the body's `token`."""
+    header = credential(request.headers)
+    access = authenticator.admit_server(header) if header is not None else None
+    _, text = await pipeline.read(request)
+    reading = service_protocol.read(text)
+    if access is None:
+        access = authenticator.admit_server(reading.token.encode() if reading.token is not None else None)
+    return reading, access

@@ -1,0 +1,131 @@
+"""What each model is, and how it is at the moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.catalogue import Catalogue
+from deployments.catalogue.options import Bm25Options
+from deployments.contract import Running
+from serve_app.cluster.cached import Remembered
+from serve_app.cluster.model_states import ModelState
+from serve_app.cluster.replicas import Replicas
+from serve_app.ledger import live_rates
+from serve_app.ledger.ledger import Ledger
+from serve_app.ledger.live_rates import Figures
+
+States = Callable[[], Awaitable[Mapping[str, ModelState]]]
+"""Tells the states of all models, by the catalogue's names."""
+
+_KEPT_S = 30.0
+"""A replica that comes with a config update may run another way than the one before it."""
+
+_PATIENCE_S = 0.1
+"""A busy replica answers after its batches: the list does not wait for that."""
+
+_NOT_KNOWN = Running(None, None)
+_CLIP_SIDES = ("-text", "-vision")
+_UNKNOWN = ModelState("unknown")
+
+
+class Models:
+    """All models with their states."""
+
+    def __init__(self, catalogue: Catalogue, states: States, replicas: Replicas, ledger: Ledger) -> None:
+        self._catalogue = catalogue
+        self._states = states
+        self._replicas = replicas
+        self._ledger = ledger
+        self._running: dict[str, Remembered[Running]] = {}
+
+    async def describe(self, free_tokens: int) -> list[dict[str, Any]]:
+        """Every model as the API has it; `free_tokens` is the allowance of each."""
+        states = await self._states()
+        figures = live_rates.by_model(self._ledger.told)
+        described = []
+        for card, running in zip(self._catalogue, await self._how_they_run(states), strict=True):
+            state = states.get(card.name, _UNKNOWN)
+            described.append(
+                {
+                    **_card(card, self._catalogue),
+                    "free_tokens_per_month": free_tokens,
+                    "state": "off" if self._is_off(card) else state.state,
+                    "reason": state.reason,
+                    "replicas": {"running": state.running, "starting": state.starting},
+                    **asdict(running),
+                    "live": asdict(figures.get(card.name, Figures())),
+                }
+            )
+        return described
+
+    def _is_off(self, card: ModelCard) -> bool:
+        switches = self._ledger.meter.switches
+        return switches.all_off or card.name in switches.models
+
+    async def _how_they_run(self, states: Mapping[str, ModelState]) -> Sequence[Running]:
+        """Only models with replicas are asked: others would be woken."""
+        return await asyncio.gather(
+            *(self._how_it_runs(card, states.get(card.name, _UNKNOWN)) for card in self._catalogue)
+        )
+
+    async def _how_it_runs(self, card: ModelCard, state: ModelState) -> Running:
+        if not state.running:
+            self._running.pop(card.name, None)
+            return _NOT_KNOWN
+        if card.name not in self._running:
+            ask = partial(self._replicas.running, card.name)
+            self._running[card.name] = Remembered(ask, _NOT_KNOWN, _KEPT_S, _PATIENCE_S)
+        return await self._running[card.name].read()
+
+
+def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "aliases": card.aliases,
+        "family": card.family,
+        "modality": card.modality,
+        "vector": card.vector_kind,
+        "dimensions": card.dimensions,
+        "modifier": "idf" if card.family == "bm25" else None,
+        "context_window": card.context_window,
+        "prefixes": card.prefixes.model_dump(),
+        "options": _options(card),
+        "image_limits": card.image_limits.model_dump() if card.image_limits else None,
+        "shared_with": [other.name for other in catalogue if _share_a_space(card, other)],
+        "price_per_million_tokens": card.price_per_million_tokens,
+        "licence": card.licence,
+        "card": card.card,
+    }
+
+
+def _options(card: ModelCard) -> dict[str, Any]:
+    """JSON Schema of each option that an inference object for this model may have."""
+    if card.family == "bm25":
+        schema = Bm25Options.model_json_schema()
+        return {name: {**part, "$defs": schema["$defs"]} for name, part in schema["properties"].items()}
+    if card.vector_kind != "dense":
+        return {}
+    what = "cuts the vector to its first N numbers"
+    return {"mrl": {"type": "integer", "minimum": 1, "maximum": card.dimensions, "description": what}}
+
+
+def _share_a_space(card: ModelCard, other: ModelCard) -> bool:
+    """Whether two models are the sides of one CLIP: they are read from the same weights, or their names say so."""
+    sides = {card.family, other.family} == {"clip-text", "clip-vision"} and card.dimensions == other.dimensions
+    return sides and bool(_weights(card) & _weights(other) or _stem(card.name) == _stem(other.name))
+
+
+def _weights(card: ModelCard) -> set[str]:
+    files = [part for source in card.sources for part in source.files.items()]
+    return {file.sha256 for name, file in files if name.startswith("model.") and file.sha256}
+
+
+def _stem(name: str) -> str:
+    for side in _CLIP_SIDES:
+        name = name.lower().removesuffix(side)
+    return name

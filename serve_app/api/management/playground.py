@@ -1,0 +1,158 @@
+"""What models make of some inputs: vectors, and for texts the tokens and words that they come from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from pydantic import ConfigDict, Field, model_validator
+
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.records import Record
+from deployments.contract import Batch, Direction, Explanation, SparseVector, Vector
+from deployments.errors import InferenceError
+from serve_app.api.management.json_bodies import Answer
+from serve_app.cluster.replicas import Replicas
+from serve_app.inference.objects import InferenceObject, Slot
+from serve_app.inference.plan import missing_prefix
+from serve_app.ledger.meter import Caller
+from serve_app.pipeline import Pipeline
+
+
+class Input(Record):
+    """A text, or an image as URL or base64."""
+
+    text: str | None = Field(default=None, max_length=20_000)
+    image: str | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Input:
+        if (self.text is None) == (self.image is None):
+            raise ValueError("expected 'text' or 'image'")
+        return self
+
+
+class Question(Record):
+    """Inputs to try on models; `options` by the model's name as it stands in `models`."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    inputs: tuple[Input, ...] = Field(min_length=1, max_length=64)
+    models: tuple[str, ...] = Field(min_length=1, max_length=16)
+    direction: Direction = "search"
+    options: Mapping[str, Mapping[str, Any]] = {}
+
+
+class Playground:
+    """Tries inputs on one model after the other, so that the times are each model's own."""
+
+    def __init__(self, pipeline: Pipeline, replicas: Replicas) -> None:
+        self._pipeline = pipeline
+        self._replicas = replicas
+
+    async def answer(self, asked: Question, tenant: str | None) -> Answer:
+        """An output for each model and input that it reads."""
+        caller, used = Caller(tenant, operation="playground"), dict[str, int]()
+        outputs = []
+        for name in asked.models:
+            outputs.append(await self._try(asked, name, caller, used))
+            caller = replace(caller, again=bool(used))
+        return Answer({"models": outputs}, self._pipeline.quota_headers(caller, used))
+
+    async def _try(self, asked: Question, name: str, caller: Caller, all_used: dict[str, int]) -> dict[str, Any]:
+        began = time.perf_counter()
+        try:
+            card = self._pipeline.catalogue.find(name, "models")
+            vectors: dict[int, Vector] = {}
+            slots = _slots(asked, card, asked.options.get(name, {}), vectors)
+            used = await self._pipeline.infer(slots, asked.direction, caller=caller) if slots else {}
+            all_used.update(used)
+            seconds = time.perf_counter() - began
+            explanations = await self._explanations(asked, card, asked.options.get(name, {}), vectors)
+        except InferenceError as error:
+            return _output(name, time.perf_counter() - began, 0, error.message, [])
+        outputs = [_shown(position, vector, explanations.get(position)) for position, vector in vectors.items()]
+        return _output(card.name, seconds, sum(used.values()), None, outputs)
+
+    async def _explanations(
+        self, asked: Question, card: ModelCard, options: Mapping[str, Any], vectors: Mapping[int, Vector]
+    ) -> dict[int, Explanation]:
+        """How the model reads the texts, in places of the text as it was sent."""
+        if card.modality != "text" or not vectors:
+            return {}
+        texts = [str(asked.inputs[position].text) for position in vectors]
+        prefixes = [missing_prefix(text, card, asked.direction) for text in texts]
+        own = {key: value for key, value in options.items() if key != "mrl"}
+        batch = Batch([prefix + text for prefix, text in zip(prefixes, texts, strict=True)], asked.direction, own)
+        indices = [v.indices.tolist() if isinstance(v, SparseVector) else [] for v in vectors.values()]
+        read = await self._replicas.explain(card.name, batch, indices)
+        return {
+            position: _moved(explanation, len(prefix))
+            for position, explanation, prefix in zip(vectors, read, prefixes, strict=True)
+        }
+
+
+def _slots(asked: Question, card: ModelCard, options: Mapping[str, Any], vectors: dict[int, Vector]) -> list[Slot]:
+    """The inputs that the model reads, and `vectors` as the place where theirs go."""
+    return [
+        Slot(
+            f"inputs[{position}]",
+            InferenceObject(card.modality, data, card.name, options),
+            named=True,
+            put=partial(vectors.__setitem__, position),
+        )
+        for position, one in enumerate(asked.inputs)
+        if (data := one.image if card.modality == "image" else one.text) is not None
+    ]
+
+
+def _moved(explanation: Explanation, by: int) -> Explanation:
+    """An explanation of a text without its prefix, whose tokens stand nowhere then."""
+    spans = [(span[0] - by, span[1] - by) if span and span[0] >= by else None for span in explanation.spans]
+    end = explanation.truncated_at
+    moved_end = None if end is None else max(0, end - by)
+    return Explanation(explanation.tokens, spans, moved_end, explanation.cut, explanation.words)
+
+
+def _output(model: str, seconds: float, tokens: int, error: str | None, outputs: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "model": model,
+        "time_ms": round(seconds * 1000, 3),
+        "tokens": tokens,
+        "error": error,
+        "outputs": outputs,
+    }
+
+
+def _shown(position: int, vector: Vector, explanation: Explanation | None) -> dict[str, Any]:
+    return {
+        "input": position,
+        "tokens": _tokens(explanation) if explanation else None,
+        "truncated_at": explanation.truncated_at if explanation else None,
+        "tokens_cut": explanation.cut if explanation else 0,
+        **_by_kind(vector, explanation.words if explanation else {}),
+    }
+
+
+def _by_kind(vector: Vector, words: Mapping[int, str]) -> dict[str, Any]:
+    """The vector under the name of its kind, and nothing under the others'."""
+    kinds: dict[str, Any] = {"dense": None, "sparse": None, "multivector": None}
+    if isinstance(vector, SparseVector):
+        known = [words.get(index) for index in vector.indices.tolist()]
+        return {**kinds, "sparse": {"indices": vector.indices, "values": vector.values, "words": known}}
+    rows = np.ascontiguousarray(vector)
+    if rows.ndim > 1:
+        return {**kinds, "multivector": {"shape": rows.shape, "rows": rows}}
+    return {**kinds, "dense": rows}
+
+
+def _tokens(explanation: Explanation) -> list[dict[str, Any]]:
+    spans = [span or (None, None) for span in explanation.spans]
+    return [
+        {"text": token, "start": start, "end": end}
+        for token, (start, end) in zip(explanation.tokens, spans, strict=True)
+    ]

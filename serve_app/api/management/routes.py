@@ -1,0 +1,198 @@
+"""Which of the console's routes is answered by whom, and which credential it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+from deployments.errors import Forbidden, InferenceError
+from serve_app.api import openai
+from serve_app.api.management import OPENAPI, playground, usage
+from serve_app.api.management.json_bodies import Answer, answered, dumped, question
+from serve_app.api.management.models import Models, States
+from serve_app.api.management.playground import Playground
+from serve_app.api.openai import Embedder
+from serve_app.auth.access import Access, Authenticator, credential
+from serve_app.cluster.replicas import Replicas
+from serve_app.console import page
+from serve_app.ledger import live_rates
+from serve_app.ledger.ledger import Ledger
+from serve_app.ledger.switches import SwitchChange, Switches
+from serve_app.pipeline import Pipeline
+from serve_app.protocol.error_responses import http_error
+from serve_app.protocol.messages import Request, Response, json_response, read
+
+_HOME = "/inference"
+_EMBEDDINGS = "/v1/embeddings"
+_MODELS = "/v1/models"
+
+Route = Callable[[Request, Access], Awaitable[Answer]]
+
+
+def owns(path: str) -> bool:
+    """Whether a path is the console's, and not Qdrant's."""
+    return path.startswith(page.PREFIX) or path == _HOME or _is_openai(path)
+
+
+def _is_openai(path: str) -> bool:
+    return path in {_EMBEDDINGS, _MODELS} or path.startswith(_MODELS + "/")
+
+
+def refusal(path: str, error: InferenceError) -> Response:
+    """An error in the shape that a path's API has for it."""
+    return openai.refusal(error) if _is_openai(path) else http_error(error)
+
+
+class Console:
+    """Answers the console's routes. `grpc_port` is where callers reach the gRPC API, where that is known."""
+
+    def __init__(
+        self, authenticator: Authenticator, pipeline: Pipeline, ledger: Ledger, states: States, replicas: Replicas
+    ) -> None:
+        self._authenticator = authenticator
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self._described = Models(pipeline.catalogue, states, replicas, ledger)
+        self._embedder = Embedder(pipeline, replicas)
+        self._playground = Playground(pipeline, replicas)
+        self.grpc_port: int | None = None
+        self._routes: Mapping[tuple[str, str], Route] = {
+            ("GET", "/inference/models"): self._models,
+            ("GET", "/inference/live"): self._live,
+            ("GET", "/inference/settings"): self._settings,
+            ("PUT", "/inference/settings"): self._change_settings,
+            ("POST", "/inference/playground"): self._play,
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request for a path that the console owns.
+
+        Raises:
+            InferenceError: see `refusal` for its shape.
+        """
+        began = time.perf_counter()
+        if _is_openai(request.path):
+            return await self._openai(request)
+        if (request.method, request.path) == ("GET", "/inference/access"):
+            return answered(self._access(request), began)
+        if (request.method, request.path) == ("GET", "/inference/usage"):
+            return await self._usage(request, began)
+        route = self._routes.get((request.method, request.path))
+        if route is None:
+            return await self._file(request)
+        access = self._authenticator.known(credential(request.headers))
+        return answered(await route(request, access), began)
+
+    async def _file(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            told = await self._file(replace(request, method="GET"))
+            length = b"%d" % len(await read(told.body) or b"")
+            return replace(told, headers=[*told.headers, (b"content-length", length)], body=b"")
+        if request.method == "GET" and request.path == _HOME:
+            # Relative, so that it is right behind a path prefix, too.
+            return Response(HTTPStatus.PERMANENT_REDIRECT, [(b"location", b"inference/")], b"")
+        if request.method == "GET" and request.path == "/inference/openapi.json":
+            return json_response(HTTPStatus.OK, OPENAPI.read_bytes())
+        file = await page.answer(request) if request.method == "GET" else None
+        text = f"no {request.method} of this path here; /inference/openapi.json has what there is"
+        return file or json_response(404, dumped({"status": {"error": text}, "time": 0.0, "result": None}))
+
+    async def _openai(self, request: Request) -> Response:
+        access = self._authenticator.known(credential(request.headers))
+        if (request.method, request.path) == ("POST", _EMBEDDINGS):
+            return await self._embedder.answer(request, access.tenant)
+        if (request.method, request.path) == ("GET", _MODELS):
+            return self._embedder.models()
+        if request.method == "GET" and request.path != _EMBEDDINGS:
+            return self._embedder.model(unquote(request.path.removeprefix(_MODELS + "/")))
+        text = "POST /v1/embeddings, GET /v1/models and GET /v1/models/{model} is all there is"
+        return json_response(
+            404, dumped({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": None}})
+        )
+
+    def _access(self, request: Request) -> Answer:
+        shown = credential(request.headers)
+        known = self._authenticator.is_open or shown is not None
+        access = self._authenticator.known(shown) if known else Access()
+        try:
+            self._authenticator.admit_admin(shown)
+            may_change = True
+        except InferenceError:
+            may_change = False
+        return Answer(
+            {
+                "key_needed": not self._authenticator.is_open,
+                "known": known,
+                "access": (access.everywhere or "collections") if known else None,
+                "tenant": access.tenant,
+                "may_change_settings": may_change,
+                "admin": self._authenticator.admins,
+                "grpc_port": self.grpc_port,
+            }
+        )
+
+    async def _models(self, _request: Request, _access: Access) -> Answer:
+        return Answer({"models": await self._described.describe(self._pipeline.limits.free_tokens_per_month)})
+
+    async def _live(self, _request: Request, _access: Access) -> Answer:
+        ledger = self._ledger
+        told = ledger.told
+        return Answer(
+            {
+                "total": asdict(live_rates.total(told)),
+                "models": {model: asdict(figures) for model, figures in live_rates.by_model(told).items()},
+                "ledger": {
+                    "behind": ledger.behind,
+                    "behind_s": round(ledger.behind_s, 1) if ledger.behind else 0.0,
+                    "waiting_tokens": ledger.waiting_tokens,
+                    "database": ledger.database,
+                    "split": ledger.split,
+                },
+                "ingress_replicas": 1 + len(ledger.others),
+            }
+        )
+
+    async def _usage(self, request: Request, began: float) -> Response:
+        access = self._authenticator.known(credential(request.headers))
+        if access.tenant is None and access.everywhere is None:
+            raise Forbidden("Forbidden: Global access is required")
+        asked = usage.question(request.query)
+        free = self._pipeline.limits.free_tokens_per_month
+        result = await usage.answer(asked, self._ledger, self._pipeline.catalogue, free, access.tenant)
+        if any(name.lower() == b"accept" and b"text/csv" in value for name, value in request.headers):
+            kind = [(b"content-type", b"text/csv; charset=utf-8; header=present")]
+            return Response(
+                HTTPStatus.OK,
+                [*kind, (b"content-disposition", b'attachment; filename="usage.csv"')],
+                usage.as_csv(result),
+            )
+        return answered(Answer(result), began)
+
+    async def _settings(self, _request: Request, access: Access) -> Answer:
+        switches = self._ledger.meter.switches
+        if access.everywhere is None:
+            known = switches.collections & access.collections.keys()
+            switches = switches.model_copy(update={"collections": known})
+        return Answer(_shown(switches))
+
+    async def _change_settings(self, request: Request, _access: Access) -> Answer:
+        self._authenticator.admit_admin(credential(request.headers))
+        change = await question(self._pipeline, request, SwitchChange)
+        models = {self._pipeline.catalogue.find(name, "models").name: on for name, on in change.models.items()}
+        return Answer(_shown(await self._ledger.switch(change.model_copy(update={"models": models}))))
+
+    async def _play(self, request: Request, access: Access) -> Answer:
+        asked = await question(self._pipeline, request, playground.Question)
+        return await self._playground.answer(asked, access.tenant)
+
+
+def _shown(switches: Switches) -> dict[str, Any]:
+    return {
+        "inference": not switches.all_off,
+        "models": dict.fromkeys(sorted(switches.models), False),
+        "collections": dict.fromkeys(sorted(switches.collections), False),
+    }

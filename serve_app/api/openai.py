@@ -1,0 +1,161 @@
+"""`POST /v1/embeddings`: embeddings in OpenAI's words, for tools that know no others.
+
+Source: OpenAI's API reference, "Embeddings" and "Error codes". `input_type` is our own: it says which of the model's
+prefixes is put before a text.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from deployments.catalogue.card import ModelCard
+from deployments.contract import Direction, Vector
+from deployments.errors import InferenceError, Kind, UnknownModel, WrongInput
+from serve_app.api.management.json_bodies import Headers, dumped, encoded, question
+from serve_app.cluster.replicas import Replicas
+from serve_app.inference.objects import InferenceObject, Slot
+from serve_app.ledger.meter import Caller
+from serve_app.pipeline import Pipeline
+from serve_app.protocol.error_responses import HTTP, headers_of
+from serve_app.protocol.messages import Request, Response, json_response
+
+_MANY = 2048
+_DIRECTIONS: dict[str, Direction] = {"query": "search", "passage": "update"}
+_TYPES = {
+    Kind.UNAUTHENTICATED: "authentication_error",
+    Kind.FORBIDDEN: "permission_error",
+    Kind.OVERLOADED: "rate_limit_error",
+    Kind.BAD_REQUEST: "invalid_request_error",
+    Kind.TOO_LARGE: "invalid_request_error",
+    Kind.SWITCHED_OFF: "invalid_request_error",
+}
+
+
+class Question(BaseModel):
+    """The body of a request. Keys that newer clients send are not refused."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, protected_namespaces=())
+
+    model: str = Field(min_length=1)
+    input: StrictStr | list[StrictStr] | list[StrictInt] | list[list[StrictInt]] = Field(min_length=1)
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: StrictInt | None = None
+    input_type: Literal["query", "passage"] = "passage"
+
+
+class Embedder:
+    """Answers `/v1/embeddings`."""
+
+    def __init__(self, pipeline: Pipeline, replicas: Replicas) -> None:
+        self._pipeline = pipeline
+        self._replicas = replicas
+
+    async def answer(self, request: Request, tenant: str | None) -> Response:
+        """The vectors of the inputs, in their order.
+
+        Raises:
+            InferenceError: see `refusal`.
+        """
+        asked = await question(self._pipeline, request, Question)
+        card = self._pipeline.catalogue.find(asked.model, "model")
+        if not _is_offered(card):
+            raise WrongInput(f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do")
+        caller = Caller(tenant, operation="embeddings")
+        texts = await self._as_texts(asked, card, caller)
+        vectors: list[Vector | None] = [None] * len(texts)
+        options = {} if asked.dimensions is None else {"mrl": asked.dimensions}
+        slots = [
+            Slot(
+                "input" if isinstance(asked.input, str) else f"input[{position}]",
+                InferenceObject("text", text, card.name, options),
+                named=True,
+                put=partial(vectors.__setitem__, position),
+            )
+            for position, text in enumerate(texts)
+        ]
+        used = await self._pipeline.infer(slots, _DIRECTIONS[asked.input_type], caller=caller)
+        data = [
+            {"object": "embedding", "index": i, "embedding": _encoded(vector, asked.encoding_format)}
+            for i, vector in enumerate(vectors)
+        ]
+        return _response(card, data, sum(used.values()), self._pipeline.quota_headers(caller, used))
+
+    def models(self) -> Response:
+        """The models that can be asked here."""
+        data = [_shown(card) for card in self._pipeline.catalogue if _is_offered(card)]
+        return json_response(200, dumped({"object": "list", "data": data}))
+
+    def model(self, name: str) -> Response:
+        """One of them.
+
+        Raises:
+            UnknownModel: it is not one of them.
+        """
+        card = self._pipeline.catalogue.find(name, "model")
+        if not _is_offered(card):
+            raise UnknownModel(
+                f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do"
+            )
+        return json_response(200, dumped(_shown(card)))
+
+    async def _as_texts(self, asked: Question, card: ModelCard, caller: Caller) -> Sequence[str]:
+        given = asked.input
+        if isinstance(given, str):
+            return [given]
+        if isinstance(given[0], int):
+            return await self._read([given], card, caller)
+        if len(given) > _MANY:
+            raise WrongInput(f"input: has {len(given)} items; at most {_MANY} are allowed")
+        if isinstance(given[0], str):
+            return given
+        return await self._read(given, card, caller)
+
+    async def _read(self, rows: Sequence[Sequence[int]], card: ModelCard, caller: Caller) -> Sequence[str]:
+        """The texts of token ids. That is a replica's work, so what would be refused after it is refused before it."""
+        self._pipeline.meter.check(caller, [card.name])
+        limits = self._pipeline.limits
+        if len(rows) > limits.objects:
+            raise WrongInput(f"input: has {len(rows)} items; at most {limits.objects} are allowed (objects)")
+        longest, limit = max(map(len, rows)), limits.text_characters
+        if longest > limit:
+            raise WrongInput(
+                f"input: has {longest} token ids in one item; at most {limit} are allowed (text_characters)"
+            )
+        return await self._replicas.texts(card.name, rows)
+
+
+def _is_offered(card: ModelCard) -> bool:
+    return card.vector_kind == "dense" and card.modality == "text"
+
+
+def _shown(card: ModelCard) -> dict[str, Any]:
+    return {"id": card.name, "object": "model", "created": 0, "owned_by": card.name.partition("/")[0]}
+
+
+def _encoded(vector: Any, encoding: str) -> Any:
+    row = np.ascontiguousarray(vector, "<f4")
+    return base64.b64encode(row.tobytes()).decode() if encoding == "base64" else row
+
+
+def _response(card: ModelCard, data: Sequence[Any], tokens: int, headers: Headers) -> Response:
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    body = {"object": "list", "data": data, "model": card.name, "usage": usage}
+    return json_response(200, dumped(body), encoded(headers))
+
+
+def refusal(error: InferenceError) -> Response:
+    """An error in OpenAI's shape."""
+    unknown = isinstance(error, UnknownModel)
+    content = {
+        "message": error.message,
+        "type": _TYPES.get(error.kind, "server_error"),
+        "param": "model" if unknown else None,
+        "code": "model_not_found" if unknown else error.kind.value.replace(" ", "_"),
+    }
+    return json_response(404 if unknown else HTTP[error.kind], dumped({"error": content}), encoded(headers_of(error)))

@@ -1,0 +1,160 @@
+"""The HTTP door: an ASGI app that hands every request on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from deployments.errors import InferenceError, InternalError
+from serve_app.api import inference_service
+from serve_app.api.health import Health
+from serve_app.api.management import routes
+from serve_app.api.management.routes import Console
+from serve_app.api.route_templates import template
+from serve_app.auth import permissions
+from serve_app.auth.access import OPEN, Authenticator, credential, for_qdrant
+from serve_app.auth.permissions import Permission
+from serve_app.inference import find_json
+from serve_app.observability.record import Watch, current
+from serve_app.pipeline import Pipeline
+from serve_app.protocol.error_responses import http_error
+from serve_app.protocol.messages import Body, Request, Response
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+log = logging.getLogger("ray.serve")
+
+
+class ClientGone(Exception):
+    """The caller hung up before its request was whole."""
+
+
+class HttpApi:
+    """Qdrant's REST API, and the inference service that a Qdrant server calls."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        authenticator: Authenticator = OPEN,
+        watch: Watch | None = None,
+        health: Health | None = None,
+        console: Console | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._authenticator = authenticator
+        self._watch = watch or Watch()
+        self._health = health
+        self._console = console
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection's scope, as ASGI has it."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            request = _request(scope, receive)
+            route = partial(template, request.method, request.path)
+            with self._watch.request("rest", route, request.header) as record:
+                try:
+                    response = await self._respond(request)
+                    await _answer(response, send)
+                    record.status = str(int(response.status))
+                except ClientGone:
+                    return
+
+    async def _respond(self, request: Request) -> Response:
+        try:
+            probed = await self._health.answer(request) if self._health else None
+            if probed:
+                return probed
+            if (request.method, request.path) == ("POST", inference_service.PATH):
+                return await inference_service.answer(self._pipeline, self._authenticator, request)
+            if self._console and routes.owns(request.path):
+                return await self._console.answer(request)
+            return await self._pipeline.rest(await self._admitted(request))
+        except InferenceError as error:
+            current().failed(error)
+            return self._refusal(request, error)
+        except (ClientGone, GeneratorExit):
+            raise
+        except Exception as error:  # noqa: BLE001  the door is the last place to answer
+            # The error's own text may hold what the caller sent, so only its type is written down.
+            log.error("a request failed with %s", origin(error))  # noqa: TRY400
+            internal = InternalError("an internal error; the server's log has its origin")
+            current().failed(internal)
+            return self._refusal(request, internal)
+
+    def _refusal(self, request: Request, error: InferenceError) -> Response:
+        return routes.refusal(request.path, error) if self._console else http_error(error)
+
+    async def _admitted(self, request: Request) -> Request:
+        """The request as it goes on, where its credential allows it; without that no body is read."""
+        permission, collection = permissions.of_route(request.method, request.path)
+        access = self._authenticator.admit(credential(request.headers), permission, collection)
+        if access.everywhere is None and permission is Permission.READ:
+            request, text = await self._pipeline.read(request)
+            for other in permissions.other_collections(find_json.parse(text or b"null")):
+                access.check(permission, other)
+        return replace(request, headers=for_qdrant(request.headers, access), tenant=access.tenant)
+
+
+def origin(error: BaseException) -> str:
+    """An exception's type and the innermost line of code that it came from."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}"
+
+
+def _request(scope: Message, receive: Receive) -> Request:
+    path = scope.get("raw_path") or scope["path"].encode()
+    return Request(
+        method=scope["method"],
+        path=path.decode("latin-1").partition("?")[0],
+        query=scope["query_string"].decode("latin-1"),
+        headers=scope["headers"],
+        body=_body(scope, receive),
+    )
+
+
+def _body(scope: Message, receive: Receive) -> Body:
+    """The body as it comes in; a request that announces none has none."""
+    names = {name for name, _ in scope["headers"]}
+    return _parts(receive) if names & {b"content-length", b"transfer-encoding"} else b""
+
+
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+async def _answer(response: Response, send: Send) -> None:
+    headers, body = list(response.headers), response.body
+    if isinstance(body, bytes):
+        if all(name != b"content-length" for name, _ in headers):  # that of an answer to HEAD is longer than its body
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return
+    await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+    async for part in body:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,62 @@
+"""Tenants: callers with names and keys of their own, from the file that QDRANT_INFERENCE_TENANTS names.
+
+The file holds no key, only the SHA-256 of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ConfigDict, Field, model_validator
+
+from deployments.catalogue.card import Sha256
+from deployments.catalogue.records import Record, from_file
+from serve_app.auth.jwt import Global
+from serve_app.ledger.quotas import Quota
+
+
+class Tenant(Record):
+    """One tenant: the SHA-256 of each of its keys in hexadecimal, and what they allow in all collections.
+
+    `quotas` by a model's name, or `*` for each model that is not named.
+    """
+
+    name: str = Field(min_length=1)
+    access: Global = "m"
+    keys: tuple[Sha256, ...] = Field(min_length=1)
+    quotas: Mapping[str, Quota] = {}
+
+
+class _TenantsFile(Record):
+    # Somebody may have written down a key where its hash should be.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    tenants: tuple[Tenant, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> _TenantsFile:
+        for what, values in (
+            ("name", [tenant.name for tenant in self.tenants]),
+            ("key", [key for tenant in self.tenants for key in tenant.keys]),
+        ):
+            value, times = Counter(values).most_common(1)[0]
+            if times > 1:
+                raise ValueError(f"the {what} '{value}' is there {times} times")
+        return self
+
+
+def load(path: Path) -> Mapping[str, Tenant]:
+    """The tenants of a file by the digests of their keys (see `digest`).
+
+    Raises:
+        ConfigError: names the file, the key, and what was expected there.
+    """
+    return {key: tenant for tenant in from_file(_TenantsFile, path).tenants for key in tenant.keys}
+
+
+def digest(key: bytes) -> str:
+    """The SHA-256 of a key in hexadecimal."""
+    return hashlib.sha256(key).hexdigest()

@@ -1,0 +1,44 @@
+"""What the gateway looks after while it runs, every few seconds: its health, gauges, aliases, and where it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+
+from serve_app.api.health import Health
+from serve_app.ledger.ledger import Ledger
+from serve_app.observability.metrics import BATCHES_IN_FLIGHT, LEDGER_BEHIND, QUOTA_USED, WAITING_TOKENS
+from serve_app.pipeline import Pipeline
+from serve_app.upstream.aliases import Aliases
+
+_PERIOD_S = 4.0
+_NODES_PERIODS = 15
+_NODES_PATIENCE_S = 2.0
+
+log = logging.getLogger("ray.serve")
+
+
+async def watch(health: Health, pipeline: Pipeline, ledger: Ledger, aliases: Aliases) -> None:
+    """Look again and again, until it is cancelled."""
+    for period in itertools.count():
+        try:
+            await health.check()
+            measure(pipeline, ledger)
+            await aliases.look()
+            if period % _NODES_PERIODS == 0:
+                await asyncio.wait_for(ledger.look_around(), _NODES_PATIENCE_S)
+        except Exception as error:  # noqa: BLE001  the next look may pass
+            log.warning("could not look after the gateway: %s", type(error).__name__)
+        await asyncio.sleep(_PERIOD_S)
+
+
+def measure(pipeline: Pipeline, ledger: Ledger) -> None:
+    """Set the gauges."""
+    for model, tokens in pipeline.waiting_tokens().items():
+        WAITING_TOKENS.set(tokens, model)
+    for model, batches in pipeline.batches_in_flight().items():
+        BATCHES_IN_FLIGHT.set(batches, model)
+    for (model, window), share in pipeline.meter.quotas.fullest().items():
+        QUOTA_USED.set(share, model, window)
+    LEDGER_BEHIND.set(ledger.behind)

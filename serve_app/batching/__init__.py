@@ -1,0 +1,1 @@
+"""From requests to batches, and how much work may wait."""

@@ -1,0 +1,106 @@
+"""How much work may wait for a model: a bound in tokens, whatever number of requests they come in.
+
+A request is admitted whole or not at all, and gives its place back when it is done, fails, or is given up.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from deployments.catalogue.card import ModelCard
+from deployments.errors import Overloaded
+from serve_app.inference.plan import Group
+
+_CHARACTERS_A_TOKEN = 4
+_IMAGE_TOKENS = 50
+"""About as many as CLIP ViT-B/32 reads: 49 patches and the class token."""
+
+_MEMORY_S = 10.0
+"""Over how long the rate is averaged."""
+
+_LONGEST_WAIT_S = 60.0
+
+
+class Backlog:
+    """What waits for one model, in tokens, and how many of them are done in a second."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.waiting = 0
+        self._clock = clock
+        self._rate = 0.0
+        self._counted_at = clock()
+
+    def done(self, tokens: int) -> None:
+        """Count work that was finished: each token for less, the longer ago (an exponential average)."""
+        now = self._clock()
+        self._rate = self._rate * math.exp((self._counted_at - now) / _MEMORY_S) + tokens / _MEMORY_S
+        self._counted_at = now
+
+    @property
+    def seconds(self) -> float:
+        """How long the waiting work will take at the current rate."""
+        return min(_LONGEST_WAIT_S, self.waiting / max(self._rate, 1.0))
+
+
+class Admission:
+    """The backlogs of all models."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._backlogs: dict[str, Backlog] = {}
+
+    @contextmanager
+    def admitted(self, groups: Sequence[Group], limit: int) -> Iterator[None]:
+        """Hold the places of a request's work for as long as the context is open.
+
+        A request that is larger than the limit by itself is let in where nothing else waits.
+
+        Raises:
+            Overloaded: some model has no place for its part; says when it will have.
+        """
+        work = work_of(groups)
+        self._check(work, limit)
+        for model, tokens in work.items():
+            self._backlog(model).waiting += tokens
+        try:
+            yield
+            for model, tokens in work.items():
+                self._backlog(model).done(tokens)
+        finally:
+            for model, tokens in work.items():
+                self._backlog(model).waiting -= tokens
+
+    def waiting(self) -> dict[str, int]:
+        """How many tokens wait for each model, as they were estimated."""
+        return {model: backlog.waiting for model, backlog in self._backlogs.items()}
+
+    def _check(self, work: Mapping[str, int], limit: int) -> None:
+        for model, tokens in work.items():
+            backlog = self._backlog(model)
+            if backlog.waiting and backlog.waiting + tokens > limit:
+                raise Overloaded(
+                    f"{backlog.waiting} tokens wait for {model}; with {tokens} more there would be over {limit}",
+                    retry_after=backlog.seconds,
+                )
+
+    def _backlog(self, model: str) -> Backlog:
+        return self._backlogs.setdefault(model, Backlog(self._clock))
+
+
+def work_of(groups: Sequence[Group]) -> dict[str, int]:
+    """About how many tokens each model will read."""
+    work = {group.card.name: 0 for group in groups}
+    for group in groups:
+        work[group.card.name] += _tokens(group.card, group.inputs)
+    return work
+
+
+def _tokens(card: ModelCard, inputs: Sequence[str]) -> int:
+    """About how many tokens a model will read; to count them is the replica's work, which is not begun yet."""
+    if card.modality == "image":
+        return _IMAGE_TOKENS * len(inputs)
+    window = card.context_window or math.inf
+    return int(sum(min(len(text) / _CHARACTERS_A_TOKEN + 2, window) for text in inputs))

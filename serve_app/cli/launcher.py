@@ -1,0 +1,246 @@
+"""A whole service on this machine: Ray, Ray Serve and HAProxy, started from a Serve config file and stopped again.
+
+Ray Serve reads its settings from the environment when it is imported. The imports of `ray` stand inside functions
+here, because the environment has to be set before them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from typing_extensions import Self
+
+from deployments.catalogue.card import ModelCard
+from deployments.catalogue.records import from_file
+from deployments.errors import ConfigError, SetupError
+from serve_app.cli.ports import check_free, is_free
+from serve_app.config import arguments, environment
+from serve_app.config.ray_environment import set_ray_environment
+
+if TYPE_CHECKING:
+    from ray.serve.schema import ServeDeploySchema
+
+_FIRST_PORT, _PORT_RANGES, _PORTS_EACH = 21000, 50, 20
+"""Below the ports that systems hand out to outgoing connections (on Linux from 32768 on), any of which may be taken."""
+
+_START_TIMEOUT_S = 300.0
+_STOP_TIMEOUT_S = 20.0
+_POLL_S = 0.2
+
+Progress = Callable[[Mapping[str, str]], None]
+"""Called with the state of every deployment while they start."""
+
+
+class Service:
+    """A service from start to stop. Use as a context: leaving it stops everything that was started.
+
+    Raises:
+        ConfigError: the Serve config file is wrong; names the file, the key, and what was expected.
+    """
+
+    def __init__(self, config_path: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="qi-", dir="/tmp"))
+        set_ray_environment(self._folder)
+        try:
+            self.config = _read_config(config_path)
+            os.environ.update(_inner_ports(self.config.http_options.port))
+            os.environ.setdefault("QDRANT_INFERENCE_GRPC_PORT", str(self.config.grpc_options.port))
+        except ConfigError:
+            self._folder.rmdir()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def rest_address(self) -> str:
+        """Where the REST API answers."""
+        return f"http://{_reachable(self.config.http_options.host)}:{self.config.http_options.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Where the gRPC API answers."""
+        return f"{_reachable(self.config.http_options.host)}:{self.config.grpc_options.port}"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs, once Ray has started."""
+        from ray._private import worker  # noqa: PLC0415  Ray tells it nowhere else
+
+        node = worker._global_node  # noqa: SLF001
+        if node is None:
+            raise SetupError("Ray has not started")
+        return Path(node.get_logs_dir_path(), "serve")
+
+    @property
+    def metrics_address(self) -> str:
+        """Where Prometheus finds the metrics of all processes, once Ray has started."""
+        import ray  # noqa: PLC0415
+
+        (node,) = ray.nodes()  # type: ignore[no-untyped-call]
+        return f"http://localhost:{node['MetricsExportPort']}/metrics"
+
+    def models(self) -> Sequence[ModelCard]:
+        """The models that will be served."""
+        return [card for a in self.config.applications for card in arguments.cards(arguments.read(a.args))]
+
+    def check_ports(self) -> None:
+        """Check that all ports are free.
+
+        Raises:
+            ConfigError: names each port that is taken and its holder.
+        """
+        from ray.serve._private import constants  # noqa: PLC0415
+
+        host = self.config.http_options.host
+        check_free(
+            {
+                "REST": (host, self.config.http_options.port),
+                "gRPC": (host, self.config.grpc_options.port),
+                "HAProxy statistics": ("", constants.RAY_SERVE_HAPROXY_STATS_PORT),
+                "HAProxy metrics": ("", constants.RAY_SERVE_HAPROXY_METRICS_PORT),
+            }
+        )
+
+    def start(self, progress: Progress) -> None:
+        """Start Ray and Ray Serve, and wait until every deployment is ready.
+
+        Raises:
+            SetupError: a deployment could not start; says which and why.
+        """
+        import ray  # noqa: PLC0415
+        from ray.serve._private.api import serve_start  # noqa: PLC0415  what `serve run FILE` does
+
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+        port = environment.read().qdrant_inference_metrics_port or None
+        ray.init(address="local", namespace="serve", _metrics_export_port=port, **quiet)
+        try:
+            client = serve_start(
+                http_options=self.config.http_options.model_dump(),
+                grpc_options=self.config.grpc_options.model_dump(),
+                proxy_location=self.config.proxy_location,
+            )
+            client.deploy_apps(self.config, _blocking=False)
+        except (ray.exceptions.RayError, RuntimeError, TimeoutError, ValueError) as error:
+            raise SetupError(f"Ray Serve did not start: {error}") from error
+        self._wait(progress)
+
+    def _wait(self, progress: Progress) -> None:
+        from ray import serve  # noqa: PLC0415
+        from ray.serve.context import _get_global_client  # noqa: PLC0415
+
+        # `serve.status()` tells the state of the proxies too, but costs 50 ms of this machine's time at each call.
+        client: Any = _get_global_client()
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            applications = client.list_serve_statuses()
+            progress({d.name: d.status.value for a in applications for d in a.deployment_statuses})
+            for application in applications:
+                if application.app_status.status.value in {"DEPLOY_FAILED", "UNHEALTHY"}:
+                    raise SetupError(_reason(application))
+            if applications and {a.app_status.status.value for a in applications} == {"RUNNING"}:
+                proxies = serve.status().proxies.values()
+                if proxies and {proxy.value for proxy in proxies} == {"HEALTHY"}:
+                    return
+            time.sleep(_POLL_S)
+        raise SetupError(f"not ready after {_START_TIMEOUT_S:.0f} s")
+
+    def stop(self) -> None:
+        """Stop Ray Serve and then Ray, so that no process, port or file of ours is left; safe to call at any time.
+
+        Requests under way have some seconds to end; new ones find nobody who listens.
+        """
+        import ray  # noqa: PLC0415
+        from ray import serve  # noqa: PLC0415
+
+        try:
+            _drain(self._haproxies())
+            if ray.is_initialized():
+                serve.shutdown()  # type: ignore[no-untyped-call]
+        finally:
+            ray.shutdown()
+            _end(self._haproxies())
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _haproxies(self) -> list[psutil.Process]:
+        """The HAProxy processes of this service, known by the folder of their configuration."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(part.startswith(str(self._folder)) for part in process.info["cmdline"] or ())
+        ]
+
+
+def _inner_ports(rest_port: int) -> dict[str, str]:
+    """Ports that no other service on this machine uses, for what shares a port instead of refusing one that is taken.
+
+    Two services would answer each other's requests there: with 404, or not at all. So do the ingress replicas' gRPC
+    servers (Ray Serve's option against it is a string, where gRPC takes a number), and Ray Serve's own proxy, to which
+    HAProxy sends all requests while there is no ingress replica, and while a config update builds the application.
+    """
+    for attempt in range(_PORT_RANGES):
+        first = _FIRST_PORT + (rest_port + attempt) % _PORT_RANGES * _PORTS_EACH
+        proxy = first + _PORTS_EACH - 2
+        if all(is_free("", port) for port in (first, proxy, proxy + 1)):
+            return {
+                "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first),
+                "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(proxy - 1),
+                "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(proxy),
+                "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(proxy + 1),
+            }
+    raise ConfigError(f"no port is free from {_FIRST_PORT} on, for the service's own use")
+
+
+def _read_config(path: Path) -> ServeDeploySchema:
+    from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
+
+    return from_file(ServeDeploySchema, path)
+
+
+def _reachable(host: str) -> str:
+    return "localhost" if host in {"0.0.0.0", "::", "127.0.0.1"} else host  # noqa: S104
+
+
+def _reason(application: Any) -> str:
+    """What Serve says of a failed application: of a traceback only our own error, where it has one."""
+    deployments = application.deployment_statuses
+    failed = [d.message for d in deployments if d.status.value in {"UNHEALTHY", "DEPLOY_FAILED"}]
+    message = "\n".join(failed) or str(application.app_status.message)
+    ours = [line for line in message.splitlines() if line.startswith("deployments.errors.")]
+    return ours[-1].partition(": ")[2] if ours else message
+
+
+def _drain(haproxies: list[psutil.Process]) -> None:
+    """Have HAProxy end after the requests that are under way: Ray Serve would kill it first of all, and cut them off.
+
+    One that is told so (SIGUSR1) closes its ports and idle connections, and ends itself after `hard-stop-after`.
+    """
+    for process in haproxies:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGUSR1)
+    psutil.wait_procs(haproxies, timeout=_STOP_TIMEOUT_S)
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=_STOP_TIMEOUT_S)
+    for process in alive:
+        process.kill()

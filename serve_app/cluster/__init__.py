@@ -1,0 +1,1 @@
+"""The deployments of models as the ingress sees them."""

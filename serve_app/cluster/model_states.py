@@ -1,0 +1,76 @@
+"""Which models are there, by what Ray Serve's controller says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from serve_app.cluster.cached import Remembered
+
+if TYPE_CHECKING:
+    from ray.serve.schema import DeploymentStatusOverview
+
+_KEPT_S = 1.5
+"""To ask costs the controller some 50 ms."""
+
+_PATIENCE_S = 1.0
+"""A controller that is busy or away answers late or never."""
+
+State = Literal["ready", "loading", "scaled to zero", "failed", "unknown"]
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A model's deployment: its state in a word, why it failed, and how many replicas it has."""
+
+    state: State
+    reason: str | None = None
+    running: int = 0
+    starting: int = 0
+
+
+class ModelStates:
+    """The state of each model's deployment; none of those that are not known yet."""
+
+    def __init__(self, deployments: Mapping[str, str]) -> None:
+        """`deployments`: the names of the models' deployments, by model."""
+        self._deployments = deployments
+        self._states = Remembered[Mapping[str, ModelState]](self._ask, {}, _KEPT_S, _PATIENCE_S)
+
+    async def __call__(self) -> Mapping[str, str]:
+        """The states in a word each, as old as `read` has them."""
+        return {model: state.state for model, state in (await self.read()).items()}
+
+    async def read(self) -> Mapping[str, ModelState]:
+        """The states, which are up to two seconds old; those known last where the controller does not answer."""
+        return await self._states.read()
+
+    async def _ask(self) -> Mapping[str, ModelState]:
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> Mapping[str, ModelState]:
+        from ray import serve  # noqa: PLC0415  only an ingress replica asks, and it has imported Ray already
+
+        application = serve.get_replica_context().app_name
+        known = serve.status().applications[application].deployments
+        return {model: state(known[name]) for model, name in self._deployments.items() if name in known}
+
+
+def state(deployment: DeploymentStatusOverview) -> ModelState:
+    """The state of a deployment."""
+    counts = {getattr(name, "value", name): count for name, count in deployment.replica_states.items()}
+    running, starting = counts.get("RUNNING", 0), counts.get("STARTING", 0)
+    if deployment.status.value in {"UNHEALTHY", "DEPLOY_FAILED"}:
+        return ModelState("failed", _reason(deployment.message), running, starting)
+    if running:
+        return ModelState("ready", None, running, starting)
+    return ModelState("scaled to zero" if deployment.status.value == "HEALTHY" else "loading", None, 0, starting)
+
+
+def _reason(message: str) -> str:
+    """Of a traceback only our own error, where it has one; else its last line."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    ours = [line.partition(": ")[2] for line in lines if line.startswith("deployments.errors.")]
+    return (ours or lines or ["no reason given"])[-1]

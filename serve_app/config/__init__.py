@@ -1,0 +1,1 @@
+"""What the gateway is told: environment variables, the arguments and the settings of a Serve config file."""

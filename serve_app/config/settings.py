@@ -1,0 +1,45 @@
+"""The ingress's settings: the `user_config` of its deployment in the Serve config file. A change needs no restart."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from deployments.catalogue.records import Record
+from serve_app.inference.find_json import MAX_DEPTH
+from serve_app.observability.request_log import Form
+
+
+class Coalescing(Record):
+    """When a batch is full, and how many partial ones of a lane may be under way before inputs wait for company."""
+
+    inputs: int = Field(default=64, ge=1)
+    characters: int = Field(default=32_768, ge=1)
+    floor: int = Field(default=2, ge=1)
+
+
+class Limits(Record):
+    """What a request may ask for. Its caller may ask for another time (Qdrant's `timeout`); the models keep to ours."""
+
+    body_bytes: int = Field(default=32 * 1024 * 1024, ge=1, description="of a request or message that is looked into")
+    objects: int = Field(default=4096, ge=1, description="inference objects in a request")
+    images: int = Field(default=256, ge=1, description="images among them")
+    text_characters: int = Field(default=1_000_000, ge=1, description="of each text")
+    depth: int = Field(
+        default=MAX_DEPTH, ge=1, le=MAX_DEPTH, description="levels of nesting of a body on the way to a vector"
+    )
+    queue_tokens: int = Field(
+        default=400_000, ge=1, description="that may wait for a model at each ingress replica, before it says 429"
+    )
+    free_tokens_per_month: int = Field(default=5_000_000, ge=0, description="of each model, before they cost anything")
+    timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="of a request with inference objects, Qdrant's part included; its caller may ask for another",
+    )
+    qdrant_timeout_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="of Qdrant's silence, in any request: until it answers, and while a body comes or goes",
+    )
+    coalescing: Coalescing = Coalescing()
+    request_log: Form = Field(default="none", description="a line for each request: none, text or json")

@@ -1,0 +1,1 @@
+"""What the store needs of an engine, and the errors of one."""

@@ -1,0 +1,1 @@
+"""The engine in Python: qdrant-client's local mode."""

@@ -1,0 +1,1 @@
+"""Messages of both protocols, without I/O."""

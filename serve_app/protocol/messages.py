@@ -1,0 +1,123 @@
+"""What passes between a door and Qdrant: one HTTP request and its answer, or one gRPC call."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from google.protobuf.message import Message
+
+Headers = Sequence[tuple[bytes, bytes]]
+Body = bytes | AsyncIterator[bytes]
+"""A body that was read to its end, or one that is still coming in."""
+
+
+class TimeLimit(NamedTuple):
+    """For how long Qdrant is waited for.
+
+    Its answer has to begin before `until` (of `time.monotonic()`), and meanwhile, and afterwards until its end, there
+    may be no more than `idle_timeout_s` seconds in which nothing moves in either direction.
+    """
+
+    until: float = math.inf
+    idle_timeout_s: float = math.inf
+
+    @property
+    def left_s(self) -> float:
+        """Seconds in which an answer that comes in one piece has to be there."""
+        return min(self.until - time.monotonic(), self.idle_timeout_s)
+
+
+UNLIMITED = TimeLimit()
+
+_ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-encoding"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """An HTTP request. `path` and `query` are as they were sent, percent-encoded; header names are lower case.
+
+    `tenant` is the caller's name, where its credential tells one; `time` is what Qdrant has for it.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    body: Body
+    tenant: str | None = None
+    time: TimeLimit = UNLIMITED
+
+    @property
+    def encoding(self) -> str:
+        """How the body is compressed, in the words of Content-Encoding; empty where it is not."""
+        return next((v.decode("latin-1").strip().lower() for k, v in self.headers if k == b"content-encoding"), "")
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, by its name in lower case."""
+        wanted = name.encode()
+        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+
+    def rewritten(self, body: bytes) -> Request:
+        """The same request with another body, of which we mean to read the answer: so it may not be compressed."""
+        return replace(self, headers=without(self.headers, _ABOUT_BODIES), body=body)
+
+
+@dataclass(frozen=True)
+class Response:
+    """An HTTP response."""
+
+    status: int
+    headers: Headers
+    body: Body
+
+    def rewritten(self, body: bytes) -> Response:
+        """The same response with another body."""
+        return replace(self, headers=without(self.headers, _ABOUT_BODIES), body=body)
+
+
+def without(headers: Headers, names: frozenset[bytes]) -> Headers:
+    """The headers but for those in `names` (lower case)."""
+    return [(name.lower(), value) for name, value in headers if name.lower() not in names]
+
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A gRPC call but for its message; `method` is the full name (`/qdrant.Points/Upsert`), the others as above."""
+
+    method: str
+    metadata: Metadata = ()
+    tenant: str | None = None
+    time: TimeLimit = UNLIMITED
+
+
+class Reply(NamedTuple):
+    """What a gRPC call is answered with when it succeeds."""
+
+    message: Message
+    metadata: Metadata = ()
+
+
+def json_response(status: int, body: bytes, headers: Headers = ()) -> Response:
+    """A response with a JSON body."""
+    return Response(status, [(b"content-type", b"application/json"), *headers], body)
+
+
+async def read(body: Body, limit: int | None = None) -> bytes | None:
+    """A body to its end, or None where it is longer than `limit` bytes."""
+    if isinstance(body, bytes):
+        return body if limit is None or len(body) <= limit else None
+    parts: list[bytes] = []
+    size = 0
+    async for part in body:
+        size += len(part)
+        if limit is not None and size > limit:
+            return None
+        parts.append(part)
+    return b"".join(parts)

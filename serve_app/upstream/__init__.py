@@ -1,0 +1,1 @@
+"""The way to Qdrant, or to the embedded store."""

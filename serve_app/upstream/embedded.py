@@ -1,0 +1,88 @@
+"""The embedded store, which is found anew when it has moved: a replica that replaces another has ports of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from typing_extensions import override
+
+from deployments.errors import DeadlineExceeded, UpstreamUnavailable
+from serve_app.embedded.address import KEY_HEADER, Address
+from serve_app.protocol.messages import Call, Reply, Request, Response, TimeLimit, without
+from serve_app.upstream.base import NotReached, Upstream
+from serve_app.upstream.remote import RemoteQdrant
+
+T = TypeVar("T")
+_KEY = KEY_HEADER.encode()
+
+
+@dataclass(frozen=True)
+class _Found:
+    qdrant: RemoteQdrant
+    key: str
+
+    async def rest(self, request: Request) -> Response:
+        headers = [*without(request.headers, frozenset({_KEY})), (_KEY, self.key.encode())]
+        return await self.qdrant.rest(replace(request, headers=headers))
+
+    async def grpc(self, message: Message, call: Call) -> Reply:
+        metadata = [*(pair for pair in call.metadata if pair[0] != KEY_HEADER), (KEY_HEADER, self.key)]
+        return await self.qdrant.grpc(message, replace(call, metadata=metadata))
+
+
+class EmbeddedQdrant(Upstream):
+    """The store whose address `locate` tells."""
+
+    def __init__(self, locate: Callable[[], Awaitable[Address]]) -> None:
+        self._locate = locate
+        self._found: _Found | None = None
+        self._looking = asyncio.Lock()
+
+    @override
+    async def rest(self, request: Request) -> Response:
+        return await self._ask(lambda found: found.rest(request), request.time)
+
+    @override
+    async def grpc(self, message: Message, call: Call) -> Reply:
+        return await self._ask(lambda found: found.grpc(message, call), call.time)
+
+    async def _ask(self, send: Callable[[_Found], Awaitable[T]], limit: TimeLimit) -> T:
+        """What the store answers; a request of which it has seen nothing follows it to where it is now."""
+        found = self._found or await self._find_within(limit, None)
+        try:
+            return await send(found)
+        except NotReached:
+            return await send(await self._find_within(limit, found))
+        except UpstreamUnavailable:
+            await self._forget(found)
+            raise
+
+    async def _find_within(self, limit: TimeLimit, lost: _Found | None) -> _Found:
+        try:
+            return await asyncio.wait_for(self._find(lost), limit.left_s if limit.left_s < math.inf else None)
+        except asyncio.TimeoutError as error:
+            raise DeadlineExceeded("the embedded store did not start in the time for the request") from error
+
+    async def _find(self, lost: _Found | None) -> _Found:
+        """The store where it is now, which is not where it was `lost`."""
+        async with self._looking:
+            if self._found is None or self._found is lost:
+                await self._forget(lost)
+                address = await self._locate()
+                rest, grpc = (f"http://{address.host}:{port}" for port in (address.rest_port, address.grpc_port))
+                self._found = _Found(RemoteQdrant([rest], [grpc]), address.key)
+            return self._found
+
+    async def _forget(self, lost: _Found | None) -> None:
+        if lost is not None and self._found is lost:
+            self._found = None
+            await lost.qdrant.close()
+
+    @override
+    async def close(self) -> None:
+        await self._forget(self._found)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployments.contract import MultiVectors
+from deployments.errors import ModelError
+from deployments.graphs import bert
+from deployments.networks import networks
+from deployments.networks.networks import (
+    PackedNetwork,
+    PaddedNetwork,
+    is_ready,
+    open_network,
+    open_packed_network,
+    open_ready,
+)
+from deployments.networks.session import Build, SessionSettings
+from tests.deployments.families.test_loading import card
+from tests.support import tiny
+
+IDS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]], np.int32)
+LENGTHS = np.array([5, 3], np.int32)
+
+
+def test_a_checkpoint_is_preferred_to_an_onnx_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    assert is_ready(tmp_path)
+    tiny.write(tmp_path, {})
+    assert not is_ready(tmp_path)
+
+
+def test_float16_needs_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_session(build: Build, settings: SessionSettings, unsuitable: Collection[str]) -> Any:
+        assert "float16" in unsuitable, "auto must not choose it"
+        assert build(np.float32) == tmp_path / "model.onnx"
+        build(np.float16)
+
+    monkeypatch.setattr(networks, "open_session", open_session)
+    with pytest.raises(ModelError, match=r"model\.onnx runs in the precision it was stored in, not in float16"):
+        open_ready(tmp_path, SessionSettings())
+
+
+def test_a_ready_file_gets_what_exporters_ask_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All int64; what the file does not read is left out by the session."""
+    seen: dict[str, np.ndarray] = {}
+
+    class Session:
+        def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            seen.update(inputs)
+            return [np.ones((2, 5, 3), np.float16), np.zeros(1)]
+
+    output = networks._run_ready(Session(), IDS, LENGTHS)  # type: ignore[arg-type]
+    assert {name: array.dtype for name, array in seen.items()} == dict.fromkeys(seen, np.int64)
+    assert seen["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert not seen["token_type_ids"].any()
+    assert (output.shape, output.dtype) == ((2, 5, 3), np.float32)
+
+
+@pytest.mark.parametrize(("model_type", "end"), [("bert", 64), ("xlm-roberta", 62)])
+def test_a_context_window_ends_where_the_models_positions_end(tmp_path: Path, model_type: str, end: int) -> None:
+    """RoBERTa keeps two positions for padding."""
+    tiny.write(tmp_path, tiny.bert_tensors(), model_type=model_type, pad_token_id=1)
+    network = opened(tmp_path, context_window=end)
+    output = network([[1] * end], np.array([end], np.int32))
+    assert isinstance(output, MultiVectors)
+    assert output.rows.shape == (end, tiny.HIDDEN)
+    with pytest.raises(ModelError, match=f"context_window is {end + 1}, but the model ends at {end}"):
+        opened(tmp_path, context_window=end + 1)
+
+
+def opened(folder: Path, **fields: Any) -> PaddedNetwork:
+    return open_network(card(**fields), folder, SessionSettings(provider="cpu"), bert.encoder, bert.positions)
+
+
+def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
+    tiny.write(tmp_path, tiny.bert_tensors())
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(1, 20, count).tolist() for count in (5, 40, 1, 22, 63, 30, 2)]
+    attended = np.array([len(text) - (len(text) > 20) * 7 for text in texts], np.int32)
+    packed = open_packed_network(card(), tmp_path, SessionSettings(provider="cpu"), bert.encoder, bert.positions)
+    assert isinstance(packed, PackedNetwork)
+    rows, expected = packed(texts, attended), opened(tmp_path)(texts, attended)
+    assert isinstance(expected, MultiVectors)
+    assert rows.offsets.tolist() == expected.offsets.tolist()
+    assert rows.rows == pytest.approx(expected.rows, abs=1e-5)
+
+
+def test_ready_files_and_cuda_get_rows_of_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.write(tmp_path, tiny.bert_tensors())
+    monkeypatch.setattr(networks, "open_session", lambda *_: None)
+    monkeypatch.setattr(networks, "provider_of", lambda settings: settings.provider)
+    for provider, kind in (("cuda", PaddedNetwork), ("openvino", PackedNetwork), ("cpu", PackedNetwork)):
+        settings = SessionSettings.model_validate({"provider": provider})
+        network = open_packed_network(card(), tmp_path, settings, bert.encoder, bert.positions)
+        assert isinstance(network, kind)
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    (ready / "model.onnx").touch()
+    settings = SessionSettings(provider="cpu")
+    assert isinstance(open_packed_network(card(), ready, settings, bert.encoder, bert.positions), PaddedNetwork)
+
+
+@pytest.mark.parametrize(("family", "unsuitable"), [("dense", ()), ("sparse", ("bfloat16",))])
+def test_families_say_what_is_too_coarse_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, unsuitable: tuple[str, ...]
+) -> None:
+    tiny.write(tmp_path, tiny.bert_tensors())
+    monkeypatch.setattr(networks, "open_session", lambda _build, _settings, given: given)
+    fields = {"pooling": None, "dimensions": None} if family == "sparse" else {}
+    network = opened(tmp_path, family=family, **fields)
+    assert network.run.args == (unsuitable,)  # type: ignore[attr-defined]

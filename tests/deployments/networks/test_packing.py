@@ -1,0 +1,90 @@
+"""Texts in shared rows: each is whole and by itself, few tokens are computed in vain, and there are few shapes."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployments.networks.packing import Packed, arrange, pack
+
+TEXTS = st.lists(st.integers(1, 300).map(lambda tokens: list(range(1, tokens + 1))), min_size=1, max_size=40)
+
+
+@given(texts=TEXTS, data=st.data())
+def test_each_text_is_whole_in_one_row_and_found_again(texts: list[list[int]], data: st.DataObject) -> None:
+    attended = [data.draw(st.integers(1, len(text))) for text in texts]
+    rows = pack(texts, attended)
+    assert rows.ids.dtype == rows.positions.dtype == np.int32
+    flat, found = rows.ids.reshape(-1), np.split(rows.places, np.cumsum([len(text) for text in texts])[:-1])
+    for text, places in zip(texts, found, strict=True):
+        assert flat[places].tolist() == text
+        assert rows.positions.reshape(-1)[places].tolist() == list(range(len(text)))
+        assert len(set(places // rows.ids.shape[1])) == 1, "a text in two rows"
+    assert len(set(rows.places.tolist())) == sum(map(len, texts)), "two tokens in one place"
+
+
+@given(texts=TEXTS, data=st.data())
+def test_a_token_attends_to_the_attended_ones_of_its_text_and_to_no_others(
+    texts: list[list[int]], data: st.DataObject
+) -> None:
+    attended = [data.draw(st.integers(1, len(text))) for text in texts]
+    rows = pack(texts, attended)
+    seen = rows.texts[:, :, None] == rows.attended[:, None, :]
+    places = iter(rows.places.tolist())
+    for text, count in zip(texts, attended, strict=True):
+        own = [divmod(next(places), rows.ids.shape[1]) for _ in text]
+        row, expected = own[0][0], {column for _, column in own[:count]}
+        for _, column in own:
+            assert set(np.flatnonzero(seen[row, column]).tolist()) == expected
+    assert seen.any(axis=2).all(), "padding attends to padding: a token that attends to nothing has no finite state"
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=60))
+def test_rows_are_no_shorter_than_the_longest_text_and_hold_all(tokens: list[int]) -> None:
+    arrangement = arrange(tokens)
+    assert arrangement.row_length >= max(tokens)
+    assert arrangement.rows * arrangement.row_length >= sum(tokens)
+    assert Packed().computed(tokens) == arrangement.rows * arrangement.row_length
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shape"),
+    [
+        ([9], (1, 16)),
+        ([17, 10], (1, 32)),
+        ([60, 4], (1, 64)),
+        ([60, 5], (1, 96)),
+        ([600], (1, 768)),
+        ([40] * 6, (2, 128)),
+    ],
+)
+def test_few_texts_get_rows_that_are_only_as_long_as_needed(tokens: list[int], shape: tuple[int, int]) -> None:
+    arrangement = arrange(tokens)
+    assert (arrangement.rows, arrangement.row_length) == shape
+
+
+@given(tokens=st.lists(st.integers(1, 256), min_size=1, max_size=60).map(sorted), data=st.data())
+def test_what_is_chosen_fits_the_budget_or_misses_it_by_a_tenth(tokens: list[int], data: st.DataObject) -> None:
+    wanted = data.draw(st.integers(0, len(tokens) - 1))
+    chosen = [tokens[place] for place in Packed().choose(tokens, wanted, 512)]
+    assert Packed().computed(chosen) <= 512 * 1.1
+
+
+def test_texts_of_all_lengths_leave_few_gaps_and_need_few_shapes() -> None:
+    lengths = [random.Random(number).choice((6, 9, 14, 40, 75, 120, 250)) for number in range(2000)]
+    real, computed, shapes = 0, 0, set()
+    while lengths:
+        waiting = sorted(lengths[:256])
+        chosen = [waiting[place] for place in Packed().choose(waiting, len(lengths) % len(waiting), 512)]
+        arrangement = arrange(chosen)
+        shapes.add((arrangement.rows, arrangement.row_length))
+        real += sum(chosen)
+        computed += arrangement.rows * arrangement.row_length
+        for tokens in chosen:
+            lengths.remove(tokens)
+    assert computed < 1.1 * real
+    assert len(shapes) < 25

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from pydantic import ValidationError
+
+from deployments.errors import InternalError, ModelError
+from deployments.graphs import bert
+from deployments.graphs.checkpoint import Checkpoint
+from deployments.networks import session as session_module
+from deployments.networks.session import SessionSettings, open_session
+from tests.support import tiny
+
+INPUTS = {"input_ids": np.array([[3, 1, 4], [1, 5, 0]], np.int32), "lengths": np.array([3, 2], np.int32)}
+CPU = SessionSettings(provider="cpu")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> bytes:
+    return bert.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors())))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Pretends that CUDA is there; the options with which each session was opened on it."""
+    options: list[dict[str, str]] = []
+
+    class OnCuda:
+        def __init__(self, model: bytes, _options: Any, providers: Any, **rest: Any) -> None:
+            assert rest == {"enable_fallback": 0}
+            ((self.provider, provider_options),) = providers
+            options.append(provider_options)
+
+        def get_providers(self) -> list[str]:
+            return [self.provider, "CPUExecutionProvider"]
+
+        def get_inputs(self) -> list[Any]:
+            return []
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnCuda)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    return options
+
+
+def test_a_model_runs_from_bytes_and_from_a_file(model: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(model)
+    (one,) = open_session(lambda _: model, CPU).run(INPUTS)
+    (other,) = open_session(lambda _: tmp_path / "model.onnx", CPU).run(INPUTS)
+    assert one.shape == (2, 3, tiny.HIDDEN)
+    assert (one == other).all()
+
+
+def test_cuda_is_the_replicas_own_gpu_and_takes_no_more_memory_than_it_may(opened: list[dict[str, str]]) -> None:
+    open_session(lambda _: b"", SessionSettings(provider="cuda", gpu_mem_limit=2**31))
+    (options,) = opened
+    assert (options["device_id"], options["gpu_mem_limit"]) == ("0", "2147483648")
+    assert options["arena_extend_strategy"] == "kSameAsRequested"
+
+
+def test_cuda_takes_what_it_needs_where_nothing_is_said(opened: list[dict[str, str]]) -> None:
+    open_session(lambda _: b"", SessionSettings())
+    assert "gpu_mem_limit" not in opened[0]
+
+
+@pytest.mark.parametrize(
+    ("precision", "unsuitable", "chosen", "weights"),
+    [
+        ("auto", (), "float16", np.float16),
+        ("auto", ("float16", "bfloat16"), "float32", np.float32),
+        ("float32", (), "float32", np.float32),
+        ("float16", ("float16",), "float16", np.float16),
+    ],
+)
+def test_weights_are_float16_where_cuda_computes_in_it(
+    opened: list[dict[str, str]], precision: Any, unsuitable: Any, chosen: str, weights: Any
+) -> None:
+    built: list[Any] = []
+    session = open_session(
+        lambda dtype: built.append(dtype) or b"",  # type: ignore[func-returns-value]
+        SessionSettings(provider="cuda", precision=precision),
+        unsuitable,
+    )
+    assert (session.precision, built) == (chosen, [weights])
+
+
+def test_a_precision_that_cuda_lacks_is_refused(opened: list[dict[str, str]]) -> None:
+    with pytest.raises(ModelError, match="precision 'bfloat16' on cuda: here there is only float16, float32"):
+        open_session(lambda _: b"", SessionSettings(provider="cuda", precision="bfloat16"))
+
+
+def test_inputs_that_the_model_does_not_read_are_left_out(model: bytes) -> None:
+    (output,) = open_session(lambda _: model, CPU).run({**INPUTS, "pixels": np.zeros(1)})
+    assert len(output) == 2
+
+
+def test_a_session_tells_how_it_runs(model: bytes) -> None:
+    session = open_session(lambda _: model, SessionSettings(provider="cpu", precision="auto", threads=1))
+    assert (session.provider, session.precision) == ("cpu", "float32")
+
+
+@pytest.mark.parametrize(
+    ("available", "chosen"),
+    [
+        (["CPUExecutionProvider"], "cpu"),
+        (["OpenVINOExecutionProvider", "CPUExecutionProvider"], "openvino"),
+        (["CPUExecutionProvider", "OpenVINOExecutionProvider", "CUDAExecutionProvider"], "cuda"),
+    ],
+)
+def test_auto_is_the_fastest_provider_there_is(
+    monkeypatch: pytest.MonkeyPatch, available: list[str], chosen: str
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    assert session_module.provider_of(SessionSettings()) == chosen
+
+
+def test_a_provider_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch, model: bytes) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ModelError, match="provider 'cuda': the installed onnxruntime has only cpu"):
+        open_session(lambda _: model, SessionSettings(provider="cuda"))
+
+
+def test_a_silent_fallback_to_another_provider_is_an_error(monkeypatch: pytest.MonkeyPatch, model: bytes) -> None:
+    real = onnxruntime.InferenceSession
+
+    def falls_back(model: bytes, options: Any, providers: Any, **rest: Any) -> Any:
+        return real(model, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    with pytest.raises(ModelError, match="asked for cuda, but onnxruntime fell back to CPUExecutionProvider"):
+        open_session(lambda _: model, SessionSettings(provider="cuda"))
+
+
+def test_a_precision_that_the_provider_lacks_is_refused(model: bytes) -> None:
+    with pytest.raises(ModelError, match="precision 'float16' on cpu: here there is only float32"):
+        open_session(lambda _: model, SessionSettings(provider="cpu", precision="float16"))
+
+
+@pytest.mark.parametrize(
+    ("provider", "has_it", "unsuitable", "chosen"),
+    [
+        ("openvino", True, (), "bfloat16"),
+        ("openvino", True, ("bfloat16",), "float32"),
+        ("openvino", False, (), "float32"),
+        ("cpu", True, (), "float32"),
+    ],
+)
+def test_auto_precision_is_bfloat16_where_the_processor_has_it_and_the_model_bears_it(
+    monkeypatch: pytest.MonkeyPatch, provider: Any, has_it: bool, unsuitable: Any, chosen: str
+) -> None:
+    monkeypatch.setattr(session_module, "_processor_has_bfloat16", lambda: has_it)
+    assert session_module._precision(SessionSettings(), provider, unsuitable) == chosen
+    assert session_module._precision(SessionSettings(precision="float32"), provider, ()) == "float32"
+
+
+def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(ModelError, match="onnxruntime cannot load the model on cpu"):
+        open_session(lambda _: b"no model", CPU)
+
+
+def test_a_run_that_fails_is_an_internal_error(model: bytes) -> None:
+    session = open_session(lambda _: model, CPU)
+    with pytest.raises(InternalError, match="the model could not be run"):
+        session.run({**INPUTS, "lengths": np.array([[3.5]])})
+
+
+@pytest.mark.parametrize(
+    "settings", [{"provider": "tpu"}, {"precision": "int8"}, {"thread": 2}, {"threads": -1}, {"gpu_mem_limit": 0}]
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SessionSettings.model_validate(settings)

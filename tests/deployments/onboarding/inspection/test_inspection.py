@@ -1,0 +1,282 @@
+"""What is read out of a model's files, and what is refused by name."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.catalogue.card import File, FolderSource, Markers, ModelCard, Prefixes
+from deployments.errors import ConfigError, ModelError, ModelFilesError
+from deployments.onboarding.inspection import Kind, inspect
+from deployments.onboarding.inspection.repository import Repository
+from tests.support import own_model
+
+PLAIN = {"model.safetensors", "config.json", "tokenizer.json"}
+
+
+def look(folder: Path, kind: Kind | None = None) -> Sequence[ModelCard]:
+    paths = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+    def source(files: Mapping[str, File]) -> FolderSource:
+        return FolderSource(folder=folder, files=dict(files))
+
+    return inspect(Repository(folder, paths), "ours", "our card", source, kind)
+
+
+def look_at_one(folder: Path, kind: Kind | None = None) -> ModelCard:
+    (card,) = look(folder, kind)
+    return card
+
+
+def files_of(card: ModelCard) -> set[str]:
+    (source,) = card.sources
+    return set(source.files)
+
+
+def change(folder: Path, name: str, **values: Any) -> None:
+    path = folder / name
+    path.write_text(json.dumps({**(json.loads(path.read_text()) if path.exists() else {}), **values}))
+
+
+@pytest.fixture
+def tuned(tmp_path: Path) -> Path:
+    return own_model.fine_tuned(tmp_path / "ours")
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    return own_model.write(tmp_path / "ours")
+
+
+def test_a_sentence_transformers_folder_says_everything(tuned: Path) -> None:
+    card = look_at_one(tuned)
+    assert (card.name, card.family, card.dimensions, card.context_window) == ("ours", "dense", 16, 32)
+    assert (card.pooling, card.normalize, card.licence, card.card) == ("cls", True, "mit", "our card")
+    assert card.prefixes == Prefixes(query="ask: ", passage="tell: ")
+    assert files_of(card) == PLAIN
+
+
+def test_the_files_of_version_6_say_the_same(tuned: Path) -> None:
+    (tuned / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "lasttoken", "include_prompt": True}))
+    (tuned / "sentence_bert_config.json").write_text(json.dumps({"transformer_task": "feature-extraction"}))
+    change(tuned, "tokenizer_config.json", model_max_length=24)
+    types = [
+        "sentence_transformers.base.modules.transformer.Transformer",
+        "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
+    ]
+    paths = ["", "1_Pooling"]
+    listed = [{"idx": i, "name": str(i), "path": path, "type": types[i]} for i, path in enumerate(paths)]
+    (tuned / "modules.json").write_text(json.dumps(listed))
+    card = look_at_one(tuned)
+    assert (card.pooling, card.normalize, card.context_window) == ("last", False, 24)
+
+
+def test_a_plain_bert_is_pooled_by_the_mean_and_reads_as_far_as_it_has_positions(plain: Path) -> None:
+    change(plain, "tokenizer_config.json", model_max_length=10**30)
+    card = look_at_one(plain)
+    assert (card.pooling, card.normalize, card.context_window, card.licence) == ("mean", True, 64, "not stated")
+
+
+def test_the_positions_of_roberta_start_behind_that_of_padding(plain: Path) -> None:
+    change(plain, "config.json", model_type="xlm-roberta", max_position_embeddings=514, pad_token_id=1)
+    assert look_at_one(plain).context_window == 512
+
+
+@pytest.mark.parametrize(
+    ("prompts", "default", "expected"),
+    [
+        ({"query": "q: "}, None, Prefixes(query="q: ")),
+        ({"query": "q: ", "passage": "p: "}, None, Prefixes(query="q: ", passage="p: ")),
+        ({"all": "x: ", "query": "q: "}, "all", Prefixes(query="q: ", passage="x: ")),
+        ({}, None, Prefixes()),
+    ],
+)
+def test_prompts_become_prefixes(tuned: Path, prompts: dict[str, str], default: str | None, expected: Prefixes) -> None:
+    settings = {"prompts": prompts, "default_prompt_name": default}
+    (tuned / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    assert look_at_one(tuned).prefixes == expected
+
+
+def test_splade_is_seen_by_its_pooling(plain: Path) -> None:
+    change(plain, "config.json", architectures=["BertForMaskedLM"])
+    own_model.write_json(plain, modules=own_model.modules("MLMTransformer", "SpladePooling"))
+    card = look_at_one(plain)
+    assert (card.family, card.dimensions, card.context_window) == ("sparse", None, 64)
+
+
+def test_a_splade_of_another_kind_is_refused_by_name(plain: Path) -> None:
+    own_model.write_json(plain, modules=own_model.modules("MLMTransformer", "SpladePooling"))
+    own_model.write_json(plain, **{"1_SpladePooling__config": {"pooling_strategy": "sum"}})
+    with pytest.raises(ModelError, match=r"pooling_strategy 'sum' cannot be run here, only 'max'"):
+        look(plain)
+
+
+@pytest.mark.parametrize("architectures", [["BertForMaskedLM"], None])
+def test_what_may_be_of_two_families_is_not_guessed(plain: Path, architectures: list[str] | None) -> None:
+    change(plain, "config.json", architectures=architectures)
+    with pytest.raises(ModelError, match=r"say which: --family sparse or --family dense"):
+        look(plain)
+    assert look_at_one(plain, "sparse").family == "sparse"
+    assert look_at_one(plain, "dense").family == "dense"
+
+
+def colbert_metadata(folder: Path, **settings: Any) -> None:
+    tokens = {"query_token_id": "[unused0]", "doc_token_id": "[unused1]"}
+    lengths = {"query_maxlen": 24, "doc_maxlen": 48, "dim": 8, "mask_punctuation": False}
+    (folder / "artifact.metadata").write_text(json.dumps({**tokens, **lengths, **settings}))
+
+
+def test_colbert_is_seen_by_its_metadata(plain: Path) -> None:
+    change(plain, "config.json", architectures=["HF_ColBERT"])
+    colbert_metadata(plain)
+    card = look_at_one(plain)
+    assert (card.family, card.dimensions, card.context_window) == ("late-interaction", 8, 48)
+    assert card.markers == Markers(query=1, document=2, query_length=24, skip_punctuation=False)
+    assert files_of(card) == PLAIN
+
+
+def pylate(folder: Path, **settings: Any) -> None:
+    own_model.write_json(folder, modules=own_model.modules("Transformer", "Dense"))
+    own_model.write_json(folder, **{"1_Dense__config": {"out_features": 8, "bias": False}})
+    (folder / "1_Dense" / "model.safetensors").touch()
+    markers = {"query_prefix": "[unused0]", "document_prefix": "[unused1]", "query_length": 16, "document_length": 40}
+    skipped = {"skiplist_words": list(string.punctuation)}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({**markers, **skipped, **settings}))
+
+
+def test_pylate_is_seen_by_its_modules(plain: Path) -> None:
+    pylate(plain)
+    card = look_at_one(plain)
+    assert (card.family, card.dimensions, card.context_window) == ("late-interaction", 8, 40)
+    assert card.markers == Markers(query=1, document=2, query_length=16, skip_punctuation=True)
+    assert files_of(card) == PLAIN | {"1_Dense/model.safetensors", "1_Dense/config.json"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"attend_to_expansion_tokens": True}, "attend_to_expansion_tokens: true"),
+        ({"do_query_expansion": False}, "do_query_expansion: false"),
+        ({"skiplist_words": ["the"]}, "skiplist_words"),
+        ({"query_prefix": "[nobody]"}, r"no token '\[nobody\]'"),
+        ({"document_prefix": None}, "without markers"),
+    ],
+)
+def test_a_colbert_of_another_kind_is_refused_by_name(plain: Path, settings: dict[str, Any], named: str) -> None:
+    pylate(plain, **settings)
+    with pytest.raises(ModelError, match=named):
+        look(plain)
+
+
+def test_a_clip_is_two_models(plain: Path) -> None:
+    clip = {"model_type": "clip", "architectures": ["CLIPModel"], "projection_dim": 24}
+    (plain / "config.json").write_text(json.dumps({**clip, "text_config": {}, "vision_config": {"image_size": 32}}))
+    with pytest.raises(ModelError, match=r"no preprocessor_config.json"):
+        look(plain)
+    own_model.write_json(plain, preprocessor_config={})
+    text, vision = look(plain)
+    assert (text.name, text.family, text.dimensions, text.context_window) == ("ours-text", "clip-text", 24, 77)
+    assert (vision.name, vision.family, vision.dimensions, vision.image_size) == ("ours-vision", "clip-vision", 24, 32)
+    assert files_of(text) == PLAIN
+    assert files_of(vision) == {"model.safetensors", "config.json", "preprocessor_config.json"}
+
+
+@pytest.mark.parametrize(
+    ("pooling", "named"),
+    [
+        ({"pooling_mode_max_tokens": True}, "pooling 'max' cannot"),
+        ({"pooling_mode": "weightedmean"}, "pooling 'weightedmean' cannot"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, r"pooling 'cls \+ mean' cannot"),
+        ({"pooling_mode": "mean", "include_prompt": False}, "include_prompt: false"),
+    ],
+)
+def test_an_unknown_pooling_is_refused_by_name(tuned: Path, pooling: dict[str, Any], named: str) -> None:
+    (tuned / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    with pytest.raises(ModelError, match=named):
+        look(tuned)
+
+
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (("Transformer", "Pooling", "Dense"), "'Dense' cannot be run here, only Transformer, Pooling, Normalize"),
+        (("Transformer", "Asym"), "models of Transformer, Asym are not known here"),
+        (("Transformer", "Pooling", "Pooling"), "expected one 'Pooling', found 2"),
+    ],
+)
+def test_unknown_modules_are_refused_by_name(tuned: Path, names: tuple[str, ...], named: str) -> None:
+    own_model.write_json(tuned, modules=own_model.modules(*names))
+    with pytest.raises(ModelError, match=named):
+        look(tuned)
+
+
+def test_a_checkpoint_that_is_no_embedding_model_is_refused_by_its_architecture(plain: Path) -> None:
+    change(plain, "config.json", architectures=["BertForSequenceClassification"])
+    with pytest.raises(ModelError, match=r"'BertForSequenceClassification' is none of an embedding model"):
+        look(plain)
+
+
+def test_lower_case_beside_the_tokenizer_is_refused_unless_the_tokenizer_does_it_too(tuned: Path) -> None:
+    change(tuned, "sentence_bert_config.json", do_lower_case=True)
+    assert look_at_one(tuned).context_window == 32
+    tokenizer = json.loads((tuned / "tokenizer.json").read_text())
+    (tuned / "tokenizer.json").write_text(json.dumps({**tokenizer, "normalizer": None}))
+    with pytest.raises(ModelError, match="do_lower_case"):
+        look(tuned)
+
+
+def test_a_vocabulary_alone_is_refused_with_what_to_do(tuned: Path) -> None:
+    (tuned / "tokenizer.json").rename(tuned / "vocab.txt")
+    with pytest.raises(ModelError, match=r"no tokenizer.json, only vocab.txt; .*AutoTokenizer"):
+        look(tuned)
+
+
+def test_pickled_weights_are_refused_with_what_to_do(tuned: Path) -> None:
+    (tuned / "model.safetensors").rename(tuned / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"only pytorch_model.bin.*AutoModel"):
+        look(tuned)
+    (tuned / "pytorch_model.bin").unlink()
+    with pytest.raises(ModelError, match="no weights"):
+        look(tuned)
+
+
+def test_weights_in_several_files_are_all_named(tuned: Path) -> None:
+    (tuned / "model.safetensors").rename(tuned / "model-1-of-2.safetensors")
+    index = {"weight_map": {"a": "model-2-of-2.safetensors", "b": "model-1-of-2.safetensors"}}
+    (tuned / "model.safetensors.index.json").write_text(json.dumps(index))
+    shards = {"model.safetensors.index.json", "model-1-of-2.safetensors", "model-2-of-2.safetensors"}
+    assert files_of(look_at_one(tuned)) == {"config.json", "tokenizer.json"} | shards
+
+
+def test_an_architecture_that_is_not_built_here_is_taken_as_onnx_where_that_is_there(tuned: Path) -> None:
+    change(tuned, "config.json", model_type="modernbert", architectures=["ModernBertModel"])
+    assert "model.safetensors" in files_of(look_at_one(tuned))
+    (tuned / "onnx").mkdir()
+    (tuned / "onnx" / "model.onnx").touch()
+    (source,) = look_at_one(tuned).sources
+    assert source.files["model.onnx"] == File(path="onnx/model.onnx")
+    assert "model.safetensors" not in source.files
+    (tuned / "onnx" / "model.onnx_data").touch()
+    with pytest.raises(ModelError, match=r"its weights lie in onnx/model\.onnx_data"):
+        look(tuned)
+
+
+@pytest.mark.parametrize("name", ["config.json", "modules.json"])
+def test_a_damaged_file_is_named(tuned: Path, name: str) -> None:
+    (tuned / name).write_text("{")
+    with pytest.raises(ModelFilesError, match=name):
+        look(tuned)
+
+
+def test_what_the_catalogue_needs_and_the_files_lack_is_named(tuned: Path) -> None:
+    change(tuned, "config.json", hidden_size=None)
+    with pytest.raises(ConfigError, match="a dense model needs 'dimensions'"):
+        look(tuned)
+    (tuned / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"no config.json"):
+        look(tuned)

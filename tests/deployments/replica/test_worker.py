@@ -1,0 +1,234 @@
+"""The thread that runs a model: what runs together and in which order, what fails, and what is given up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployments.contract import Batch, DenseVectors, Direction, Embeddings
+from deployments.errors import InternalError, ModelUnavailable
+from deployments.families.protocol import Positions, Prepared
+from deployments.metrics.replica import ReplicaMeasures
+from deployments.networks.layouts import Padded
+from deployments.replica import worker as worker_module
+from deployments.replica.worker import Work, Worker
+
+
+class Numbers:
+    """A model whose vector of a number is that number; the number is also the count of its tokens."""
+
+    def __init__(self) -> None:
+        self.chunks: list[list[int]] = []
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.fails_on = 0
+
+    def work(self, *numbers: int, direction: Direction = "update", options: Any = None) -> Work:
+        batch = Batch([str(number) for number in numbers], direction, options or {})
+        tokens = np.array(numbers, np.int64)
+        return Work(self, Prepared(batch, numbers, tokens, truncated=len(numbers), layout=Padded(512)))
+
+    def samples(self) -> list[Batch]:
+        return []
+
+    def prepare(self, batch: Batch) -> Prepared:
+        raise NotImplementedError
+
+    def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
+        self.started.set()
+        assert self.go_on.wait(10)
+        numbers = [prepared.items[position] for position in positions]
+        assert numbers == prepared.tokens[positions].tolist()
+        self.chunks.append(numbers)
+        if self.fails_on in numbers:
+            raise ZeroDivisionError
+        return DenseVectors(np.array(numbers, np.float32)[:, None])
+
+
+@pytest.fixture
+def model() -> Numbers:
+    return Numbers()
+
+
+@pytest.fixture
+async def worker(model: Numbers) -> AsyncIterator[Worker]:
+    worker = Worker(ReplicaMeasures())
+    worker.grow(1)
+    worker.budget = 100
+    yield worker
+    model.go_on.set()
+    await asyncio.to_thread(worker.close)
+
+
+def start(worker: Worker, work: Work) -> asyncio.Task[Embeddings]:
+    return asyncio.create_task(worker.run(work))
+
+
+async def busy(worker: Worker, model: Numbers) -> asyncio.Task[Embeddings]:
+    """Work that keeps the model busy until it is let go."""
+    model.go_on.clear()
+    task = start(worker, model.work(99))
+    assert await asyncio.to_thread(model.started.wait, 10)
+    model.chunks.clear()
+    return task
+
+
+def rows(embeddings: Embeddings) -> list[float]:
+    assert isinstance(embeddings.vectors, DenseVectors)
+    values: list[float] = embeddings.vectors.rows[:, 0].tolist()
+    return values
+
+
+async def test_vectors_come_back_in_the_order_of_the_inputs(worker: Worker, model: Numbers) -> None:
+    embeddings = await worker.run(model.work(5, 90, 1, 30, 2))
+    assert rows(embeddings) == [5, 90, 1, 30, 2]
+    assert embeddings.tokens.tolist() == [5, 90, 1, 30, 2]
+    assert embeddings.truncated == 5
+    assert len(model.chunks) > 1
+
+
+async def test_inputs_of_several_batches_run_together(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    tasks = [start(worker, model.work(*numbers)) for numbers in ((10, 48), (11, 47), (9,))]
+    await asyncio.sleep(0)
+    model.go_on.set()
+    assert [rows(await task) for task in tasks] == [[10, 48], [11, 47], [9]]
+    assert [sorted(chunk) for chunk in model.chunks[1:]] == [[9, 10, 11], [47, 48]]
+
+
+async def test_searches_run_before_updates(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    tasks = [start(worker, model.work(60)), start(worker, model.work(61))]
+    tasks += [start(worker, model.work(70, direction="search")), start(worker, model.work(71, direction="search"))]
+    await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(*tasks)
+    assert model.chunks[1:] == [[70], [71], [60], [61]]
+
+
+async def test_a_small_batch_passes_a_large_one_that_came_before(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    large, small = start(worker, model.work(*[60] * 50)), start(worker, model.work(2))
+    await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(large, small)
+    assert model.chunks[1] == [2]
+
+
+@pytest.mark.parametrize("other", [{"direction": "search"}, {"options": {"k": 2}}])
+async def test_only_work_of_one_kind_runs_together(worker: Worker, model: Numbers, other: Any) -> None:
+    await busy(worker, model)
+    tasks = [start(worker, model.work(10)), start(worker, model.work(10, **other))]
+    await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(*tasks)
+    assert model.chunks[1:] == [[10], [10]]
+
+
+async def test_a_batch_that_is_given_up_before_it_starts_never_runs(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    dropped, kept = start(worker, model.work(20, 80)), start(worker, model.work(30))
+    await asyncio.sleep(0)
+    dropped.cancel()
+    await asyncio.sleep(0)
+    model.go_on.set()
+    assert rows(await kept) == [30]
+    assert model.chunks[1:] == [[30]]
+
+
+async def test_a_failure_reaches_those_of_its_chunk_and_no_others(worker: Worker, model: Numbers) -> None:
+    await busy(worker, model)
+    failing = [start(worker, model.work(40)), start(worker, model.work(41, 90))]
+    await asyncio.sleep(0)
+    model.fails_on = 40
+    model.go_on.set()
+    for task in failing:
+        with pytest.raises(ZeroDivisionError):
+            await task
+    assert rows(await worker.run(model.work(7))) == [7]
+    assert worker.alive
+    assert [90] not in model.chunks, "what is left of a batch that failed is not run"
+
+
+async def test_several_threads_share_a_batch(model: Numbers) -> None:
+    worker = Worker(ReplicaMeasures())
+    worker.budget = 100
+    worker.grow(2)
+    model.go_on.clear()
+    task = start(worker, model.work(60, 61, 62))
+    for _ in range(500):
+        if sum(map(len, worker._pools.values())) == 1:
+            break
+        await asyncio.sleep(0.01)
+    assert len(model.chunks) == 0, "two chunks run, none is done"
+    model.go_on.set()
+    assert rows(await task) == [60, 61, 62]
+    assert worker.alive
+    await asyncio.to_thread(worker.close)
+    assert not worker.alive
+
+
+async def test_idle_threads_share_what_waits(model: Numbers) -> None:
+    worker = Worker(ReplicaMeasures())
+    worker.budget = 1000
+    worker.grow(2)
+    for numbers, expected in (([50] * 6, [3, 3]), ([20, 20], [2])):
+        await asyncio.to_thread(wait_until_idle, worker, 2)
+        model.go_on.clear()
+        task = start(worker, model.work(*numbers))
+        await asyncio.to_thread(wait_until_idle, worker, 2 - len(expected))
+        model.go_on.set()
+        await task
+        assert sorted(map(len, model.chunks)) == expected
+        model.chunks.clear()
+    await asyncio.to_thread(worker.close)
+
+
+def wait_until_idle(worker: Worker, threads: int) -> None:
+    while worker._idle != threads or (threads < 2 and any(map(len, worker._pools.values()))):
+        time.sleep(0.001)
+
+
+async def test_a_vector_too_few_is_an_error(worker: Worker, model: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "run", lambda *_: DenseVectors(np.zeros((1, 1), np.float32)))
+    with pytest.raises(InternalError, match="1 vectors for 2 inputs"):
+        await worker.run(model.work(3, 3))
+
+
+async def test_closing_ends_the_thread_and_whoever_waits_hears_of_it(model: Numbers) -> None:
+    worker = Worker(ReplicaMeasures())
+    worker.grow(1)
+    running = await busy(worker, model)
+    waiting = start(worker, model.work(5))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(asyncio.to_thread(worker.close))
+    await asyncio.sleep(0.05)
+    model.go_on.set()
+    await closing
+    assert not worker.alive
+    assert rows(await running) == [99]
+    with pytest.raises(ModelUnavailable):
+        await waiting
+    with pytest.raises(ModelUnavailable):
+        await worker.run(model.work(6))
+    worker.close()
+
+
+async def test_memory_goes_back_once_when_no_work_comes(monkeypatch: pytest.MonkeyPatch, model: Numbers) -> None:
+    given = threading.Semaphore(0)
+    monkeypatch.setattr(worker_module, "_IDLE_S", 0.01)
+    monkeypatch.setattr(worker_module.memory, "release_free_memory", given.release)
+    worker = Worker(ReplicaMeasures())
+    worker.grow(1)
+    for _ in range(2):
+        await worker.run(model.work(1))
+        assert await asyncio.to_thread(given.acquire, timeout=10)
+        assert not await asyncio.to_thread(given.acquire, timeout=0.05)
+    worker.close()

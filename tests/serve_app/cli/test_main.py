@@ -1,0 +1,84 @@
+"""The command line, without a service."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from deployments.catalogue.catalogue import HOME
+from deployments.errors import ConfigError
+from serve_app.cli import main
+from serve_app.cli.main import app
+from serve_app.cli.terminal import interruptible
+from serve_app.demo import walkthrough
+
+COMMANDS = ("list", "show", "pull", "verify", "remove", "bench", "add")
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("up",), ("demo",), ("store",), ("models",), *(("models", name) for name in COMMANDS)]
+)
+def test_every_command_has_help(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_an_error_is_told_as_it_is_even_where_it_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, interruptible():
+        raise ConfigError("no token '[unused0]' in [red]here")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: no token '[unused0]' in [red]here\n"
+
+
+def test_ctrl_c_is_no_traceback() -> None:
+    with pytest.raises(SystemExit) as caught, interruptible():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demo that has to start a service, which costs nothing; whoever waits presses Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(walkthrough, "answers", lambda _url: False)
+    monkeypatch.setattr(walkthrough, "tell", lambda *_: None)
+    monkeypatch.setattr(main, "_running", lambda _: nullcontext(SimpleNamespace(rest_address="http://localhost:6333")))
+    monkeypatch.setattr("threading.Event.wait", interrupt)
+
+
+def test_a_demo_at_a_terminal_keeps_its_service_until_ctrl_c(
+    nothing_runs: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    with pytest.raises(typer.Exit) as caught:
+        main.demo(None)
+    assert caught.value.exit_code == 0
+    assert "Ctrl-C stops it" in capsys.readouterr().out
+
+
+def test_a_demo_without_a_terminal_stops_its_service(
+    nothing_runs: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
+    main.demo(None)
+    assert "stopping the service" in capsys.readouterr().out
+
+
+def test_listing_models_imports_nothing_that_only_models_need() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from serve_app.cli.main import app; "
+        "assert CliRunner().invoke(app, ['models', 'list']).exit_code == 0; "
+        "print(sorted({'onnxruntime', 'onnx', 'tokenizers', 'huggingface_hub', 'grpc'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.strip() == "[]"

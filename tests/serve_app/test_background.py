@@ -1,0 +1,89 @@
+"""What is looked after while the gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from serve_app import background
+from serve_app.api.health import Health
+from serve_app.ledger.quotas import Quota, Quotas
+from serve_app.observability.metrics import (
+    BATCHES_IN_FLIGHT,
+    LEDGER_BEHIND,
+    QUOTA_USED,
+    UPSTREAM_UP,
+    WAITING_TOKENS,
+)
+from tests.serve_app.api.test_health import states
+from tests.support.fakes import FakeQdrant
+from tests.support.gateway import UPSERT
+from tests.support.seeing import Seen
+
+
+async def nothing() -> None: ...
+
+
+LEDGER: Any = SimpleNamespace(behind=False, look_around=nothing)
+ALIASES: Any = SimpleNamespace(look=nothing)
+AWAY: Any = SimpleNamespace(behind=True)
+
+
+async def test_gauges_tell_what_is_under_way() -> None:
+    gateway, started, go_on = Seen(), asyncio.Event(), asyncio.Event()
+    model = gateway.router._calls["org/dense"]
+
+    async def slow(batch: Any) -> Any:
+        started.set()
+        await go_on.wait()
+        return await model(batch)
+
+    gateway.router._calls["org/dense"] = slow
+    request = asyncio.create_task(gateway.put(UPSERT))
+    await started.wait()
+    background.measure(gateway.pipeline, AWAY)
+    assert BATCHES_IN_FLIGHT.values["org/dense",] == 1
+    assert WAITING_TOKENS.values["org/dense",] > 0
+    assert LEDGER_BEHIND.values[()] == 1
+    go_on.set()
+    await request
+    background.measure(gateway.pipeline, LEDGER)
+    assert (
+        BATCHES_IN_FLIGHT.values["org/dense",] == WAITING_TOKENS.values["org/dense",] == LEDGER_BEHIND.values[()] == 0
+    )
+
+
+def test_the_fullest_quota_of_all_tenants_is_told() -> None:
+    quota = {"org/dense": Quota(tokens_per_month=100)}
+    quotas = Quotas({"one": quota, "other": quota})
+    for tenant, tokens in (("one", 25), ("other", 90)):
+        quotas._spending(tenant, "org/dense").add(tokens)
+    gateway = Seen()
+    gateway.pipeline.meter.quotas = quotas
+    background.measure(gateway.pipeline, LEDGER)
+    assert QUOTA_USED.values["org/dense", "month"] == pytest.approx(0.9)
+
+
+async def test_it_looks_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_PERIOD_S", 0.001)
+    looks: list[None] = []
+    healthy = asyncio.Event()
+    health = Health(FakeQdrant(), states)
+    check = health.check
+
+    async def failing_once() -> None:
+        looks.append(None)
+        if len(looks) == 1:
+            raise RuntimeError
+        await check()
+        healthy.set()
+
+    monkeypatch.setattr(health, "check", failing_once)
+    UPSTREAM_UP.set(0)
+    task = asyncio.create_task(background.watch(health, Seen().pipeline, LEDGER, ALIASES))
+    await asyncio.wait_for(healthy.wait(), 10)
+    task.cancel()
+    assert UPSTREAM_UP.values[()] == 1

@@ -1,0 +1,88 @@
+"""Stand-ins that are quick and exact: a model, an image loader, a Qdrant."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import orjson
+from google.protobuf.message import Message
+
+from deployments.contract import Batch, DenseVectors, Embeddings, ImageBatch, LoadedImages, SparseVectors
+from serve_app.protocol.grpc_services import response_class
+from serve_app.protocol.messages import Call, Reply, Request, Response, json_response, read
+
+
+def dense(text: Any, dimensions: int = 4) -> np.ndarray:
+    """A vector that tells which text (or image) and which length it was made of and for."""
+    data = text.encode() if isinstance(text, str) else np.asarray(text).tobytes()
+    seed = int.from_bytes(hashlib.sha256(data).digest()[:4], "little")
+    vector = np.random.default_rng(seed).standard_normal(dimensions).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+@dataclass
+class FakeModel:
+    """Embeds at once; a token is a character. Keeps the batches that it was sent."""
+
+    dimensions: int = 4
+    batches: list[Batch] = field(default_factory=list)
+
+    async def __call__(self, batch: Batch) -> Embeddings:
+        self.batches.append(batch)
+        rows = np.stack([dense(value, self.dimensions) for value in batch.inputs])
+        return Embeddings(DenseVectors(rows), np.array([len(value) for value in batch.inputs]))
+
+
+@dataclass
+class FakeSparseModel:
+    """One entry for each input: its length at index 7."""
+
+    async def __call__(self, batch: Batch) -> Embeddings:
+        count = len(batch)
+        sizes = np.array([len(value) for value in batch.inputs])
+        vectors = SparseVectors(
+            np.full(count, 7, np.uint32), sizes.astype(np.float32), np.arange(count + 1, dtype=np.int64)
+        )
+        return Embeddings(vectors, sizes)
+
+
+async def load_images(batch: ImageBatch) -> LoadedImages:
+    """Sources that start with `bad` are no images."""
+    return LoadedImages(["not an image" if source.startswith("bad") else _pixels(source) for source in batch.sources])
+
+
+def _pixels(source: str) -> Any:
+    return np.full((2, 2, 3), len(source), np.uint8)
+
+
+@dataclass
+class FakeQdrant:
+    """Keeps what it is sent and answers with what it is given."""
+
+    answer: Any = field(default_factory=lambda: {"result": {"status": "completed"}, "status": "ok", "time": 0.001})
+    status: int = 200
+    requests: list[Request] = field(default_factory=list)
+    messages: list[tuple[str, Message]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+    async def rest(self, request: Request) -> Response:
+        body = await read(request.body)
+        self.requests.append(replace(request, body=body or b""))
+        return json_response(self.status, orjson.dumps(self.answer))
+
+    async def grpc(self, message: Message, call: Call) -> Reply:
+        kept = type(message)()
+        kept.CopyFrom(message)
+        self.messages.append((call.method, kept))
+        self.calls.append(call)
+        return Reply(response_class(call.method)())
+
+    async def close(self) -> None: ...
+
+    @property
+    def body(self) -> Any:
+        """The last body it was sent."""
+        return orjson.loads(self.requests[-1].body)

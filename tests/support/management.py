@@ -1,0 +1,147 @@
+"""The management API without a cluster: fake models, a fake Qdrant, and a ledger on a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from deployments.catalogue.card import ImageLimits, ModelCard
+from deployments.catalogue.catalogue import Catalogue
+from deployments.contract import Batch, Explanation, Running
+from deployments.errors import WrongInput
+from serve_app.api.management.routes import Console
+from serve_app.api.rest import HttpApi
+from serve_app.auth.access import Authenticator
+from serve_app.batching.router import Router
+from serve_app.cluster.model_states import ModelState
+from serve_app.config.environment import Environment
+from serve_app.config.settings import Limits
+from serve_app.ledger.ledger import Ledger
+from serve_app.ledger.meter import Meter
+from serve_app.ledger.quotas import Quotas, by_catalogue
+from serve_app.pipeline import Pipeline
+from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
+
+
+def card(name: str, family: str, **fields: Any) -> ModelCard:
+    sources = {"dense": ("sources",), "sparse": ("sources",), "clip-text": ("sources",), "clip-vision": ("sources",)}
+    given = {name: ({"folder": "/nothing", "files": {}},) for name in sources.get(family, ())}
+    return ModelCard(name=name, family=family, licence="MIT", card="-", **given, **fields)  # type: ignore[arg-type]
+
+
+CARDS = (
+    card("d/Dense", "dense", dimensions=4, context_window=8, pooling="mean", price_per_million_tokens=2.0,
+         aliases=("short",), prefixes={"query": "query: ", "passage": "passage: "}),
+    card("s/sparse", "sparse", context_window=8),
+    card("b/bm25", "bm25"),
+    card("c/clip-text", "clip-text", dimensions=4, context_window=8),
+    card("c/clip-vision", "clip-vision", dimensions=4, image_size=2, image_limits=ImageLimits()),
+)  # fmt: skip
+
+
+@dataclass
+class FakeReplicas:
+    """A token is a word. Knows the word of index 7."""
+
+    asked: list[str] = field(default_factory=list)
+    rows: list[Sequence[int]] = field(default_factory=list)
+
+    async def running(self, model: str) -> Running:
+        self.asked.append(model)
+        return Running("cpu", "float32")
+
+    async def explain(self, model: str, batch: Batch, indices: Sequence[Sequence[int]]) -> list[Explanation]:
+        explanations = []
+        for text, row in zip(batch.inputs, indices, strict=True):
+            words = str(text).split(" ")
+            starts = [sum(len(word) + 1 for word in words[:position]) for position in range(len(words))]
+            spans = [(start, start + len(word)) for start, word in zip(starts, words, strict=True)]
+            known = {index: "seven" for index in row if index == 7}
+            explanations.append(Explanation(["[CLS]", *words], [None, *spans], spans[-1][1], 3, known))
+        return explanations
+
+    async def texts(self, model: str, ids: Sequence[Sequence[int]]) -> list[str]:
+        if model != "d/Dense":
+            raise WrongInput(f"{model} has no token ids; send texts")
+        self.rows += ids
+        return [" ".join(map(str, row)) for row in ids]
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.content)
+
+    @property
+    def result(self) -> Any:
+        assert self.status == 200, self.json
+        return self.json["result"]
+
+
+@dataclass
+class World:
+    """A gateway with a console; `ask` is one HTTP request."""
+
+    http: HttpApi
+    pipeline: Pipeline
+    ledger: Ledger
+    qdrant: FakeQdrant
+    replicas: FakeReplicas
+    states: dict[str, ModelState]
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        path, _, query = path.partition("?")
+        content = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
+        named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        scope = {
+            "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query.encode(),
+            "headers": [*named, (b"content-length", str(len(content)).encode())],
+        }  # fmt: skip
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": content}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.http(scope, receive, send)
+        said = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], said, b"".join(message.get("body", b"") for message in sent[1:]))
+
+    async def query(self, model: str = "d/Dense", text: str = "hello you", **headers: str) -> Answer:
+        """A search in the collection `recipes`."""
+        body = {"query": {"text": text, "model": model}, "using": "v"}
+        return await self.ask("POST", "/collections/recipes/points/query", body, **headers)
+
+
+def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variables: Any) -> World:
+    """A world with the ledger of a folder, by the variables of the environment; `models` stand in for the fakes."""
+    limits = Limits(free_tokens_per_month=100)
+    catalogue = Catalogue(CARDS, folder / "models.yaml")
+    calls: dict[str, Any] = {
+        one.name: FakeSparseModel() if one.vector_kind == "sparse" else FakeModel() for one in CARDS
+    }
+    calls.update(models or {})
+    qdrant = FakeQdrant()
+    pipeline = Pipeline(catalogue, Router(calls, limits.coalescing), qdrant, load_images, limits)
+    authenticator = Authenticator(Environment(**variables))
+    pipeline.meter = Meter(Quotas(by_catalogue(authenticator.quotas, catalogue)))
+    ledger = Ledger(pipeline.meter, f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=3600)
+    replicas, states = FakeReplicas(), {one.name: ModelState("ready", None, 1, 0) for one in CARDS}
+
+    async def read() -> dict[str, ModelState]:
+        return states
+
+    console = Console(authenticator, pipeline, ledger, read, replicas)
+    console.grpc_port = 7777
+    return World(HttpApi(pipeline, authenticator, console=console), pipeline, ledger, qdrant, replicas, states)
