@@ -40,7 +40,3 @@ def defaults(settings: BaseModel, before: str = "") -> Iterator[tuple[str, str]]
 @pytest.mark.parametrize("heading", SETTINGS)
 def test_the_page_has_every_key_with_its_default(heading: str) -> None:
     assert told(heading) == dict(defaults(SETTINGS[heading]()))
-
-
-def test_the_readme_leads_to_the_page() -> None:
-    assert "(docs/settings.md)" in (ROOT / "README.md").read_text(encoding="utf-8")

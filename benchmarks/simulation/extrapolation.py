@@ -125,7 +125,7 @@ def main() -> None:
     ingress = math.ceil(day.ingress_cores / day.ingress_busy)
     only_searches = math.ceil(Day(searches=1.0).ingress_cores / day.ingress_busy)
     traffic = [("mean", day.mean, day.mean * day.tokens), ("peak", day.peak, day.peak * day.tokens)]
-    tables.show("Traffic", ("", "texts a second", "tokens a second"), traffic)
+    tables.show("Traffic", ("load", "texts a second", "tokens a second"), traffic)
     tables.show(
         "Ingress replicas at the peak", ("a tenth are searches", "all are searches"), [(ingress, only_searches)]
     )

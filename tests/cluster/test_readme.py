@@ -14,7 +14,6 @@ import pytest
 from qdrant_client import QdrantClient
 
 from deployments.catalogue.catalogue import HOME
-from serve_app.config.environment import Environment
 from tests.support.running import RunningService
 
 README = (HOME / "README.md").read_text(encoding="utf-8")
@@ -61,14 +60,3 @@ def test_the_python_example_prints_what_the_readme_says(service: RunningService)
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     (said,) = re.findall(r"print\(.*\)  # (.*)", code)
     assert run.stdout.strip() == said
-
-
-def test_every_environment_variable_is_documented() -> None:
-    for name in (*Environment.model_fields, "qdrant_inference_cache"):
-        assert f"`{name.upper()}`" in README
-
-
-def test_every_file_that_the_readme_links_to_exists() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (HOME / link).exists()] == []
