@@ -6,7 +6,8 @@
     │   ├── UnknownModel             no model of that name
     │   ├── WrongInput               the input does not fit the model, or is no image, or cannot be fetched
     │   ├── BadOption                an option that the model does not take, or a bad value of one
-    │   └── TooLarge                 over a limit on size
+    │   ├── TooLarge                 over a limit on size
+    │   └── UnsupportedEncoding      compressed in a way that is not read here
     ├── AccessError                the caller's: it has to show another credential
     │   ├── Unauthenticated          no key or token, or a wrong one
     │   └── Forbidden                the key or token does not allow this
@@ -39,6 +40,7 @@ class Kind(Enum):
 
     BAD_REQUEST = "bad request"
     TOO_LARGE = "too large"
+    UNSUPPORTED = "unsupported"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     SWITCHED_OFF = "switched off"
@@ -85,6 +87,12 @@ class TooLarge(RequestError):
     """The request is over a limit on size."""
 
     kind = Kind.TOO_LARGE
+
+
+class UnsupportedEncoding(RequestError):
+    """The body is compressed in a way that is not read here, where it has to be looked into."""
+
+    kind = Kind.UNSUPPORTED
 
 
 class AccessError(InferenceError):

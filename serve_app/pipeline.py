@@ -35,7 +35,7 @@ from serve_app.inference.places import GRPC_PLACES, Place, rest_place
 from serve_app.inference.plan import Group, plan
 from serve_app.ledger.meter import ANONYMOUS, Caller, Meter, Metered
 from serve_app.observability.record import current, step
-from serve_app.protocol.compression import decompress
+from serve_app.protocol.compression import read_plain
 from serve_app.protocol.error_responses import quota_headers
 from serve_app.protocol.messages import Call, Reply, Request, Response, TimeLimit, read
 from serve_app.upstream.base import Upstream
@@ -225,17 +225,9 @@ class Pipeline:
         return pixels
 
     async def read(self, request: Request) -> tuple[Request, bytes]:
-        """A request that is looked into, read to its end, and its body decompressed.
-
-        Raises:
-            TooLarge: the body is over the limit, as it is or decompressed.
-            MalformedRequest: it is not compressed in the way it says.
-        """
-        limit = self.limits.body_bytes
-        body = await read(request.body, limit)
-        if body is None:
-            raise TooLarge(f"the body has more than the {limit} bytes that are allowed (body_bytes)")
-        return replace(request, body=body), decompress(body, request.encoding, limit)
+        """A request that is looked into, read to its end and decompressed, and its body; see `read_plain`."""
+        request = await read_plain(request, self.limits.body_bytes)
+        return request, await read(request.body) or b""
 
 
 def _collection(path: str) -> str:

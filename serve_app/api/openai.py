@@ -33,6 +33,7 @@ _TYPES = {
     Kind.OVERLOADED: "rate_limit_error",
     Kind.BAD_REQUEST: "invalid_request_error",
     Kind.TOO_LARGE: "invalid_request_error",
+    Kind.UNSUPPORTED: "invalid_request_error",
     Kind.SWITCHED_OFF: "invalid_request_error",
 }
 

@@ -14,6 +14,7 @@ from serve_app.protocol.messages import Response, json_response
 HTTP = {
     Kind.BAD_REQUEST: HTTPStatus.BAD_REQUEST,
     Kind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Kind.UNSUPPORTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Kind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     Kind.FORBIDDEN: HTTPStatus.FORBIDDEN,
     Kind.SWITCHED_OFF: HTTPStatus.BAD_REQUEST,
@@ -26,6 +27,7 @@ HTTP = {
 GRPC = {
     Kind.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
     Kind.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.UNSUPPORTED: grpc.StatusCode.INVALID_ARGUMENT,
     Kind.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
     Kind.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
     Kind.SWITCHED_OFF: grpc.StatusCode.FAILED_PRECONDITION,

@@ -33,6 +33,7 @@ class TimeLimit(NamedTuple):
 
 UNLIMITED = TimeLimit()
 
+_ABOUT_COMPRESSION = frozenset({b"content-length", b"content-encoding"})
 _ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-encoding"})
 
 
@@ -52,9 +53,10 @@ class Request:
     time: TimeLimit = UNLIMITED
 
     @property
-    def encoding(self) -> str:
-        """How the body is compressed, in the words of Content-Encoding; empty where it is not."""
-        return next((v.decode("latin-1").strip().lower() for k, v in self.headers if k == b"content-encoding"), "")
+    def encodings(self) -> tuple[str, ...]:
+        """How the body is compressed, in the words of Content-Encoding, which may stand there more than once."""
+        values = [value.decode("latin-1") for key, value in self.headers if key == b"content-encoding"]
+        return tuple(word for value in values for part in value.split(",") if (word := part.strip().lower()))
 
     def header(self, name: str) -> str | None:
         """The value of a header, by its name in lower case."""
@@ -64,6 +66,10 @@ class Request:
     def rewritten(self, body: bytes) -> Request:
         """The same request with another body, of which we mean to read the answer: so it may not be compressed."""
         return replace(self, headers=without(self.headers, _ABOUT_BODIES), body=body)
+
+    def with_plain_body(self, body: bytes) -> Request:
+        """The same request with its body decompressed."""
+        return replace(self, headers=without(self.headers, _ABOUT_COMPRESSION), body=body)
 
 
 @dataclass(frozen=True)

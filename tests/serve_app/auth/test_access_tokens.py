@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
+import orjson
 import pytest
 from qdrant_client import grpc as q
 
 from tests.serve_app.auth.test_jwt import token
+from tests.support.disguises import DISGUISES
 from tests.support.gateway import UPSERT
 from tests.support.guarded import KEY, KEYS, QUERY, READ_ONLY, REMOTE, TOKENS, Guarded, granted, query, upsert
 
@@ -105,6 +108,17 @@ async def test_a_search_looks_nothing_up_where_the_token_may_not_read(body: dict
     shown = {"api_key": granted(("c", "prw"), ("secret", "r"))}
     assert (await gateway.send("POST", "/collections/c/points/query", body, **shown)).status_code == 200
     assert gateway.qdrant.requests
+
+
+@pytest.mark.parametrize(("encoding", "encode", "status"), DISGUISES)
+async def test_a_lookup_hides_in_no_compression(encoding: str, encode: Callable[[bytes], bytes], status: int) -> None:
+    gateway = Guarded(**TOKENS)
+    body = encode(orjson.dumps({"vector": [0.1], "with_lookup": "secret"}))
+    shown = {"api-key": granted(("c", "r")), "content-encoding": encoding}
+    for path in ("points/scroll", "points/query", "points/search/groups", "points/recommend/groups"):
+        answer = await gateway.client.post(f"/collections/c/{path}", content=body, headers=shown)
+        assert (answer.status_code, answer.json()["result"]) == (status, None)
+    assert gateway.untouched
 
 
 async def test_a_call_looks_nothing_up_where_the_token_may_not_read() -> None:
