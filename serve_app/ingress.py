@@ -36,6 +36,7 @@ from serve_app.config.settings import Limits
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
+from serve_app.ledger.switchboard import Switchboard
 from serve_app.observability import tracing
 from serve_app.observability.record import Watch
 from serve_app.pipeline import Pipeline
@@ -76,17 +77,18 @@ class Ingress:
             load_images=_image_call(image_loader) if image_loader else None,
             limits=limits,
         )
-        self._pipeline.meter = Meter(Quotas(by_catalogue(authenticator.quotas, cards)))
+        switchboard = Switchboard()
+        self._pipeline.meter = Meter(Quotas(by_catalogue(authenticator.quotas, cards)), switchboard)
         self._watch = Watch(tracing.start(settings))
         states = ModelStates({name: handle.deployment_name for name, handle in models.items()})
         self._pipeline.model_states = states
         health = Health(self._upstream, states)
-        self._ledger = Ledger(self._pipeline.meter, settings.database_url, count_nodes=_count_nodes)
+        self._ledger = Ledger(self._pipeline.meter, switchboard, settings.database_url, count_nodes=_count_nodes)
         console = Console(authenticator, self._pipeline, self._ledger, states.read, _Replicas(models))
         console.grpc_port = settings.qdrant_inference_grpc_port
         self._http = HttpApi(self._pipeline, authenticator, self._watch, health, console)
         self._grpc = GrpcApi(self._pipeline, authenticator, self._watch)
-        aliases = Aliases(self._upstream, self._pipeline.meter, settings.qdrant_api_key)
+        aliases = Aliases(self._upstream, switchboard, settings.qdrant_api_key)
         look_after = background.watch(health, self._pipeline, self._ledger, aliases)
         self._watching = asyncio.get_running_loop().create_task(look_after)
         self._stop_exporting = instruments.export(lambda: None)

@@ -21,15 +21,15 @@ from deployments.errors import LedgerUnavailable
 from serve_app.ledger import migration
 from serve_app.ledger.counts import Count
 from serve_app.ledger.quotas import Spender
-from serve_app.ledger.report import News, Report
 from serve_app.ledger.switches import SwitchChange, Switches
+from serve_app.ledger.sync import SyncRequest, SyncResponse
 from serve_app.ledger.tables import OFF, REPLICAS, USAGE
 
 PATIENCE_S = 3
 """How long a call waits for a lock or a server."""
 
 ALIVE_S = 15.0
-"""A replica that has told nothing for so long is gone."""
+"""A replica that has not been in step for so long is gone."""
 
 _FORGOTTEN_S = 7 * 24 * 3600.0
 _UPSERTS: Mapping[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -47,22 +47,17 @@ class Database:
         self._insert = _UPSERTS[self._engine.dialect.name]
         self._migrated = False
 
-    def exchange(self, report: Report, month: int, tenants: Collection[str]) -> News:
-        """Take in a report, once; tell the news, `spent` of these tenants and the month that begins with this hour."""
+    def sync(self, request: SyncRequest, month: int, tenants: Collection[str]) -> SyncResponse:
+        """Take in a request, once; `spent` is that of these tenants in the month that begins with this hour."""
         with self._transaction() as connection:
-            if self._is_new(connection, report):
-                self._add(connection, report)
-            return News(
-                _switches(connection),
-                _others(connection, report),
-                _spent(connection, month, tenants) if tenants else {},
-            )
+            if self._is_new(connection, request):
+                self._add(connection, request)
+            return _response(connection, request, month, tenants)
 
-    def news(self, report: Report, month: int, tenants: Collection[str]) -> News:
-        """The news alone."""
+    def pull(self, request: SyncRequest, month: int, tenants: Collection[str]) -> SyncResponse:
+        """The response alone: nothing is written."""
         with self._reading() as connection:
-            spent = _spent(connection, month, tenants) if tenants else {}
-            return News(_switches(connection), _others(connection, report), spent)
+            return _response(connection, request, month, tenants)
 
     def switch(self, change: SwitchChange) -> Switches:
         """Set switches; all of them as they are then."""
@@ -100,12 +95,12 @@ class Database:
         """Let go of all connections."""
         self._engine.dispose()
 
-    def _is_new(self, connection: Connection, report: Report) -> bool:
-        """Note a report's number. Two transactions with the same one wait for each other here."""
+    def _is_new(self, connection: Connection, request: SyncRequest) -> bool:
+        """Note a request's number. Two transactions with the same one wait for each other here."""
         statement = self._insert(REPLICAS).values(
-            id=report.replica, sequence=report.sequence, at=report.at, told=json.dumps(report.told)
+            id=request.replica, sequence=request.sequence, at=request.at, snapshot=json.dumps(request.snapshot)
         )
-        columns = {name: statement.excluded[name] for name in ("sequence", "at", "told")}
+        columns = {name: statement.excluded[name] for name in ("sequence", "at", "snapshot")}
         outcome = connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["id"], set_=columns, where=REPLICAS.c.sequence < statement.excluded.sequence
@@ -113,9 +108,9 @@ class Database:
         )
         return outcome.first() is not None
 
-    def _add(self, connection: Connection, report: Report) -> None:
+    def _add(self, connection: Connection, request: SyncRequest) -> None:
         # In the same order everywhere: two replicas never wait for each other's rows.
-        rows = [{**key._asdict(), **count._asdict()} for key, count in sorted(report.counts)]
+        rows = [{**key._asdict(), **count._asdict()} for key, count in sorted(request.counts)]
         if not rows:
             return
         statement = self._insert(USAGE)
@@ -163,9 +158,14 @@ def _switches(connection: Connection) -> Switches:
     return Switches(all_off=bool(off["all"]), models=frozenset(off["model"]), collections=frozenset(off["collection"]))
 
 
-def _others(connection: Connection, report: Report) -> list[Mapping[str, Any]]:
-    query = select(REPLICAS.c.told).where(REPLICAS.c.id != report.replica, REPLICAS.c.at > report.at - ALIVE_S)
-    return [json.loads(told) for (told,) in connection.execute(query)]
+def _response(connection: Connection, request: SyncRequest, month: int, tenants: Collection[str]) -> SyncResponse:
+    spent = _spent(connection, month, tenants) if tenants else {}
+    return SyncResponse(_switches(connection), _others(connection, request), spent)
+
+
+def _others(connection: Connection, request: SyncRequest) -> list[Mapping[str, Any]]:
+    query = select(REPLICAS.c.snapshot).where(REPLICAS.c.id != request.replica, REPLICAS.c.at > request.at - ALIVE_S)
+    return [json.loads(snapshot) for (snapshot,) in connection.execute(query)]
 
 
 def _spent(connection: Connection, month: int, tenants: Collection[str]) -> dict[Spender, int]:

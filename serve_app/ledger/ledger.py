@@ -13,11 +13,12 @@ from typing import Any
 from deployments.errors import LedgerUnavailable
 from serve_app.ledger.counts import Counts
 from serve_app.ledger.database_thread import DatabaseThread
-from serve_app.ledger.live_rates import Told
+from serve_app.ledger.live_rates import Snapshot
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Spender, month_of
-from serve_app.ledger.report import News, Report
+from serve_app.ledger.switchboard import Switchboard
 from serve_app.ledger.switches import SwitchChange, Switches
+from serve_app.ledger.sync import SyncRequest, SyncResponse
 
 PERIOD_S = 0.6
 """From the start of one flush to the start of the next: with what a flush takes, no more than a second of usage is in
@@ -35,10 +36,16 @@ class Ledger:
     """One ingress replica's way to the database. Serving never waits for it."""
 
     def __init__(
-        self, meter: Meter, url: str, period_s: float = PERIOD_S, count_nodes: Callable[[], int] = lambda: 1
+        self,
+        meter: Meter,
+        switchboard: Switchboard,
+        url: str,
+        period_s: float = PERIOD_S,
+        count_nodes: Callable[[], int] = lambda: 1,
     ) -> None:
-        """`count_nodes` may block: it tells on how many nodes ingress replicas may run."""
+        """`switchboard` is the meter's. `count_nodes` says how many nodes may have ingress replicas; it may block."""
         self.meter = meter
+        self._switchboard = switchboard
         self.others: Sequence[Mapping[str, Any]] = ()
         self.split = False
         self._count_nodes = count_nodes
@@ -47,10 +54,10 @@ class Ledger:
         self._replica = uuid.uuid4().hex
         self._sequence = 0
         self._unsent = Counts()
-        self._sent: Report | None = None
+        self._sent: SyncRequest | None = None
         self._in_step_at = self._wrote_at = time.monotonic()
         self._away = False
-        self._reports, self._questions = DatabaseThread(url), DatabaseThread(url)
+        self._syncs, self._queries = DatabaseThread(url), DatabaseThread(url)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -74,9 +81,14 @@ class Ledger:
         return self._unsent.tokens + (self._sent.counts.tokens if self._sent else 0)
 
     @property
-    def told(self) -> list[Told]:
+    def switches(self) -> Switches:
+        """What is off, as this replica knows it."""
+        return self._switchboard.switches
+
+    @property
+    def live(self) -> list[Snapshot]:
         """The live figures of all replicas, this one first."""
-        return [self.meter.last_minute.told(time.time()), *(other["live"] for other in self.others)]
+        return [self.meter.last_minute.snapshot(time.time()), *(other["live"] for other in self.others)]
 
     async def start(self) -> None:
         """Learn what is switched off, and begin. Where the database is away, all is on until it has been reached."""
@@ -92,8 +104,8 @@ class Ledger:
                 await asyncio.wait_for(self._flush_all(), _LAST_FLUSH_S)
             except (LedgerUnavailable, asyncio.TimeoutError):
                 log.error("the ledger's database is away: %d tokens are lost", self.waiting_tokens)  # noqa: TRY400
-        self._reports.close()
-        self._questions.close()
+        self._syncs.close()
+        self._queries.close()
 
     async def look_around(self) -> None:
         """Learn whether the ledger is `split`: a SQLite file is for one node, and each further one has its own."""
@@ -111,9 +123,9 @@ class Ledger:
         Raises:
             LedgerUnavailable: the database is away; one that hangs may yet do it.
         """
-        # Not beside a report: its news may be older than the change, and would come after it.
-        self.meter.switches = await self._reports.do(lambda database: database.switch(change))
-        return self.meter.switches
+        # Not beside a sync: its response may be older than the change, and would come after it.
+        self._switchboard.turn(await self._syncs.do(lambda database: database.switch(change)))
+        return self.switches
 
     async def usage(self, first: int, end: int, tenant: str | None, columns: Sequence[str]) -> list[dict[str, Any]]:
         """See `Database.usage`.
@@ -121,7 +133,7 @@ class Ledger:
         Raises:
             LedgerUnavailable: the database is away.
         """
-        return await self._questions.do(lambda database: database.usage(first, end, tenant, columns))
+        return await self._queries.do(lambda database: database.usage(first, end, tenant, columns))
 
     async def _run(self) -> None:
         due = time.monotonic()
@@ -137,7 +149,7 @@ class Ledger:
             self._note_away(error)
 
     async def tick(self, *, with_month: bool = True) -> None:
-        """Exchange reports and news once.
+        """Bring the database and this replica in step once.
 
         Raises:
             LedgerUnavailable: the database is away. What was counted is kept.
@@ -146,43 +158,43 @@ class Ledger:
         self._unsent.add_all(self.meter.take())
         quotas = self.meter.quotas
         month, tenants = month_of(now), quotas.tenants if with_month else frozenset[str]()
-        report, writes = self._report(now)
+        request, writes = self._request(now)
         if writes:
-            self._sent = report
-        news = await self._reports.do(
-            lambda database: (database.exchange if writes else database.news)(report, month, tenants)
+            self._sent = request
+        response = await self._syncs.do(
+            lambda database: (database.sync if writes else database.pull)(request, month, tenants)
         )
         if writes:
             self._sent, self._wrote_at = None, time.monotonic()
-            quotas.flushed(_spent(report.counts))
-        self._learn(news)
+            quotas.flushed(_spent(request.counts))
+        self._merge(response)
         if tenants:
-            quotas.learn_month(month, news.spent)
+            quotas.learn_month(month, response.spent)
 
-    def _report(self, now: float) -> tuple[Report, bool]:
-        """The next report, or the last one again, and whether there is anything in it that is worth writing."""
+    def _request(self, now: float) -> tuple[SyncRequest, bool]:
+        """The next request, or the last one again, and whether there is anything in it that is worth writing."""
         if self._sent:
             return self._sent, True
-        told = {"live": self.meter.last_minute.told(now), "quotas": self.meter.quotas.told()}
-        writes = bool(len(self._unsent) or told["live"]) or time.monotonic() - self._wrote_at > _HEARTBEAT_S
+        snapshot = {"live": self.meter.last_minute.snapshot(now), "quotas": self.meter.quotas.snapshot()}
+        writes = bool(len(self._unsent) or snapshot["live"]) or time.monotonic() - self._wrote_at > _HEARTBEAT_S
         counts = Counts()
         if writes:
             self._sequence += 1
             counts, self._unsent = self._unsent, counts
-        return Report(self._replica, self._sequence, now, counts, told), writes
+        return SyncRequest(self._replica, self._sequence, now, counts, snapshot), writes
 
     async def _flush_all(self) -> None:
         await self.tick(with_month=False)
         while self.waiting_tokens:
             await self.tick(with_month=False)
 
-    def _learn(self, news: News) -> None:
+    def _merge(self, response: SyncResponse) -> None:
         if self._away:
             log.warning("the ledger's database is back after %.0f s", self.behind_s)
         self._away, self._in_step_at = False, time.monotonic()
-        self.meter.switches = news.switches
-        self.others = news.others
-        self.meter.quotas.hear(other["quotas"] for other in news.others)
+        self._switchboard.turn(response.switches)
+        self.others = response.others
+        self.meter.quotas.merge(other["quotas"] for other in response.others)
 
     def _note_away(self, error: Exception) -> None:
         if not self._away:

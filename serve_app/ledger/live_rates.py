@@ -1,6 +1,6 @@
 """Live figures: how much is done in a second, and how long requests take, in the last minute.
 
-Every ingress replica measures its own; what they tell each other (`Told`) can be added up, latencies too, because they
+Every ingress replica measures its own; their snapshots (`Snapshot`) can be added up, latencies too, because they
 are kept as histograms.
 """
 
@@ -22,7 +22,7 @@ _STEP = math.log(1.1)
 WHOLE = ""
 """Stands where a model's name would, for requests as a whole: one with several models is there once."""
 
-Told = Mapping[str, Mapping[str, Any]]
+Snapshot = Mapping[str, Mapping[str, Any]]
 """Live figures as JSON, by model and of `WHOLE`: `tokens` and `requests` a second, `ms` counts by bucket."""
 
 
@@ -56,17 +56,17 @@ class LastMinute:
         while self._moments and self._moments[0][0] <= now - _LATENCIES_S:
             self._moments.popleft()
 
-    def told(self, now: float) -> dict[str, dict[str, Any]]:
-        """What to tell the other replicas."""
-        told: dict[str, dict[str, Any]] = {}
+    def snapshot(self, now: float) -> dict[str, dict[str, Any]]:
+        """The figures for the other replicas; a `Snapshot`."""
+        snapshot: dict[str, dict[str, Any]] = {}
         for ended, moments in self._moments:
             for model, moment in moments.items():
-                figures = told.setdefault(model, {"tokens": 0.0, "requests": 0.0, "ms": Counter[str]()})
+                figures = snapshot.setdefault(model, {"tokens": 0.0, "requests": 0.0, "ms": Counter[str]()})
                 figures["ms"].update({str(bucket): count for bucket, count in moment.buckets.items()})
                 if ended > now - _RATES_S:
                     figures["tokens"] += moment.tokens / _RATES_S
                     figures["requests"] += moment.requests / _RATES_S
-        return told
+        return snapshot
 
 
 @dataclass(frozen=True)
@@ -79,18 +79,18 @@ class Figures:
     p95_ms: float | None = None
 
 
-def by_model(replicas: Iterable[Told]) -> dict[str, Figures]:
+def by_model(replicas: Iterable[Snapshot]) -> dict[str, Figures]:
     """The figures of all replicas together."""
     parts: dict[str, list[Mapping[str, Any]]] = {}
-    for told in replicas:
-        for model, figures in told.items():
+    for snapshot in replicas:
+        for model, figures in snapshot.items():
             parts.setdefault(model, []).append(figures)
     return {model: _together(figures) for model, figures in parts.items() if model != WHOLE}
 
 
-def total(replicas: Iterable[Told]) -> Figures:
+def total(replicas: Iterable[Snapshot]) -> Figures:
     """The figures of all replicas for requests as a whole."""
-    return _together([told[WHOLE] for told in replicas if WHOLE in told])
+    return _together([snapshot[WHOLE] for snapshot in replicas if WHOLE in snapshot])
 
 
 def _together(parts: Iterable[Mapping[str, Any]]) -> Figures:

@@ -15,7 +15,7 @@ from serve_app.inference.plan import Group
 from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
 from serve_app.ledger.live_rates import WHOLE, LastMinute, Moment
 from serve_app.ledger.quotas import NO_QUOTAS, Left, Quotas
-from serve_app.ledger.switches import ALL_ON
+from serve_app.ledger.switchboard import Switchboard
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,16 @@ class Metered:
 
 
 class Meter:
-    """Counts, and refuses what is off or used up.
+    """Counts, and refuses what is off or used up."""
 
-    `switches` and `aliases` (collections by the other names they have) may be exchanged at any time.
-    """
-
-    def __init__(self, quotas: Quotas = NO_QUOTAS, clock: Callable[[], float] = time.time) -> None:
-        self.switches = ALL_ON
-        self.aliases: Mapping[str, str] = {}
+    def __init__(
+        self,
+        quotas: Quotas = NO_QUOTAS,
+        switchboard: Switchboard | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`switchboard` is shared with the ledger, which turns it; without one all is on."""
+        self._switchboard = switchboard or Switchboard()
         self.quotas = quotas
         self.last_minute = LastMinute()
         self._clock = clock
@@ -76,7 +78,7 @@ class Meter:
         objects: dict[str, int] = {}
         for group in groups:
             objects[group.card.name] = objects.get(group.card.name, 0) + len(group.uses)
-        self._check_switches(caller, objects)
+        self._switchboard.check(caller.collection, objects)
         with self.quotas.held(caller.tenant, groups) as spent:
             metered = Metered()
             began = time.perf_counter()
@@ -101,12 +103,8 @@ class Meter:
         Raises:
             SwitchedOff, QuotaUsedUp: as there.
         """
-        self._check_switches(caller, models)
+        self._switchboard.check(caller.collection, models)
         self.quotas.check(caller.tenant, models)
-
-    def _check_switches(self, caller: Caller, models: Iterable[str]) -> None:
-        name = caller.collection
-        self.switches.check((name, self.aliases.get(name, name)), models)
 
     def left(self, caller: Caller, models: Mapping[str, int]) -> Left | None:
         """What is left of the caller's tightest quota on these models, where it has one."""

@@ -178,18 +178,18 @@ class Quotas:
         spending.roll(int(now // _MINUTE_S), self._month)
         return spending
 
-    def told(self) -> dict[str, Any]:
-        """What to tell the other replicas: the minute, and what was spent in it."""
+    def snapshot(self) -> dict[str, Any]:
+        """What the other replicas have to know: the minute, and what was spent in it."""
         minute = int(self._clock() // _MINUTE_S)
         spent = [(who, s.held + (s.own_minute if s.minute == minute else 0)) for who, s in self._spendings.items()]
         return {"minute": minute, "spent": [[*who, tokens] for who, tokens in spent if tokens]}
 
-    def hear(self, others: Iterable[Mapping[str, Any]]) -> None:
-        """Take on what all other replicas have told; while quotas change, they may tell of other tenants."""
+    def merge(self, others: Iterable[Mapping[str, Any]]) -> None:
+        """Take on the snapshots of all other replicas; while quotas change, those may have other tenants."""
         minute = int(self._clock() // _MINUTE_S)
         sums: dict[Spender, int] = {}
-        for told in others:
-            for tenant, model, tokens in told["spent"] if told["minute"] == minute else ():
+        for snapshot in others:
+            for tenant, model, tokens in snapshot["spent"] if snapshot["minute"] == minute else ():
                 if tenant in self._quotas:
                     sums[tenant, model] = sums.get((tenant, model), 0) + tokens
         for who in {*sums, *self._spendings}:

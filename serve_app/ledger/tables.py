@@ -35,6 +35,7 @@ REPLICAS = Table(
     Column("id", String, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("at", Float, nullable=False),
-    Column("told", Text, nullable=False),
+    Column("told", Text, key="snapshot", nullable=False),
 )
-"""Ingress replicas: the number of the last report that was taken in, when (since 1970), and what it told the others."""
+"""Ingress replicas: the number of the last request that was taken in, when (since 1970), and its snapshot for the
+others."""

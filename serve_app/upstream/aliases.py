@@ -9,7 +9,7 @@ from http import HTTPStatus
 import orjson
 from pydantic import SecretStr
 
-from serve_app.ledger.meter import Meter
+from serve_app.ledger.switchboard import Switchboard
 from serve_app.protocol.messages import Headers, Request, TimeLimit, read
 from serve_app.upstream.base import Upstream
 
@@ -19,22 +19,22 @@ log = logging.getLogger("ray.serve")
 
 
 class Aliases:
-    """Keeps the meter's aliases up to date, as far as it needs them."""
+    """Keeps the switchboard's aliases up to date, as far as it needs them."""
 
-    def __init__(self, upstream: Upstream, meter: Meter, key: SecretStr | None) -> None:
+    def __init__(self, upstream: Upstream, switchboard: Switchboard, key: SecretStr | None) -> None:
         """`key` is the service's own: callers' keys may not show all aliases."""
         self._upstream = upstream
-        self._meter = meter
+        self._switchboard = switchboard
         self._headers: Headers = [(b"api-key", key.get_secret_value().encode())] if key else []
         self._refused = False
 
     async def look(self) -> None:
-        """Ask Qdrant, where a collection is off; where it refuses to say, what was known last stays.
+        """Ask Qdrant if a collection is off; if it refuses to say, what was known last stays.
 
         Raises:
             InferenceError: Qdrant is away.
         """
-        if not self._meter.switches.collections:
+        if not self._switchboard.switches.collections:
             return
         limit = TimeLimit(time.monotonic() + _PATIENCE_S, _PATIENCE_S)
         answer = await self._upstream.rest(Request("GET", "/aliases", "", self._headers, b"", time=limit))
@@ -47,5 +47,5 @@ class Aliases:
             )
         if not refused:
             aliases = orjson.loads(body or b"")["result"]["aliases"]
-            self._meter.aliases = {one["alias_name"]: one["collection_name"] for one in aliases}
+            self._switchboard.name({one["alias_name"]: one["collection_name"] for one in aliases})
         self._refused = refused

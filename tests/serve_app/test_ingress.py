@@ -91,7 +91,7 @@ async def test_a_replica_knows_what_is_switched_off_before_it_serves(
     database.close()
     ingress = Ingress.__new__(Ingress)
     await ingress.__init__(str(HOME / "configs/models/starter.yaml"), {}, None, None)  # type: ignore[misc]
-    assert ingress._pipeline.meter.switches == Switches(models=frozenset({"m"}))
+    assert ingress._ledger.switches == Switches(models=frozenset({"m"}))
     await ingress.__del__()
     del ingress
     gc.collect()

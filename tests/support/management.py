@@ -23,6 +23,7 @@ from serve_app.config.settings import Limits
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
+from serve_app.ledger.switchboard import Switchboard
 from serve_app.pipeline import Pipeline
 from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
 
@@ -94,6 +95,7 @@ class World:
     http: HttpApi
     pipeline: Pipeline
     ledger: Ledger
+    switchboard: Switchboard
     qdrant: FakeQdrant
     replicas: FakeReplicas
     states: dict[str, ModelState]
@@ -135,8 +137,9 @@ def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variable
     qdrant = FakeQdrant()
     pipeline = Pipeline(catalogue, Router(calls, limits.coalescing), qdrant, load_images, limits)
     authenticator = Authenticator(Environment(**variables))
-    pipeline.meter = Meter(Quotas(by_catalogue(authenticator.quotas, catalogue)))
-    ledger = Ledger(pipeline.meter, f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=3600)
+    switchboard = Switchboard()
+    pipeline.meter = Meter(Quotas(by_catalogue(authenticator.quotas, catalogue)), switchboard)
+    ledger = Ledger(pipeline.meter, switchboard, f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=3600)
     replicas, states = FakeReplicas(), {one.name: ModelState("ready", None, 1, 0) for one in CARDS}
 
     async def read() -> dict[str, ModelState]:
@@ -144,4 +147,6 @@ def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variable
 
     console = Console(authenticator, pipeline, ledger, read, replicas)
     console.grpc_port = 7777
-    return World(HttpApi(pipeline, authenticator, console=console), pipeline, ledger, qdrant, replicas, states)
+    return World(
+        HttpApi(pipeline, authenticator, console=console), pipeline, ledger, switchboard, qdrant, replicas, states
+    )

@@ -46,7 +46,7 @@ class Models:
     async def describe(self, free_tokens: int) -> list[dict[str, Any]]:
         """Every model as the API has it; `free_tokens` is the allowance of each."""
         states = await self._states()
-        figures = live_rates.by_model(self._ledger.told)
+        figures = live_rates.by_model(self._ledger.live)
         described = []
         for card, running in zip(self._catalogue, await self._how_they_run(states), strict=True):
             state = states.get(card.name, _UNKNOWN)
@@ -64,7 +64,7 @@ class Models:
         return described
 
     def _is_off(self, card: ModelCard) -> bool:
-        switches = self._ledger.meter.switches
+        switches = self._ledger.switches
         return switches.all_off or card.name in switches.models
 
     async def _how_they_run(self, states: Mapping[str, ModelState]) -> Sequence[Running]:

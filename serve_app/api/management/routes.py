@@ -140,11 +140,11 @@ class Console:
 
     async def _live(self, _request: Request, _access: Access) -> Answer:
         ledger = self._ledger
-        told = ledger.told
+        live = ledger.live
         return Answer(
             {
-                "total": asdict(live_rates.total(told)),
-                "models": {model: asdict(figures) for model, figures in live_rates.by_model(told).items()},
+                "total": asdict(live_rates.total(live)),
+                "models": {model: asdict(figures) for model, figures in live_rates.by_model(live).items()},
                 "ledger": {
                     "behind": ledger.behind,
                     "behind_s": round(ledger.behind_s, 1) if ledger.behind else 0.0,
@@ -173,7 +173,7 @@ class Console:
         return answered(Answer(result), began)
 
     async def _settings(self, _request: Request, access: Access) -> Answer:
-        switches = self._ledger.meter.switches
+        switches = self._ledger.switches
         if access.everywhere is None:
             known = switches.collections & access.collections.keys()
             switches = switches.model_copy(update={"collections": known})

@@ -13,48 +13,50 @@ from deployments.errors import LedgerUnavailable
 from serve_app.ledger import migration
 from serve_app.ledger.counts import Count, Counts, Key
 from serve_app.ledger.database import ALIVE_S, Database
-from serve_app.ledger.report import Report
 from serve_app.ledger.switches import SwitchChange
+from serve_app.ledger.sync import SyncRequest
 from serve_app.ledger.tables import METADATA
 
 
-def report(sequence: int = 1, tokens: int = 10, replica: str = "a", tenant: str = "shop", at: float = 1000.0) -> Report:
+def request(
+    sequence: int = 1, tokens: int = 10, replica: str = "a", tenant: str = "shop", at: float = 1000.0
+) -> SyncRequest:
     counts = Counts()
     counts.add(Key(400_000, "m", tenant, "update"), Count(1, 2, tokens, 1))
-    return Report(replica, sequence, at, counts, {"from": replica})
+    return SyncRequest(replica, sequence, at, counts, {"from": replica})
 
 
 def rows(database: Database) -> list[tuple[int, int, int]]:
     return [(row["requests"], row["objects"], row["tokens"]) for row in database.usage(0, 500_000, None, ())]
 
 
-def test_reports_add_up(database_url: str) -> None:
+def test_requests_add_up(database_url: str) -> None:
     database = Database(database_url)
-    database.exchange(report(1), 0, ())
-    database.exchange(report(2, tokens=5), 0, ())
-    database.exchange(report(1, replica="b"), 0, ())
+    database.sync(request(1), 0, ())
+    database.sync(request(2, tokens=5), 0, ())
+    database.sync(request(1, replica="b"), 0, ())
     assert rows(database) == [(3, 6, 25)]
     database.close()
 
 
-def test_a_report_that_comes_again_is_counted_once(database_url: str) -> None:
+def test_a_request_that_comes_again_is_counted_once(database_url: str) -> None:
     database = Database(database_url)
     for _ in range(3):
-        database.exchange(report(1), 0, ())
-    database.exchange(report(2), 0, ())
-    database.exchange(report(1), 0, ())
+        database.sync(request(1), 0, ())
+    database.sync(request(2), 0, ())
+    database.sync(request(1), 0, ())
     assert rows(database) == [(2, 4, 20)]
     database.close()
 
 
-def test_the_same_report_from_two_connections_at_once_is_counted_once(database_url: str) -> None:
+def test_the_same_request_from_two_connections_at_once_is_counted_once(database_url: str) -> None:
     databases = [Database(database_url) for _ in range(4)]
-    databases[0].exchange(report(1, tokens=0), 0, ())
+    databases[0].sync(request(1, tokens=0), 0, ())
     start = threading.Barrier(4)
 
     def send(database: Database) -> None:
         start.wait()
-        database.exchange(report(2), 0, ())
+        database.sync(request(2), 0, ())
 
     threads = [threading.Thread(target=send, args=(database,)) for database in databases]
     for thread in threads:
@@ -68,7 +70,7 @@ def test_the_same_report_from_two_connections_at_once_is_counted_once(database_u
 
 def test_many_replicas_that_start_and_write_at_once_lose_nothing(database_url: str) -> None:
     """Each finds an empty database: one of them migrates it."""
-    replicas, reports = 6, 10
+    replicas, requests = 6, 10
     start = threading.Barrier(replicas)
     failures: list[BaseException] = []
 
@@ -76,8 +78,8 @@ def test_many_replicas_that_start_and_write_at_once_lose_nothing(database_url: s
         database = Database(database_url)
         start.wait()
         try:
-            for sequence in range(1, reports + 1):
-                database.exchange(report(sequence, tokens=1, replica=name), 0, ())
+            for sequence in range(1, requests + 1):
+                database.sync(request(sequence, tokens=1, replica=name), 0, ())
         except BaseException as error:  # noqa: BLE001  shown below
             failures.append(error)
         finally:
@@ -94,33 +96,33 @@ def test_many_replicas_that_start_and_write_at_once_lose_nothing(database_url: s
     database.close()
 
 
-def test_news_are_what_the_other_living_replicas_tell(database_url: str) -> None:
+def test_a_response_has_the_snapshots_of_the_other_living_replicas(database_url: str) -> None:
     database = Database(database_url)
-    database.exchange(report(replica="gone", at=1000.0 - ALIVE_S), 0, ())
-    database.exchange(report(replica="b", at=999.0), 0, ())
-    assert database.exchange(report(replica="a"), 0, ()).others == [{"from": "b"}]
-    others = database.news(report(replica="c"), 0, ()).others
+    database.sync(request(replica="gone", at=1000.0 - ALIVE_S), 0, ())
+    database.sync(request(replica="b", at=999.0), 0, ())
+    assert database.sync(request(replica="a"), 0, ()).others == [{"from": "b"}]
+    others = database.pull(request(replica="c"), 0, ()).others
     assert sorted(other["from"] for other in others) == ["a", "b"]
     database.close()
 
 
 def test_a_month_is_summed_by_tenant_and_model(database_url: str) -> None:
     database = Database(database_url)
-    database.exchange(report(1), 0, ())
-    database.exchange(report(2, tenant="bakery", tokens=7), 0, ())
-    database.exchange(report(3, tenant="unlimited"), 0, ())
-    news = database.exchange(report(4), 400_000, ("shop", "bakery"))
-    assert news.spent == {("shop", "m"): 20, ("bakery", "m"): 7}
-    assert database.news(report(), 400_001, ("shop",)).spent == {}
+    database.sync(request(1), 0, ())
+    database.sync(request(2, tenant="bakery", tokens=7), 0, ())
+    database.sync(request(3, tenant="unlimited"), 0, ())
+    response = database.sync(request(4), 400_000, ("shop", "bakery"))
+    assert response.spent == {("shop", "m"): 20, ("bakery", "m"): 7}
+    assert database.pull(request(), 400_001, ("shop",)).spent == {}
     database.close()
 
 
-def test_usage_is_told_by_tenant_and_operation_where_that_is_asked_for(database_url: str) -> None:
+def test_usage_comes_by_tenant_and_operation_if_that_is_asked_for(database_url: str) -> None:
     database = Database(database_url)
-    database.exchange(report(1), 0, ())
-    database.exchange(report(2, tenant="bakery"), 0, ())
-    told = database.usage(0, 500_000, None, ("tenant", "operation"))
-    assert [(row["tenant"], row["operation"], row["tokens"]) for row in told] == [
+    database.sync(request(1), 0, ())
+    database.sync(request(2, tenant="bakery"), 0, ())
+    usage = database.usage(0, 500_000, None, ("tenant", "operation"))
+    assert [(row["tenant"], row["operation"], row["tokens"]) for row in usage] == [
         ("bakery", "update", 10),
         ("shop", "update", 10),
     ]
@@ -133,7 +135,7 @@ def test_usage_is_told_by_tenant_and_operation_where_that_is_asked_for(database_
 def test_tokens_may_be_more_than_32_bits(database_url: str) -> None:
     database = Database(database_url)
     for sequence in (1, 2):
-        database.exchange(report(sequence, tokens=2**40), 0, ())
+        database.sync(request(sequence, tokens=2**40), 0, ())
     (row,) = rows(database)
     assert row[2] == 2**41
     assert type(row[2]) is int
@@ -146,7 +148,7 @@ def test_switches_stay_until_they_are_switched_back(database_url: str) -> None:
     first.switch(SwitchChange(inference=False, models={"m": False}))
     first.close()
     second = Database(database_url)
-    switches = second.news(report(), 0, ()).switches
+    switches = second.pull(request(), 0, ()).switches
     assert (switches.all_off, switches.models, switches.collections) == (True, {"m"}, {"c"})
     switches = second.switch(SwitchChange(inference=True, models={"m": True, "never": True}))
     assert (switches.all_off, switches.models, switches.collections) == (False, set(), {"c"})
@@ -155,7 +157,7 @@ def test_switches_stay_until_they_are_switched_back(database_url: str) -> None:
 
 def test_the_migrations_make_the_tables_that_the_code_uses(database_url: str) -> None:
     database = Database(database_url)
-    database.exchange(report(), 0, ())
+    database.sync(request(), 0, ())
     with database._engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     database.close()
@@ -166,9 +168,9 @@ def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
 
 
 def reopened_at_version(version: str, url: str) -> Database:
-    """A database with one report, opened anew after its schema was said to have this version."""
+    """A database with one request in it, opened anew after its schema was said to have this version."""
     database = Database(url)
-    database.exchange(report(), 0, ())
+    database.sync(request(), 0, ())
     with database._engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
     database.close()
@@ -177,13 +179,13 @@ def reopened_at_version(version: str, url: str) -> Database:
 
 def test_what_was_counted_before_requests_were_counted_once_keeps_its_sums(database_url: str) -> None:
     database = Database(database_url)
-    database.exchange(report(), 0, ())
+    database.sync(request(), 0, ())
     with database._engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE usage DROP COLUMN whole_requests")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     database.close()
     migrated = Database(database_url)
-    migrated.exchange(report(2), 0, ())
+    migrated.sync(request(2), 0, ())
     (row,) = migrated.usage(0, 500_000, None, ())
     assert (row["requests"], row["whole_requests"]) == (2, 2)
     migrated.close()
@@ -191,7 +193,7 @@ def test_what_was_counted_before_requests_were_counted_once_keeps_its_sums(datab
 
 def test_a_schema_that_a_newer_version_has_migrated_is_left_alone(database_url: str) -> None:
     database = reopened_at_version("9999", database_url)
-    database.exchange(report(2), 0, ())
+    database.sync(request(2), 0, ())
     assert rows(database) == [(2, 4, 20)]
     database.close()
 
@@ -199,7 +201,7 @@ def test_a_schema_that_a_newer_version_has_migrated_is_left_alone(database_url: 
 def test_a_schema_that_cannot_be_migrated_is_an_error_of_its_own(database_url: str) -> None:
     database = reopened_at_version("0000", database_url)
     with pytest.raises(LedgerUnavailable, match="a schema that cannot be migrated"):
-        database.exchange(report(2), 0, ())
+        database.sync(request(2), 0, ())
     database.close()
 
 
@@ -208,4 +210,4 @@ def test_a_database_that_cannot_be_reached_is_an_error_of_its_own(url: str) -> N
     if url.startswith("postgresql"):
         pytest.importorskip("psycopg")
     with pytest.raises(LedgerUnavailable, match="kept in memory"):
-        Database(url).exchange(report(), 0, ())
+        Database(url).sync(request(), 0, ())

@@ -17,24 +17,15 @@ from typing import Any
 
 import pytest
 
-from deployments.catalogue.card import ModelCard
 from deployments.errors import LedgerUnavailable, QuotaUsedUp, SwitchedOff
-from serve_app.inference.plan import Group, Use
 from serve_app.ledger import database_thread
 from serve_app.ledger import ledger as module
 from serve_app.ledger.database import Database
 from serve_app.ledger.ledger import Ledger
-from serve_app.ledger.meter import Caller, Meter
+from serve_app.ledger.meter import Caller
 from serve_app.ledger.quotas import Quota, Quotas
 from serve_app.ledger.switches import SwitchChange
-
-USE: Any = Use(None, 0, None)  # type: ignore[arg-type]
-CARD = ModelCard(name="m", family="bm25", licence="-", card="-")
-
-
-def use(meter: Meter, tokens: int = 10, tenant: str | None = None, collection: str = "c") -> None:
-    with meter.metered(Caller(tenant, collection), "search", [Group(CARD, "search", {}, ["x"], [USE])]) as metered:
-        metered.tokens = {"m": tokens}
+from tests.support.ledgers import make_ledger, use
 
 
 def stored(url: str) -> int:
@@ -53,39 +44,39 @@ async def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> No
 
 
 async def test_what_is_used_stands_in_the_database_a_second_later(database_url: str) -> None:
-    ledger = Ledger(Meter(), database_url)
+    ledger = make_ledger(database_url)
     await ledger.start()
-    use(ledger.meter)
+    use(ledger)
     await eventually(lambda: stored(database_url) == 10, within_s=8)
     await ledger.close()
 
 
 async def test_a_stop_writes_what_is_left(database_url: str) -> None:
-    ledger = Ledger(Meter(), database_url, period_s=3600)
+    ledger = make_ledger(database_url, period_s=3600)
     await ledger.start()
     for _ in range(100):
-        use(ledger.meter)
+        use(ledger)
     await ledger.close()
     assert stored(database_url) == 1000
 
 
-async def test_a_report_whose_answer_was_lost_is_counted_once(database_url: str, monkeypatch: Any) -> None:
-    ledger = Ledger(Meter(), database_url, period_s=3600)
-    exchange = Database.exchange
+async def test_a_sync_whose_response_was_lost_is_counted_once(database_url: str, monkeypatch: Any) -> None:
+    ledger = make_ledger(database_url, period_s=3600)
+    sync = Database.sync
     answers = iter(["lost", "lost"])
 
     def lose(self: Database, *arguments: Any) -> Any:
-        news = exchange(self, *arguments)
+        response = sync(self, *arguments)
         if next(answers, None):
             raise LedgerUnavailable("the connection broke after the commit")
-        return news
+        return response
 
-    monkeypatch.setattr(Database, "exchange", lose)
-    use(ledger.meter, 10)
+    monkeypatch.setattr(Database, "sync", lose)
+    use(ledger, 10)
     for _ in range(2):
         with pytest.raises(LedgerUnavailable):
             await ledger.tick()
-        use(ledger.meter, 1)
+        use(ledger, 1)
     assert ledger.waiting_tokens == 11
     await ledger.tick()
     await ledger.tick()
@@ -98,10 +89,10 @@ async def test_while_the_database_is_away_usage_waits_in_bounded_memory_and_the_
 ) -> None:
     monkeypatch.setattr(module, "_BEHIND_S", 0.2)
     folder = tmp_path / "later"
-    ledger = Ledger(Meter(), f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=0.05)
+    ledger = make_ledger(f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=0.05)
     await ledger.start()
     for number in range(30_000):
-        use(ledger.meter, 1, tenant=f"tenant-{number}")
+        use(ledger, 1, tenant=f"tenant-{number}")
         if number % 1000 == 0:
             await asyncio.sleep(0)
     await eventually(lambda: ledger.behind and ledger.waiting_tokens == 30_000)
@@ -116,15 +107,15 @@ async def test_while_the_database_is_away_usage_waits_in_bounded_memory_and_the_
 
 
 async def test_postgresql_may_go_away_and_come_back(postgres_server: Any, monkeypatch: Any) -> None:
-    ledger = Ledger(Meter(), postgres_server.url, period_s=0.05)
+    ledger = make_ledger(postgres_server.url, period_s=0.05)
     await ledger.tick()
     before = stored(postgres_server.url)
     postgres_server.stop()
     try:
-        use(ledger.meter)
+        use(ledger)
         with pytest.raises(LedgerUnavailable):
             await ledger.tick()
-        use(ledger.meter)
+        use(ledger)
         with pytest.raises(LedgerUnavailable):
             await ledger.tick()
         assert ledger.waiting_tokens == 20
@@ -139,14 +130,14 @@ async def test_postgresql_may_go_away_and_come_back(postgres_server: Any, monkey
 async def test_postgresql_may_hang_with_its_connections_open(postgres_server: Any, monkeypatch: Any) -> None:
     """What was under way is done when it goes on, and is then known to have been done."""
     monkeypatch.setattr(database_thread, "PATIENCE_S", 1.0)
-    ledger = Ledger(Meter(), postgres_server.url, period_s=0.1)
+    ledger = make_ledger(postgres_server.url, period_s=0.1)
     await ledger.start()
     await ledger.usage(0, 10**6, None, ())
     before = stored(postgres_server.url)
     postgres_server.suspend()
     try:
         for _ in range(60):
-            use(ledger.meter)
+            use(ledger)
             await asyncio.sleep(0.1)
         for ask in (lambda: ledger.usage(0, 10**6, None, ()), lambda: ledger.switch(SwitchChange())):
             asked_at = time.monotonic()
@@ -165,10 +156,10 @@ async def test_postgresql_may_hang_with_its_connections_open(postgres_server: An
     assert stored(postgres_server.url) - before == 600
 
 
-async def test_a_long_question_does_not_hold_up_reports(database_url: str) -> None:
-    ledger, go_on = Ledger(Meter(), database_url), threading.Event()
-    question = asyncio.create_task(ledger._questions.do(lambda _: go_on.wait()))
-    use(ledger.meter)
+async def test_a_long_question_does_not_hold_up_syncs(database_url: str) -> None:
+    ledger, go_on = make_ledger(database_url), threading.Event()
+    question = asyncio.create_task(ledger._queries.do(lambda _: go_on.wait()))
+    use(ledger)
     await ledger.tick()
     assert stored(database_url) == 10
     go_on.set()
@@ -177,55 +168,55 @@ async def test_a_long_question_does_not_hold_up_reports(database_url: str) -> No
 
 
 async def test_a_switch_reaches_every_replica_within_two_seconds_and_survives(database_url: str) -> None:
-    first, second = Ledger(Meter(), database_url), Ledger(Meter(), database_url)
+    first, second = make_ledger(database_url), make_ledger(database_url)
     await first.start()
     await second.start()
     await first.switch(SwitchChange(models={"m": False}))
     with pytest.raises(SwitchedOff, match="switched off for the model 'm'"):
-        use(first.meter)
-    await eventually(lambda: second.meter.switches.models == {"m"}, within_s=2)
+        use(first)
+    await eventually(lambda: second.switches.models == {"m"}, within_s=2)
     await first.close()
     await second.close()
-    third = Ledger(Meter(), database_url, period_s=3600)
+    third = make_ledger(database_url, period_s=3600)
     await third.start()
     with pytest.raises(SwitchedOff):
-        use(third.meter)
+        use(third)
     await third.switch(SwitchChange(models={"m": True}, collections={"c": False}))
     with pytest.raises(SwitchedOff, match="for the collection 'c'"):
-        use(third.meter)
-    use(third.meter, collection="another")
+        use(third)
+    use(third, collection="another")
     await third.switch(SwitchChange(collections={"c": True}, inference=False))
     with pytest.raises(SwitchedOff, match=r"inference is switched off$"):
-        use(third.meter, collection="another")
+        use(third, collection="another")
     await third.close()
 
 
 async def test_replicas_share_quotas_and_live_figures(database_url: str) -> None:
     def replica() -> Ledger:
         quota = Quota(tokens_per_minute=10**6, tokens_per_month=100)
-        return Ledger(Meter(Quotas({"shop": {"*": quota}})), database_url)
+        return make_ledger(database_url, Quotas({"shop": {"*": quota}}))
 
     first, second = replica(), replica()
-    use(first.meter, 60, tenant="shop")
+    use(first, 60, tenant="shop")
     await first.tick()
     await second.tick()
     left = second.meter.left(Caller("shop"), {"m": 0})
     assert left is not None
     assert left.tokens == 40
-    use(second.meter, 40, tenant="shop")
+    use(second, 40, tenant="shop")
     with pytest.raises(QuotaUsedUp):
-        use(second.meter, 1, tenant="shop")
+        use(second, 1, tenant="shop")
     await second.tick()
     await first.tick()
     with pytest.raises(QuotaUsedUp):
-        use(first.meter, 1, tenant="shop")
-    assert [sum(told["m"]["tokens"] for told in ledger.told) for ledger in (first, second)] == [10.0, 10.0]
+        use(first, 1, tenant="shop")
+    assert [sum(live["m"]["tokens"] for live in ledger.live) for ledger in (first, second)] == [10.0, 10.0]
     for ledger in (first, second):
         await ledger.close()
 
 
 async def test_flushes_keep_to_their_times_however_long_they_take(monkeypatch: Any) -> None:
-    ledger, began = Ledger(Meter(), "sqlite://", period_s=0.1), []
+    ledger, began = make_ledger("sqlite://", period_s=0.1), []
 
     async def slow(**_: Any) -> None:
         began.append(time.monotonic())
@@ -246,7 +237,7 @@ async def test_flushes_keep_to_their_times_however_long_they_take(monkeypatch: A
 async def test_a_sqlite_file_for_each_of_several_nodes_is_warned_of_once(
     url: str, nodes: int, split: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ledger = Ledger(Meter(), url, count_nodes=lambda: nodes)
+    ledger = make_ledger(url, count_nodes=lambda: nodes)
     for _ in range(2):
         await ledger.look_around()
     assert ledger.split is split
@@ -254,9 +245,9 @@ async def test_a_sqlite_file_for_each_of_several_nodes_is_warned_of_once(
 
 
 async def test_an_idle_replica_writes_nothing(database_url: str, monkeypatch: Any) -> None:
-    ledger = Ledger(Meter(), database_url)
+    ledger = make_ledger(database_url)
     await ledger.tick()
-    monkeypatch.setattr(Database, "exchange", None)
+    monkeypatch.setattr(Database, "sync", None)
     await ledger.tick()
     await ledger.close()
 
@@ -264,16 +255,14 @@ async def test_an_idle_replica_writes_nothing(database_url: str, monkeypatch: An
 _WRITER = """
 import asyncio, sys, time
 sys.path.insert(0, {root!r})
-from tests.serve_app.ledger.test_ledger import use
-from serve_app.ledger.ledger import Ledger
-from serve_app.ledger.meter import Meter
+from tests.support.ledgers import make_ledger, use
 
 async def main():
-    ledger = Ledger(Meter(), {url!r})
+    ledger = make_ledger({url!r})
     await ledger.start()
     counted = 0
     while True:
-        use(ledger.meter, 1)
+        use(ledger, 1)
         counted += 1
         print(time.time(), counted, flush=True)
         await asyncio.sleep(0.002)
@@ -303,8 +292,8 @@ async def test_kill_9_of_two_writers_loses_no_more_than_the_last_second_and_coun
     old = sum(_counted(output, killed_at - _LOST_S) for output in outputs)
     everything = sum(_counted(output, math.inf) for output in outputs)
     assert 0 < old <= stored(database_url) <= everything + 2  # each may have been killed before it said its last number
-    successor = Ledger(Meter(), database_url)
-    use(successor.meter)
+    successor = make_ledger(database_url)
+    use(successor)
     before = stored(database_url)
     await successor.tick()
     assert stored(database_url) == before + 10

@@ -98,7 +98,7 @@ def test_what_is_held_over_the_end_of_a_window_takes_nothing_from_the_next(windo
         clock.now += seconds
         spend(each, 90)
         assert each.left("shop", ["m"]).tokens == 1000 - 90 - 202  # type: ignore[union-attr]
-        assert sum(tokens for *_, tokens in each.told()["spent"]) == 90 + 202
+        assert sum(tokens for *_, tokens in each.snapshot()["spent"]) == 90 + 202
         spent["m"] = 10
     assert each.left("shop", ["m"]).tokens == 1000 - 90 - 10  # type: ignore[union-attr]
 
@@ -119,14 +119,14 @@ def test_what_others_spend_in_this_minute_counts() -> None:
     clock = Clock()
     here, there = quotas(clock, minute=100), quotas(clock, minute=100)
     spend(there, 60)
-    here.hear([there.told()])
+    here.merge([there.snapshot()])
     spend(here, 39)
     assert here.left("shop", ["m"]).tokens == 1  # type: ignore[union-attr]
-    there.hear([here.told()])
+    there.merge([here.snapshot()])
     assert there.left("shop", ["m"]).tokens == 1  # type: ignore[union-attr]
-    told = there.told()
+    snapshot = there.snapshot()
     clock.now += 60
-    here.hear([told])
+    here.merge([snapshot])
     assert here.left("shop", ["m"]).tokens == 100  # type: ignore[union-attr]
 
 
@@ -135,9 +135,9 @@ def test_what_others_tell_of_a_tenant_without_quotas_here_is_left_out() -> None:
     clock = Clock()
     here, there = quotas(clock, minute=100), Quotas({"gone": {"*": Quota(tokens_per_minute=100)}}, clock)
     spend(there, 60, tenant="gone")
-    here.hear([there.told()])
+    here.merge([there.snapshot()])
     spend(here, 50)
-    here.hear([there.told()])
+    here.merge([there.snapshot()])
     assert here.fullest() == {("m", "minute"): 0.5}
 
 

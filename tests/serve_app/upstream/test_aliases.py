@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from deployments.errors import SwitchedOff
-from serve_app.ledger.meter import Caller, Meter
+from serve_app.ledger.switchboard import Switchboard
 from serve_app.ledger.switches import Switches
 from serve_app.upstream.aliases import Aliases
 from tests.support.fakes import FakeQdrant
@@ -16,37 +16,34 @@ ANSWER = {"result": {"aliases": [{"alias_name": "food", "collection_name": "reci
 
 
 async def test_a_collection_that_is_off_is_off_by_its_aliases_too() -> None:
-    meter, qdrant = Meter(), FakeQdrant(ANSWER)
-    meter.switches = OFF
-    await Aliases(qdrant, meter, SecretStr("k")).look()
+    switchboard, qdrant = Switchboard(OFF), FakeQdrant(ANSWER)
+    await Aliases(qdrant, switchboard, SecretStr("k")).look()
     with pytest.raises(SwitchedOff, match="for the collection 'recipes'"):
-        meter.check(Caller(collection="food"), ["m"])
-    meter.check(Caller(collection="other"), ["m"])
+        switchboard.check("food", ["m"])
+    switchboard.check("other", ["m"])
     assert [(r.path, list(r.headers)) for r in qdrant.requests] == [("/aliases", [(b"api-key", b"k")])]
 
 
 async def test_an_alias_can_be_switched_off_alone() -> None:
-    meter = Meter()
-    meter.switches = Switches(collections=frozenset({"food"}))
-    await Aliases(FakeQdrant(ANSWER), meter, None).look()
+    switchboard = Switchboard(Switches(collections=frozenset({"food"})))
+    await Aliases(FakeQdrant(ANSWER), switchboard, None).look()
     with pytest.raises(SwitchedOff, match="for the collection 'food'"):
-        meter.check(Caller(collection="food"), ["m"])
-    meter.check(Caller(collection="recipes"), ["m"])
+        switchboard.check("food", ["m"])
+    switchboard.check("recipes", ["m"])
 
 
 async def test_while_every_collection_is_on_nobody_asks() -> None:
     qdrant = FakeQdrant(ANSWER)
-    await Aliases(qdrant, Meter(), None).look()
+    await Aliases(qdrant, Switchboard(), None).look()
     assert qdrant.requests == []
 
 
 async def test_a_qdrant_that_does_not_tell_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    meter, qdrant = Meter(), FakeQdrant(ANSWER)
-    meter.switches = OFF
-    aliases = Aliases(qdrant, meter, None)
+    switchboard, qdrant = Switchboard(OFF), FakeQdrant(ANSWER)
+    aliases = Aliases(qdrant, switchboard, None)
     await aliases.look()
     qdrant.status = 401
     for _ in range(2):
         await aliases.look()
     assert caplog.text.count("does not tell its aliases (401)") == 1
-    assert meter.aliases == {"food": "recipes"}
+    assert switchboard.aliases == {"food": "recipes"}

@@ -366,7 +366,7 @@ async def test_grpc_tells_what_is_left_and_refuses_in_its_own_way(world: MakeWor
         await here.pipeline.grpc(_copy(query), call)
     assert GRPC[refused.value.kind] is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(headers_of(refused.value)).keys() >= {"retry-after", "x-ratelimit-remaining-tokens"}
-    here.ledger.meter.switches = Switches(collections=frozenset({"recipes"}))
+    here.switchboard.turn(Switches(collections=frozenset({"recipes"})))
     with pytest.raises(SwitchedOff, match="for the collection 'recipes'") as off:
         await here.pipeline.grpc(_copy(query), replace(call, tenant=None))
     assert GRPC[off.value.kind] is grpc.StatusCode.FAILED_PRECONDITION
@@ -401,7 +401,7 @@ async def test_while_the_database_is_away_inference_goes_on_and_the_console_says
     world: MakeWorld, tmp_path: Path
 ) -> None:
     here = world()
-    for thread in (here.ledger._reports, here.ledger._questions):
+    for thread in (here.ledger._syncs, here.ledger._queries):
         thread._url = f"sqlite:///{tmp_path / 'no' / 'folder'}"
     here.ledger._in_step_at -= 10_000
     await here.ledger.start()

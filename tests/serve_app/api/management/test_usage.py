@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from serve_app.ledger.counts import Count, Counts, Key
-from serve_app.ledger.report import Report
+from serve_app.ledger.sync import SyncRequest
 from tests.serve_app.api.management.test_routes import MakeWorld, fits, tenants_file
 from tests.support.management import World
 
@@ -21,7 +21,7 @@ async def fill(here: World) -> None:
     counts.add(Key(NOVEMBER + 30, "d/Dense", "", "search"), Count(2, 2, 40, 2))
     counts.add(Key(NOVEMBER + 30, "b/bm25", "shop", "search"), Count(1, 1, 7, 0))
     counts.add(Key(NOVEMBER - 1, "d/Dense", "shop", "search"), Count(1, 1, 1000, 1))
-    await here.ledger._reports.do(lambda database: database.exchange(Report("x", 1, time.time(), counts, {}), 0, ()))
+    await here.ledger._syncs.do(lambda database: database.sync(SyncRequest("x", 1, time.time(), counts, {}), 0, ()))
 
 
 async def usage(here: World, query: str) -> dict[str, object]:

@@ -12,19 +12,22 @@ from serve_app.ledger.switches import ALL_ON, Switches
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a replica writes. One that is sent again has the same number, and is counted once."""
+class SyncRequest:
+    """What a replica writes. One that is sent again has the same number, and is counted once.
+
+    `snapshot` is for the other replicas: this one's live figures and what its tenants spend at the moment.
+    """
 
     replica: str
     sequence: int
     at: float
     counts: Counts
-    told: Mapping[str, Any]
+    snapshot: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class News:
-    """What it reads: switches, what the other replicas tell, and what tenants have spent in a month."""
+class SyncResponse:
+    """What it reads: switches, the other replicas' snapshots, and what tenants have spent in a month."""
 
     switches: Switches = ALL_ON
     others: Sequence[Mapping[str, Any]] = ()
