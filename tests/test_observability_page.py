@@ -111,7 +111,7 @@ def test_the_runbook_has_no_alert_that_is_gone() -> None:
 
 
 def test_every_stage_that_the_code_measures_is_told() -> None:
-    (part,) = re.findall(r"^### Stages$(.*?)^Beside", PAGE, re.MULTILINE | re.DOTALL)
+    (part,) = re.findall(r"^### Stages$(.*?)^Ray Serve has", PAGE, re.MULTILINE | re.DOTALL)
     told = set(re.findall(r"^\| `([\w ]+)` \|", part, re.MULTILINE))
     sources = [
         path.read_text() for folder in ("serve_app", "deployments") for path in sorted((ROOT / folder).rglob("*.py"))

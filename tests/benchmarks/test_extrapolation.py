@@ -19,7 +19,7 @@ def test_the_page_has_the_tables_as_they_are_computed(capsys: pytest.CaptureFixt
     for row in rows:
         assert row in PAGE, row
     assert "| 10 | 81 |" in printed
-    assert "10 ingress replicas where a tenth of the texts are searches, 81 where all are" in PAGE
+    assert "10 ingress replicas if a tenth of the texts are searches, 81 if all are" in PAGE
 
 
 def test_twice_the_texts_are_twice_the_hours() -> None:
