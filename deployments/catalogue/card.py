@@ -8,23 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from deployments.catalogue.families import FAMILIES, FIELDS, FamilySpec, Modality, VectorKind
 from deployments.catalogue.records import Record
 
-Family = Literal["dense", "sparse", "bm25", "late-interaction", "clip-text", "clip-vision"]
-VectorKind = Literal["dense", "sparse", "multivector"]
-Modality = Literal["text", "image"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
-_KINDS: dict[Family, VectorKind] = {
-    "dense": "dense",
-    "sparse": "sparse",
-    "bm25": "sparse",
-    "late-interaction": "multivector",
-    "clip-text": "dense",
-    "clip-vision": "dense",
-}
+
+def _known(family: str) -> str:
+    if family not in FAMILIES:
+        raise ValueError(f"there is no such family, only {', '.join(FAMILIES)}")
+    return family
 
 
 class File(Record):
@@ -93,7 +88,7 @@ class ModelCard(Record):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][^#\s\\]*$")
     aliases: tuple[str, ...] = ()
-    family: Family
+    family: Annotated[str, AfterValidator(_known)]
     dimensions: int | None = Field(default=None, gt=0, description="of each vector; none for sparse models")
     context_window: int | None = Field(default=None, gt=0, description="in tokens; none where there is no limit")
     pooling: Literal["mean", "cls", "last"] | None = None
@@ -110,30 +105,28 @@ class ModelCard(Record):
     @model_validator(mode="after")
     def _agrees_with_its_family(self) -> ModelCard:
         """Each family needs some fields and has no use for others."""
-        needed = {
-            "dense": {"dimensions", "context_window", "pooling", "sources"},
-            "sparse": {"context_window", "sources"},
-            "bm25": set[str](),
-            "late-interaction": {"dimensions", "context_window", "markers", "sources"},
-            "clip-text": {"dimensions", "context_window", "sources"},
-            "clip-vision": {"dimensions", "image_size", "image_limits", "sources"},
-        }[self.family]
-        optional = {"dimensions", "context_window", "pooling", "markers", "image_size", "image_limits", "sources"}
-        for name in sorted(optional):
+        for name in sorted(FIELDS):
             given = bool(getattr(self, name))
-            if given != (name in needed):
-                raise ValueError(f"a {self.family} model {'has no' if given else 'needs'} '{name}'")
+            if not given and name in self.spec.needs:
+                raise ValueError(f"a {self.family} model needs '{name}'")
+            if given and name not in self.spec.needs | self.spec.may_have:
+                raise ValueError(f"a {self.family} model has no '{name}'")
         return self
+
+    @property
+    def spec(self) -> FamilySpec:
+        """What is true of all models of its family."""
+        return FAMILIES[self.family]
 
     @property
     def vector_kind(self) -> VectorKind:
         """What a result of this model is to Qdrant."""
-        return _KINDS[self.family]
+        return self.spec.kind
 
     @property
     def modality(self) -> Modality:
         """What the model reads."""
-        return "image" if self.family == "clip-vision" else "text"
+        return self.spec.modality
 
     @property
     def deployment(self) -> str:

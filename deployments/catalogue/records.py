@@ -1,4 +1,4 @@
-"""Records of a configuration: frozen, checked when they are read, and explained in one line when they are wrong."""
+"""Frozen records, checked when they are read, and explained in one line when they are wrong."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ R = TypeVar("R", bound=BaseModel)
 
 
 class Record(BaseModel):
-    """A frozen record that refuses keys it does not know."""
+    """A frozen record of a configuration, which refuses keys that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Options(BaseModel):
+    """The options of an inference object by name: none, in this class. A value has to be of its option's own type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def validated(model: type[R], content: Any, where: str) -> R:

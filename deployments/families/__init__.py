@@ -26,6 +26,5 @@ def load_family(card: ModelCard, folder: Path | None, settings: SessionSettings)
     """
     if folder is not None:
         ModelStore(cache_folder()).check(card, folder)
-    module = import_module(f"deployments.families.{card.family.replace('-', '_')}")
-    family: Family = module.load(card, folder, settings)
+    family: Family = import_module(card.spec.provider).load(card, folder, settings)
     return family

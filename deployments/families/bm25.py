@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import qdrant_edge
 
+from deployments.catalogue.bm25_options import Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.catalogue.card import ModelCard
-from deployments.catalogue.options import Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.contract import Batch, Explanation, SparseVector, SparseVectors
 from deployments.errors import BadOption
 from deployments.families.chunks import pack

@@ -12,19 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from deployments.catalogue.card import ModelCard
+from deployments.catalogue.families import Precision
 from deployments.contract import Floats, MultiVectors
 from deployments.errors import ModelError
 from deployments.graphs.cache import kept
 from deployments.graphs.checkpoint import Checkpoint, Config, has_tensors
 from deployments.networks.layouts import Layout, Padded
 from deployments.networks.packing import Packed, pack
-from deployments.networks.session import Precision, Session, SessionSettings, open_session, provider_of
+from deployments.networks.session import Session, SessionSettings, open_session, provider_of
 
 READY = "model.onnx"
-
-UNSUITABLE_PRECISIONS: dict[str, tuple[Precision, ...]] = {"sparse": ("bfloat16",), "late-interaction": ("bfloat16",)}
-"""By family. The lowest cosine of bfloat16 to float32 that was measured is 0.9995 for SPLADE, whose entries come from a
-few large numbers, and 0.9998 for vectors of single tokens."""
 
 Ids = npt.NDArray[np.int32]
 Lengths = npt.NDArray[np.int32]
@@ -95,7 +92,7 @@ def open_network(
         ModelError: the model cannot be run here, or not with these settings, or reads less than its card says.
         ModelFilesError: a file is missing or damaged.
     """
-    unsuitable = UNSUITABLE_PRECISIONS.get(card.family, ())
+    unsuitable = tuple(card.spec.unsuitable_precisions)
     layout = Padded(int(card.context_window or 0))
     if is_ready(folder):
         return PaddedNetwork(partial(_run_ready, open_ready(folder, settings, unsuitable)), layout)
@@ -119,7 +116,7 @@ def open_packed_network(
     def packed(weights: npt.DTypeLike) -> bytes | Path:
         return kept(build, checkpoint, weights, "packed")
 
-    return PackedNetwork(open_session(packed, settings, UNSUITABLE_PRECISIONS.get(card.family, ())), Packed())
+    return PackedNetwork(open_session(packed, settings, tuple(card.spec.unsuitable_precisions)), Packed())
 
 
 def _checkpoint(card: ModelCard, folder: Path, positions: Callable[[Config], int]) -> Checkpoint:

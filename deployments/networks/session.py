@@ -12,11 +12,11 @@ import numpy.typing as npt
 import onnxruntime  # type: ignore[import-untyped]
 from pydantic import Field
 
+from deployments.catalogue.families import Precision
 from deployments.catalogue.records import Record
 from deployments.errors import InternalError, ModelError
 
 Provider = Literal["cpu", "openvino", "cuda"]
-Precision = Literal["float32", "bfloat16", "float16"]
 
 Build = Callable[[npt.DTypeLike], bytes | Path]
 """Makes an ONNX model whose weights are of this type, float32 or float16: its bytes, or the file that holds it."""

@@ -10,7 +10,6 @@ from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Embeddings, Vector
 from deployments.families.chunks import cut, together
 from deployments.families.protocol import Family
-from deployments.networks.networks import UNSUITABLE_PRECISIONS
 from deployments.networks.session import SessionSettings, open_session
 from deployments.replica.replica import ReplicaSettings
 
@@ -37,7 +36,7 @@ def runs_as(card: ModelCard, settings: SessionSettings) -> str:
     """
     if not card.sources:
         return "on the CPU, by code of its own"
-    session = open_session(_smallest_model, settings, UNSUITABLE_PRECISIONS.get(card.family, ()))
+    session = open_session(_smallest_model, settings, tuple(card.spec.unsuitable_precisions))
     return f"on {session.provider} in {session.precision}"
 
 

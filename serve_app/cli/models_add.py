@@ -14,11 +14,12 @@ from rich.markup import escape
 from deployments.catalogue import entry
 from deployments.catalogue.card import File, FolderSource, HubSource, ModelCard
 from deployments.catalogue.catalogue import HOME
+from deployments.catalogue.families import Checkpoint
 from deployments.errors import ModelError
 from deployments.files import hub
 from deployments.files.sources import fetch
 from deployments.files.store import ModelStore, cache_folder
-from deployments.onboarding.inspection import Kind, inspect
+from deployments.onboarding.inspection import inspect
 from deployments.onboarding.inspection.repository import Repository
 from serve_app.cli.models import STARTER, pull_models
 from serve_app.cli.terminal import console, interruptible
@@ -38,7 +39,7 @@ def add(
     catalogue_file: Annotated[
         Path, typer.Option("--catalogue", help="gets the entry; made where there is none")
     ] = _OWN,
-    family: Annotated[Kind | None, typer.Option(help="what it is, where its files do not tell")] = None,
+    family: Annotated[Checkpoint | None, typer.Option(help="what it is, if its files do not tell")] = None,
     revision: Annotated[str, typer.Option(help="a commit, tag or branch of the repository")] = "main",
 ) -> None:
     """Add a model of your own to a catalogue: inspect its files, check that it works here, write its entry."""
@@ -51,7 +52,7 @@ def add(
         _tell(cards, path)
 
 
-def _of_folder(folder: Path, name: str | None, kind: Kind | None) -> Sequence[ModelCard]:
+def _of_folder(folder: Path, name: str | None, kind: Checkpoint | None) -> Sequence[ModelCard]:
     paths = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
     def source(files: Mapping[str, File]) -> FolderSource:
@@ -63,7 +64,7 @@ def _of_folder(folder: Path, name: str | None, kind: Kind | None) -> Sequence[Mo
     return inspect(Repository(folder, paths), name or folder.name, str(folder), source, kind)
 
 
-def _of_hub(repository: str, revision: str, name: str | None, kind: Kind | None) -> Sequence[ModelCard]:
+def _of_hub(repository: str, revision: str, name: str | None, kind: Checkpoint | None) -> Sequence[ModelCard]:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise ModelError(f"'{repository}' is neither a folder here nor the name of a repository (ORGANIZATION/NAME)")
     commit, paths = hub.list_files(repository, revision)

@@ -12,7 +12,6 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from deployments.networks import networks
 from deployments.networks.session import Session, SessionSettings, _processor_has_bfloat16, open_session
 from tests.parity.cases import CASES, Case
 from tests.parity.exported import export
@@ -83,7 +82,7 @@ def test_what_is_chosen_by_itself_keeps_the_cosine(case: Case, folder: Callable[
     found = ours(case, folder(case), SessionSettings(provider="openvino", precision="auto"))
     cosine = min(lowest_cosine(found, stored(library, case)) for library in LIBRARIES)
     assert cosine > 0.9999
-    assert case.card.family in networks.UNSUITABLE_PRECISIONS or cosine < 1 - 1e-6, "this was not bfloat16"
+    assert "bfloat16" in case.card.spec.unsuitable_precisions or cosine < 1 - 1e-6, "this was not bfloat16"
 
 
 @trained

@@ -7,26 +7,27 @@ not known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from deployments.catalogue.card import File, ImageLimits, ModelCard, Source
+from deployments.catalogue.families import FAMILIES, Checkpoint
 from deployments.catalogue.records import validated
 from deployments.errors import ModelError
 from deployments.onboarding.inspection import colbert
 from deployments.onboarding.inspection import sentence_transformers as st
 from deployments.onboarding.inspection.repository import CONFIG, TOKENIZER, Repository
 
-Kind = Literal["dense", "sparse", "late-interaction", "clip"]
-"""What a checkpoint is; that of a CLIP holds two models."""
-
 _PREPROCESSOR = "preprocessor_config.json"
 _CLIP = {"max_position_embeddings": 77, "projection_dim": 512, "image_size": 224}
-"""The settings that transformers leaves out of a config.json where they are CLIP's own."""
+"""The settings that transformers leaves out of a config.json if they are CLIP's own."""
 
+Weights = Mapping[str, File]
 MakeSource = Callable[[Mapping[str, File]], Source]
 
 
-def inspect(files: Repository, name: str, card: str, source: MakeSource, kind: Kind | None) -> Sequence[ModelCard]:
+def inspect(
+    files: Repository, name: str, card: str, source: MakeSource, kind: Checkpoint | None
+) -> Sequence[ModelCard]:
     """The catalogue's records of the model, or of the two models of a CLIP.
 
     Args:
@@ -34,7 +35,7 @@ def inspect(files: Repository, name: str, card: str, source: MakeSource, kind: K
         name: what the model shall be called; the models of a CLIP are `<name>-text` and `<name>-vision`.
         card: where one can read about it.
         source: makes the source of some of the files.
-        kind: what the model is; None to see it from its files.
+        kind: what the checkpoint is; None to see it from its files.
 
     Raises:
         ModelError: names what is unknown, missing, or ambiguous.
@@ -44,19 +45,32 @@ def inspect(files: Repository, name: str, card: str, source: MakeSource, kind: K
         raise ModelError(f"there is no {CONFIG}: this is no checkpoint of a model")
     common = {"name": name, "licence": files.licence(), "card": card}
     weights = {**files.weights(), CONFIG: File()}
-    describe = {"dense": _dense, "sparse": _sparse, "late-interaction": _late_interaction, "clip": _clip}
-    found = describe[kind or _kind(files)](files, weights)
+    found = DESCRIBE[kind or _kind(files)](files, weights)
     return [
-        validated(ModelCard, {**common, **fields, "sources": [source(used)], "name": name + suffix}, name)
-        for suffix, fields, used in found
+        validated(
+            ModelCard,
+            {
+                **common,
+                **model.fields,
+                "name": name + FAMILIES[model.family].suffix,
+                "family": model.family,
+                "sources": [source(model.files)],
+            },
+            name,
+        )
+        for model in found
     ]
 
 
-_Found = list[tuple[str, dict[str, Any], dict[str, File]]]
-"""For each model: the end of its name, the catalogue's fields, and the files that it needs."""
+class _Found(NamedTuple):
+    """A model of a checkpoint: its family, the catalogue's other fields, and the files that it needs."""
+
+    family: str
+    fields: Mapping[str, Any]
+    files: Mapping[str, File]
 
 
-def _kind(files: Repository) -> Kind:
+def _kind(files: Repository) -> Checkpoint:
     config = files.json(CONFIG)
     architectures = [str(name) for name in config.get("architectures") or ()]
     modules = [module.name for module in st.modules(files)]
@@ -78,37 +92,34 @@ def _kind(files: Repository) -> Kind:
     raise ModelError(f"{CONFIG}: architecture '{architectures[0]}' is none of an embedding model that is known here")
 
 
-def _dense(files: Repository, weights: dict[str, File]) -> _Found:
+def _dense(files: Repository, weights: Weights) -> Sequence[_Found]:
     st.expect_modules(files, "Transformer", "Pooling", "Normalize")
     pooling, normalize = st.pooling(files)
     dimensions = files.json(CONFIG).get("hidden_size")
-    return _text(
-        files, weights, {"family": "dense", "dimensions": dimensions, "pooling": pooling, "normalize": normalize}
-    )
+    return _text("dense", files, weights, {"dimensions": dimensions, "pooling": pooling, "normalize": normalize})
 
 
-def _sparse(files: Repository, weights: dict[str, File]) -> _Found:
+def _sparse(files: Repository, weights: Weights) -> Sequence[_Found]:
     st.expect_modules(files, "Transformer", "MLMTransformer", "SpladePooling")
     for module in st.modules(files):
         settings = files.json(f"{module.path}/{CONFIG}") if module.name == "SpladePooling" else {}
         for name, known in (("pooling_strategy", "max"), ("activation_function", "relu")):
             if settings.get(name, known) != known:
                 raise ModelError(f"{module.path}: {name} '{settings[name]}' cannot be run here, only '{known}'")
-    return _text(files, weights, {"family": "sparse"})
+    return _text("sparse", files, weights, {})
 
 
-def _late_interaction(files: Repository, weights: dict[str, File]) -> _Found:
-    fields = {"family": "late-interaction", **colbert.fields(files)}
-    return _text(files, {**weights, **colbert.extra_files(files)}, fields)
+def _late_interaction(files: Repository, weights: Weights) -> Sequence[_Found]:
+    return _text("late-interaction", files, {**weights, **colbert.extra_files(files)}, colbert.fields(files))
 
 
-def _text(files: Repository, weights: dict[str, File], fields: dict[str, Any]) -> _Found:
+def _text(family: str, files: Repository, weights: Weights, fields: Mapping[str, Any]) -> Sequence[_Found]:
     files.expect_tokenizer()
     fields = {"context_window": st.window(files), "prefixes": st.prefixes(files), **fields}
-    return [("", fields, {**weights, TOKENIZER: File()})]
+    return [_Found(family, fields, {**weights, TOKENIZER: File()})]
 
 
-def _clip(files: Repository, weights: dict[str, File]) -> _Found:
+def _clip(files: Repository, weights: Weights) -> Sequence[_Found]:
     files.expect_tokenizer()
     if _PREPROCESSOR not in files.paths:
         raise ModelError(f"there is no {_PREPROCESSOR}, which says how images are scaled")
@@ -116,14 +127,18 @@ def _clip(files: Repository, weights: dict[str, File]) -> _Found:
     text = {**_CLIP, **config.get("text_config", {})}
     vision = {**_CLIP, **config.get("vision_config", {})}
     dimensions = config.get("projection_dim", _CLIP["projection_dim"])
-    reads = {"family": "clip-text", "dimensions": dimensions, "context_window": text["max_position_embeddings"]}
-    sees = {
-        "family": "clip-vision",
-        "dimensions": dimensions,
-        "image_size": vision["image_size"],
-        "image_limits": ImageLimits(),
-    }
+    reads = {"dimensions": dimensions, "context_window": text["max_position_embeddings"]}
+    sees = {"dimensions": dimensions, "image_size": vision["image_size"], "image_limits": ImageLimits()}
     return [
-        ("-text", reads, {**weights, TOKENIZER: File()}),
-        ("-vision", sees, {**weights, _PREPROCESSOR: File()}),
+        _Found("clip-text", reads, {**weights, TOKENIZER: File()}),
+        _Found("clip-vision", sees, {**weights, _PREPROCESSOR: File()}),
     ]
+
+
+DESCRIBE: Mapping[Checkpoint, Callable[[Repository, Weights], Sequence[_Found]]] = {
+    "dense": _dense,
+    "sparse": _sparse,
+    "late-interaction": _late_interaction,
+    "clip": _clip,
+}
+"""By what a checkpoint is: how its models are described."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.catalogue.options import Bm25Options
 from deployments.contract import Running
 from serve_app.cluster.cached import Remembered
 from serve_app.cluster.model_states import ModelState
@@ -29,7 +28,6 @@ _PATIENCE_S = 0.1
 """A busy replica answers after its batches: the list does not wait for that."""
 
 _NOT_KNOWN = Running(None, None)
-_CLIP_SIDES = ("-text", "-vision")
 _UNKNOWN = ModelState("unknown")
 
 
@@ -91,7 +89,7 @@ def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
         "modality": card.modality,
         "vector": card.vector_kind,
         "dimensions": card.dimensions,
-        "modifier": "idf" if card.family == "bm25" else None,
+        "modifier": card.spec.modifier,
         "context_window": card.context_window,
         "prefixes": card.prefixes.model_dump(),
         "options": _options(card),
@@ -105,19 +103,19 @@ def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
 
 def _options(card: ModelCard) -> dict[str, Any]:
     """JSON Schema of each option that an inference object for this model may have."""
-    if card.family == "bm25":
-        schema = Bm25Options.model_json_schema()
-        return {name: {**part, "$defs": schema["$defs"]} for name, part in schema["properties"].items()}
+    schema = card.spec.options.model_json_schema()
+    own = {name: {**part, "$defs": schema.get("$defs", {})} for name, part in schema["properties"].items()}
     if card.vector_kind != "dense":
-        return {}
+        return own
     what = "cuts the vector to its first N numbers"
-    return {"mrl": {"type": "integer", "minimum": 1, "maximum": card.dimensions, "description": what}}
+    return {**own, "mrl": {"type": "integer", "minimum": 1, "maximum": card.dimensions, "description": what}}
 
 
 def _share_a_space(card: ModelCard, other: ModelCard) -> bool:
     """Whether two models are the sides of one CLIP: they are read from the same weights, or their names say so."""
-    sides = {card.family, other.family} == {"clip-text", "clip-vision"} and card.dimensions == other.dimensions
-    return sides and bool(_weights(card) & _weights(other) or _stem(card.name) == _stem(other.name))
+    sides = card.family != other.family and card.spec.checkpoint == other.spec.checkpoint is not None
+    same = bool(_weights(card) & _weights(other)) or _stem(card) == _stem(other)
+    return sides and same and card.dimensions == other.dimensions
 
 
 def _weights(card: ModelCard) -> set[str]:
@@ -125,7 +123,5 @@ def _weights(card: ModelCard) -> set[str]:
     return {file.sha256 for name, file in files if name.startswith("model.") and file.sha256}
 
 
-def _stem(name: str) -> str:
-    for side in _CLIP_SIDES:
-        name = name.lower().removesuffix(side)
-    return name
+def _stem(card: ModelCard) -> str:
+    return card.name.lower().removesuffix(card.spec.suffix)

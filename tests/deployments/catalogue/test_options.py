@@ -9,8 +9,9 @@ from typing import Any, get_args
 import pytest
 import qdrant_edge
 
+from deployments.catalogue.bm25_options import Bm25Options, Language, SnowballLanguage
 from deployments.catalogue.catalogue import Catalogue
-from deployments.catalogue.options import Bm25Options, Language, SnowballLanguage, check_options
+from deployments.catalogue.options import check_options
 from deployments.errors import BadOption
 
 SCHEMAS = json.loads((Path(__file__).parents[2] / "data" / "qdrant-openapi.json").read_text())["components"]["schemas"]

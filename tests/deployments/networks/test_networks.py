@@ -106,7 +106,7 @@ def test_ready_files_and_cuda_get_rows_of_one_text(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(("family", "unsuitable"), [("dense", ()), ("sparse", ("bfloat16",))])
-def test_families_say_what_is_too_coarse_for_them(
+def test_families_say_which_precisions_are_unsuitable_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, unsuitable: tuple[str, ...]
 ) -> None:
     tiny.write(tmp_path, tiny.bert_tensors())

@@ -90,7 +90,7 @@ function Row({ model }) {
         <button class="reveal" aria-expanded=${open} onClick=${() => (opened.value = open ? null : model.name)}>
           <${Name} name=${model.name} />
         </button>
-        <span class="sub">${KINDS[model.family]} · ${model.licence}</span>
+        <span class="sub">${KINDS[model.family] ?? model.family} · ${model.licence}</span>
       </th>
       <td role="cell" data-label="State"><${State} model=${model} off=${off || state.settings.value?.inference === false} /></td>
       <td role="cell" data-label="Window" class="number">${windowOf(model)}</td>

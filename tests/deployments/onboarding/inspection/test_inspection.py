@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from deployments.catalogue.card import File, FolderSource, Markers, ModelCard, Prefixes
+from deployments.catalogue.families import Checkpoint
 from deployments.errors import ConfigError, ModelError, ModelFilesError
-from deployments.onboarding.inspection import Kind, inspect
+from deployments.onboarding.inspection import inspect
 from deployments.onboarding.inspection.repository import Repository
 from tests.support import own_model
 
 PLAIN = {"model.safetensors", "config.json", "tokenizer.json"}
 
 
-def look(folder: Path, kind: Kind | None = None) -> Sequence[ModelCard]:
+def look(folder: Path, kind: Checkpoint | None = None) -> Sequence[ModelCard]:
     paths = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
     def source(files: Mapping[str, File]) -> FolderSource:
@@ -28,7 +29,7 @@ def look(folder: Path, kind: Kind | None = None) -> Sequence[ModelCard]:
     return inspect(Repository(folder, paths), "ours", "our card", source, kind)
 
 
-def look_at_one(folder: Path, kind: Kind | None = None) -> ModelCard:
+def look_at_one(folder: Path, kind: Checkpoint | None = None) -> ModelCard:
     (card,) = look(folder, kind)
     return card
 
