@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNTIME ?= cpu
 SETUP := $(VENV)/.installed-$(RUNTIME)
 
-.PHONY: help run demo test test-examples bench bench-peers simulate chaos soak fuzz lint format constraints clean
+.PHONY: help run demo test test-examples bench bench-peers simulate chaos soak fuzz lint format openapi constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ lint: $(SETUP)  ## check style and types
 format: $(SETUP)  ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+openapi: $(SETUP)  ## renew the description of the management API from its models
+	$(BIN)/python -m serve_app.api.management.schema
 
 constraints: $(SETUP)  ## pin anew everything that is installed
 	$(BIN)/python -m pip install --quiet uv

@@ -25,7 +25,9 @@ from serve_app.pipeline import Pipeline
 from serve_app.protocol.error_responses import HTTP, headers_of
 from serve_app.protocol.messages import Request, Response, json_response
 
-_MANY = 2048
+MOST_INPUTS = 2048
+"""How many inputs a request may have."""
+
 _DIRECTIONS: dict[str, Direction] = {"query": "search", "passage": "update"}
 _TYPES = {
     Kind.UNAUTHENTICATED: "authentication_error",
@@ -111,8 +113,8 @@ class Embedder:
             return [given]
         if isinstance(given[0], int):
             return await self._read([given], card, caller)
-        if len(given) > _MANY:
-            raise WrongInput(f"input: has {len(given)} items; at most {_MANY} are allowed")
+        if len(given) > MOST_INPUTS:
+            raise WrongInput(f"input: has {len(given)} items; at most {MOST_INPUTS} are allowed")
         if isinstance(given[0], str):
             return given
         return await self._read(given, card, caller)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
 from serve_app.ledger.switchboard import Switchboard
 from serve_app.pipeline import Pipeline
+from tests.support import openapi
 from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
 
 
@@ -90,7 +92,7 @@ class Answer:
 
 @dataclass
 class World:
-    """A gateway with a console; `ask` is one HTTP request."""
+    """A gateway with a console; `ask` is one HTTP request, whose answer is held against the API's description."""
 
     http: HttpApi
     pipeline: Pipeline
@@ -118,12 +120,19 @@ class World:
 
         await self.http(scope, receive, send)
         said = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], said, b"".join(message.get("body", b"") for message in sent[1:]))
+        answer = Answer(sent[0]["status"], said, b"".join(message.get("body", b"") for message in sent[1:]))
+        openapi.check(answer, method, path)
+        return answer
 
     async def query(self, model: str = "d/Dense", text: str = "hello you", **headers: str) -> Answer:
         """A search in the collection `recipes`."""
         body = {"query": {"text": text, "model": model}, "using": "v"}
         return await self.ask("POST", "/collections/recipes/points/query", body, **headers)
+
+
+MakeWorld = Callable[..., World]
+
+KEYS = {"qdrant_api_key": "k" * 20, "qdrant_read_only_api_key": "r" * 20, "qdrant_inference_admin_key": "a" * 20}
 
 
 def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variables: Any) -> World:
@@ -150,3 +159,11 @@ def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variable
     return World(
         HttpApi(pipeline, authenticator, console=console), pipeline, ledger, switchboard, qdrant, replicas, states
     )
+
+
+def tenants_file(folder: Path, quotas: str = "") -> Path:
+    """A file with two tenants; the key of each is its name ten times."""
+    keys = {name: hashlib.sha256(name.encode() * 10).hexdigest() for name in ("shop", "bakery")}
+    path = folder / "tenants.yaml"
+    path.write_text("tenants:\n" + "".join(f"- {{name: {n}, keys: ['{k}']{quotas}}}\n" for n, k in keys.items()))
+    return path

@@ -24,10 +24,12 @@ from serve_app.pipeline import Pipeline
 
 
 class Input(Record):
-    """A text, or an image as URL or base64."""
+    """A text, or an image."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["image"]}]})
 
     text: str | None = Field(default=None, max_length=20_000)
-    image: str | None = None
+    image: str | None = Field(default=None, description="base64 or URL")
 
     @model_validator(mode="after")
     def _is_one(self) -> Input:
@@ -44,7 +46,7 @@ class Question(Record):
     inputs: tuple[Input, ...] = Field(min_length=1, max_length=64)
     models: tuple[str, ...] = Field(min_length=1, max_length=16)
     direction: Direction = "search"
-    options: Mapping[str, Mapping[str, Any]] = {}
+    options: Mapping[str, Mapping[str, Any]] = Field(default={}, description="options by the model's name")
 
 
 class Playground:

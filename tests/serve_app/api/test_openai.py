@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 
 from serve_app.config.settings import Limits
-from tests.serve_app.api.management.test_routes import KEYS, MakeWorld, fits, tenants_file
 from tests.support.fakes import dense
-from tests.support.management import Answer, World
+from tests.support.management import KEYS, Answer, MakeWorld, World, tenants_file
 
 
 async def embed(here: World, given: Any, model: str = "d/Dense", **more: Any) -> Answer:
-    answer = await here.ask("POST", "/v1/embeddings", {"model": model, "input": given, **more})
-    fits(answer, "POST", "/v1/embeddings")
-    return answer
+    return await here.ask("POST", "/v1/embeddings", {"model": model, "input": given, **more})
 
 
 async def test_texts_come_back_in_their_order(world: MakeWorld) -> None:
@@ -100,7 +97,7 @@ async def test_token_ids_keep_to_the_limits_of_texts(world: MakeWorld) -> None:
 )
 async def test_errors_have_openais_shape(world: MakeWorld, question: Any, status: int, kind: str, code: str) -> None:
     answer = await world().ask("POST", "/v1/embeddings", question)
-    error = fits(answer, "POST", "/v1/embeddings")["error"]
+    error = answer.json["error"]
     assert (answer.status, error["type"], error["code"]) == (status, kind, code)
 
 
@@ -122,18 +119,18 @@ async def test_a_switched_off_model_is_refused(world: MakeWorld) -> None:
 
 async def test_models_are_listed(world: MakeWorld) -> None:
     answer = await world().ask("GET", "/v1/models")
-    assert [model["id"] for model in fits(answer, "GET", "/v1/models")["data"]] == ["d/Dense", "c/clip-text"]
+    assert [model["id"] for model in answer.json["data"]] == ["d/Dense", "c/clip-text"]
 
 
 async def test_one_model_is_told_by_its_name(world: MakeWorld) -> None:
     here = world()
     for name in ("d/Dense", "d%2FDense", "short"):
-        model = fits(await here.ask("GET", f"/v1/models/{name}"), "GET", "/v1/models/{model}")
+        model = (await here.ask("GET", f"/v1/models/{name}")).json
         assert (model["id"], model["object"]) == ("d/Dense", "model")
     for name in ("gpt", "s/sparse"):
         answer = await here.ask("GET", f"/v1/models/{name}")
         assert answer.status == 404
-        assert fits(answer, "GET", "/v1/models/{model}")["error"]["code"] == "model_not_found"
+        assert answer.json["error"]["code"] == "model_not_found"
 
 
 async def test_an_unforeseen_error_has_openais_shape_too(world: MakeWorld) -> None:

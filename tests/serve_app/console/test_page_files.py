@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serve_app.console import page
-from tests.serve_app.api.management.test_routes import KEYS, MakeWorld
+from tests.support.management import KEYS, MakeWorld
 
 
 @pytest.fixture

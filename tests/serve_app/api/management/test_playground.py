@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.serve_app.api.management.test_routes import MakeWorld, fits
-from tests.support.management import World
+from tests.support.management import MakeWorld, World
 
 
 async def play(here: World, inputs: list[Any], models: list[str], **more: Any) -> list[Any]:
     answer = await here.ask("POST", "/inference/playground", {"inputs": inputs, "models": models, **more})
-    models_said: list[Any] = fits(answer, "POST", "/inference/playground")["result"]["models"]
+    models_said: list[Any] = answer.result["models"]
     return models_said
 
 

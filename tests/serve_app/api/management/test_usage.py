@@ -9,8 +9,7 @@ import pytest
 
 from serve_app.ledger.counts import Count, Counts, Key
 from serve_app.ledger.sync import SyncRequest
-from tests.serve_app.api.management.test_routes import MakeWorld, fits, tenants_file
-from tests.support.management import World
+from tests.support.management import MakeWorld, World, tenants_file
 
 NOVEMBER = 1_793_491_200 // 3600
 
@@ -26,7 +25,7 @@ async def fill(here: World) -> None:
 
 async def usage(here: World, query: str) -> dict[str, object]:
     answer = await here.ask("GET", f"/inference/usage?{query}")
-    result: dict[str, object] = fits(answer, "GET", "/inference/usage")["result"]
+    result: dict[str, object] = answer.result
     return result
 
 

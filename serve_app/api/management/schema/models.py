@@ -1,0 +1,131 @@
+"""The models that are served."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from deployments.catalogue.card import Family, Modality, VectorKind
+from serve_app.api.management.schema.base import Answered, Operation, Operations, Shape, answered
+from serve_app.api.management.schema.errors import REFUSED
+from serve_app.api.management.schema.live import FIGURES, Figures
+from serve_app.cluster.model_states import State
+
+
+class Prefixes(Shape):
+    """What the model puts before texts."""
+
+    query: str
+    passage: str
+
+
+class ImageLimits(Shape):
+    """The largest image that the model takes."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+class ReplicaCounts(Shape):
+    """How many replicas the model has."""
+
+    running: int
+    starting: int
+
+
+class Model(Shape):
+    """What a model is, and how it is at the moment."""
+
+    name: str
+    aliases: list[str]
+    family: Family
+    modality: Modality
+    vector: VectorKind
+    """what its collection needs"""
+    dimensions: int | None
+    modifier: Literal["idf"] | None
+    """of the sparse vector in the collection"""
+    context_window: int | None
+    """in tokens"""
+    prefixes: Prefixes
+    options: dict[str, dict[str, Any]]
+    """JSON Schema of each option by its name"""
+    image_limits: ImageLimits | None
+    shared_with: list[str]
+    """models whose vectors can be compared with its own (CLIP)"""
+    price_per_million_tokens: float
+    free_tokens_per_month: int
+    licence: str
+    card: str
+    state: Literal["off", State]
+    reason: str | None
+    """why it failed"""
+    replicas: ReplicaCounts
+    provider: str | None
+    """cpu, openvino or cuda; null if no replica runs, while none has said yet, and for BM25"""
+    precision: str | None
+    live: Figures
+
+
+class ModelList(Shape):
+    """The models in the order of the catalogue."""
+
+    models: list[Model]
+
+
+class ModelsAnswer(Answered):
+    """The models that are served."""
+
+    result: ModelList
+
+
+OPERATIONS: Operations = {
+    ("get", "/inference/models"): Operation(
+        tag="console",
+        summary="Every model that is served, with its state and live figures",
+        description=(
+            "Any credential. States are at most two seconds old; if Ray Serve's controller does not answer, they are "
+            "those known last, or `unknown`. What a busy replica says of itself may come with a later answer."
+        ),
+        answer=ModelsAnswer,
+        means="The models in the order of the catalogue.",
+        example=answered(
+            {
+                "models": [
+                    {
+                        "name": "sentence-transformers/all-minilm-l6-v2",
+                        "aliases": [],
+                        "family": "dense",
+                        "modality": "text",
+                        "vector": "dense",
+                        "dimensions": 384,
+                        "modifier": None,
+                        "context_window": 256,
+                        "prefixes": {"query": "", "passage": ""},
+                        "options": {
+                            "mrl": {
+                                "type": "integer",
+                                "minimum": 1,
+                                "maximum": 384,
+                                "description": "cuts the vector to its first N numbers",
+                            }
+                        },
+                        "image_limits": None,
+                        "shared_with": [],
+                        "price_per_million_tokens": 0.02,
+                        "free_tokens_per_month": 5_000_000,
+                        "licence": "Apache-2.0",
+                        "card": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+                        "state": "ready",
+                        "reason": None,
+                        "replicas": {"running": 1, "starting": 0},
+                        "provider": "openvino",
+                        "precision": "bfloat16",
+                        "live": FIGURES,
+                    }
+                ]
+            },
+            0.004,
+        ),
+        refusals=REFUSED,
+    )
+}
