@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from deployments.catalogue.card import Family, Modality, VectorKind
+from pydantic import Field
+
+from deployments.catalogue.families import FAMILIES, Modality, VectorKind
 from serve_app.api.management.schema.base import Answered, Operation, Operations, Shape, answered
 from serve_app.api.management.schema.errors import REFUSED
 from serve_app.api.management.schema.live import FIGURES, Figures
@@ -37,7 +39,7 @@ class Model(Shape):
 
     name: str
     aliases: list[str]
-    family: Family
+    family: str = Field(json_schema_extra={"enum": list[Any](FAMILIES)})
     modality: Modality
     vector: VectorKind
     """what its collection needs"""
