@@ -1,6 +1,6 @@
-# docker build --target cpu -t qdrant-inference-cpu:0.1.0 .
-# docker build --target gpu -t qdrant-inference-gpu:0.1.0 .
-# docker build --target cpu-starter -t qdrant-inference-cpu:0.1.0-starter .    # with models, for a trial without a volume
+# docker build --target cpu -t qdrant-inference-cpu:0.2.0 .
+# docker build --target gpu -t qdrant-inference-gpu:0.2.0 .
+# docker build --target cpu-starter -t qdrant-inference-cpu:0.2.0-starter .    # with models, for a trial without a volume
 #
 # No models inside (but the small pair of configs/models/clip-shapes, which is a part of the project): they come into the
 # cache volume. Both images have the same Python to the last digit, because Ray refuses nodes that differ.
@@ -15,7 +15,7 @@ FROM ubuntu:24.04 AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /app/.venv
 WORKDIR /app
-COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY constraints.txt pyproject.toml setup.py README.md LICENSE ./
 COPY deployments deployments
 COPY serve_app serve_app
 COPY configs configs

@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The build of onnxruntime: cpu or gpu.
 RUNTIME ?= cpu
+# How `make constraints` chooses versions; empty: those that are pinned stay.
+UPGRADE ?= --upgrade
 SETUP := $(VENV)/.installed-$(RUNTIME)
 
 .PHONY: help run demo test test-examples bench bench-peers simulate chaos soak fuzz lint format openapi constraints clean
@@ -62,17 +64,17 @@ format: $(SETUP)  ## put the code into its format
 openapi: $(SETUP)  ## renew the description of the management API from its models
 	$(BIN)/python -m serve_app.api.management.schema
 
-constraints: $(SETUP)  ## pin anew everything that is installed
+constraints: $(SETUP)  ## pin anew everything that is installed; UPGRADE= pins only what is new
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.10 --all-extras pyproject.toml --output-file constraints.txt \
-		--no-header --no-annotate --upgrade --quiet
+		--no-header --no-annotate $(UPGRADE) --quiet
 	sed -i.old "1i # Exact versions of everything that is installed, for every supported Python and platform. 'make constraints' renews it." \
 		constraints.txt && rm constraints.txt.old
 
 clean:  ## remove what the targets here have made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(SETUP): pyproject.toml constraints.txt
+$(SETUP): pyproject.toml setup.py constraints.txt
 	@echo "setting up $(VENV) with $$($(PYTHON) --version); this takes a minute or two the first time"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)

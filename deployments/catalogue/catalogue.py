@@ -11,8 +11,11 @@ from deployments.catalogue.card import FolderSource, ModelCard, Source
 from deployments.catalogue.records import Record, from_file
 from deployments.errors import ConfigError, UnknownModel
 
-HOME = Path(__file__).resolve().parents[2]
-"""The project's folder; relative paths in a Serve config file start here."""
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+HOME = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
+"""Where `configs/` lies: in this package if it was installed, else in the clone. Relative paths in a Serve config file
+start here."""
 
 _SHOWN = 100
 """How many characters of a name that nobody knows are repeated in an error."""
@@ -69,7 +72,7 @@ class _CatalogueFile(Record):
 
 
 def locate(path: str | Path) -> Path:
-    """A path of a Serve config file; a relative one starts at the project's folder."""
+    """A path of a Serve config file; a relative one starts at `HOME`."""
     return HOME / path
 
 
@@ -85,14 +88,20 @@ def load(path: str | Path) -> Catalogue:
 
 
 def _cards(path: Path, including: tuple[Path, ...]) -> Iterator[ModelCard]:
-    """The models of a file; `including` are the files that lead to it. A relative path starts at the file's folder."""
+    """The models of a file; `including` are the files that lead to it."""
     if path in including:
         raise ConfigError(f"{path}: include: the file includes itself, by way of {including[-1]}")
     file = from_file(_CatalogueFile, path)
     for other in file.include:
-        yield from _cards((path.parent / other.expanduser()).resolve(), (*including, path))
+        yield from _cards(_included(other.expanduser(), path.parent), (*including, path))
     for card in file.models:
         yield _anchored(card, path.parent)
+
+
+def _included(other: Path, folder: Path) -> Path:
+    """A relative path starts at the including file's folder; what is not there may come with the project."""
+    beside, shipped = folder / other, locate(other)
+    return (shipped if shipped.exists() and not beside.exists() else beside).resolve()
 
 
 def _anchored(card: ModelCard, folder: Path) -> ModelCard:

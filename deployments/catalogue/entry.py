@@ -13,11 +13,12 @@ import yaml
 
 from deployments.catalogue import catalogue
 from deployments.catalogue.card import ModelCard
+from deployments.catalogue.catalogue import HOME
 from deployments.errors import ConfigError, UnknownModel
 
 _HEAD = """\
 # Models of our own, beside those of the catalogue that is included.
-# What each key means stands in README.md beside the catalogue that is included.
+# What each key means stands in configs/models/README.md.
 include: [{included}]
 models:
 """
@@ -67,7 +68,9 @@ def append(cards: Sequence[ModelCard], path: Path, included: Path) -> None:
 
 
 def _head(path: Path, included: Path) -> str:
-    return _HEAD.format(included=os.path.relpath(included, path.parent))
+    """A catalogue of the project is included by its name there: another version may lie elsewhere."""
+    shipped = included.is_relative_to(HOME) and not path.is_relative_to(HOME)
+    return _HEAD.format(included=included.relative_to(HOME) if shipped else os.path.relpath(included, path.parent))
 
 
 def _with_entries(text: str, cards: Sequence[ModelCard]) -> str:

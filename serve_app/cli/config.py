@@ -11,22 +11,34 @@ import typer
 from rich import box
 from rich.table import Column, Table
 
+from deployments.errors import ConfigError
 from serve_app.cli.config_check import check
+from serve_app.cli.files import LOCAL, existing
 from serve_app.cli.terminal import console, reported_errors
 from serve_app.config import environment
 from serve_app.config.resources import STORE, Demand, Resources, bytes_of, nodes_needed, total
 
 config_app = typer.Typer(help="Serve config files.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(help="a Serve config file, or a RayService manifest with one inside")]
+File = Annotated[
+    Path, typer.Argument(callback=existing, help="a Serve config file, or a RayService manifest with one inside")
+]
 NodeCpus = Annotated[float, typer.Option(help="cores that one node offers to Ray")]
 NodeGpus = Annotated[float, typer.Option(help="GPUs that one node with GPUs offers to Ray")]
 NodeMemory = Annotated[str, typer.Option(help="memory that one node offers to Ray")]
 
 
-@config_app.callback()
-def _group() -> None:
-    """Keep `check` a command of a group, although it is the only one."""
+@config_app.command()
+def show(file: File = LOCAL) -> None:
+    """Print a config file or a catalogue that comes with the project, as a start for your own.
+
+    `configs/serve-local.yaml` is the one that `up` takes; `configs/models/starter.yaml` is its catalogue.
+    """
+    with reported_errors():
+        try:
+            typer.echo(file.read_text(encoding="utf-8"), nl=False)
+        except OSError as error:
+            raise ConfigError(f"{file}: {error}") from error
 
 
 @config_app.command("check")
@@ -35,7 +47,7 @@ def check_file(
 ) -> None:
     """Validate a Serve config file without a cluster, and show the resources that it will ask for.
 
-    The embedded store is among them where QDRANT_URL is not set.
+    The embedded store is among them if QDRANT_URL is not set.
     """
     with reported_errors():
         node = Resources(node_cpus, node_gpus, bytes_of(node_memory))

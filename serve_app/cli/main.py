@@ -9,15 +9,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from deployments.catalogue.catalogue import HOME
 from deployments.files.store import cache_folder
 from serve_app.cli.config import config_app
+from serve_app.cli.files import LOCAL, existing
 from serve_app.cli.launcher import Service
 from serve_app.cli.models import models_app, pull_missing
 from serve_app.cli.models_add import add
@@ -25,27 +26,38 @@ from serve_app.cli.ports import check_free
 from serve_app.cli.terminal import console, reported_errors
 from serve_app.config import environment
 
-app = typer.Typer(
-    help="Self-hosted inference for Qdrant.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 models_app.command()(add)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 
 _ADDRESS = "http://localhost:6333"
 
-Config = Annotated[Path, typer.Option(help="a Serve config file")]
+Config = Annotated[Path, typer.Option(callback=existing, help="a Serve config file")]
 Url = Annotated[
     str | None,
     typer.Option(help=f"a running service; without it {_ADDRESS}, and where none runs there, one is started"),
 ]
 Folder = Annotated[Path | None, typer.Option(help="where the data lies; default: QDRANT_INFERENCE_DATA")]
 
-_LOCAL = HOME / "configs" / "serve-local.yaml"
+
+def _tell_version(wanted: bool) -> None:  # noqa: FBT001  as typer calls it
+    if wanted:
+        console.print(f"qdrant-inference {version('qdrant-inference')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[  # noqa: FBT002
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="show the version, and end")
+    ] = False,
+) -> None:
+    """Self-hosted inference for Qdrant."""
 
 
 @app.command()
-def up(config: Config = _LOCAL) -> None:
+def up(config: Config = LOCAL) -> None:
     """Fetch what is missing, start the service, and run until Ctrl-C or SIGTERM."""
     began = time.monotonic()
     ready = False
@@ -73,13 +85,15 @@ def demo(url: Url = None) -> None:
                 walkthrough.tell(url or _ADDRESS, console)
             else:
                 console.print(f"nothing answers at {_ADDRESS}: starting a service for the demo")
-                with _running(_LOCAL) as service:
+                with _running(LOCAL) as service:
                     walkthrough.tell(service.rest_address, console)
                     told = True
                     if sys.stdin.isatty():
                         console.print("the service runs on; Ctrl-C stops it")
                         threading.Event().wait()
-                    console.print("stopping the service; its data stays on disk, and [bold]make run[/] brings it back")
+                    console.print(
+                        "stopping the service; its data stays on disk, and [bold]qdrant-inference up[/] starts it again"
+                    )
         except KeyboardInterrupt:
             console.print("stopped; what was stored so far stays")
             raise typer.Exit(0 if told else 130) from None

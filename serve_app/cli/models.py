@@ -17,19 +17,17 @@ from rich.table import Column, Table
 
 from deployments.catalogue import catalogue, entry, records
 from deployments.catalogue.card import ModelCard
-from deployments.catalogue.catalogue import HOME
 from deployments.errors import ModelFilesError, SetupError
 from deployments.files.sources import describe
 from deployments.files.store import ModelStore, State, cache_folder
+from serve_app.cli.files import STARTER, existing
 from serve_app.cli.terminal import console, interruptible
 from serve_app.config import arguments
 from serve_app.config.arguments import Arguments
 
 models_app = typer.Typer(help="The models: list, fetch, check, measure and add them.", no_args_is_help=True)
 
-STARTER = HOME / "configs" / "models" / "starter.yaml"
-
-CatalogueFile = Annotated[Path, typer.Option("--catalogue", help="a model catalogue")]
+CatalogueFile = Annotated[Path, typer.Option("--catalogue", callback=existing, help="a model catalogue")]
 Name = Annotated[str, typer.Argument(help="the name of a model")]
 Names = Annotated[list[str] | None, typer.Argument(help="names of models; all of the catalogue where absent")]
 SomeNames = Annotated[list[str], typer.Argument(help="names of models")]

@@ -13,7 +13,6 @@ from rich.markup import escape
 
 from deployments.catalogue import entry
 from deployments.catalogue.card import File, FolderSource, HubSource, ModelCard
-from deployments.catalogue.catalogue import HOME
 from deployments.catalogue.families import Checkpoint
 from deployments.errors import ModelError
 from deployments.files import hub
@@ -21,10 +20,9 @@ from deployments.files.sources import fetch
 from deployments.files.store import ModelStore, cache_folder
 from deployments.onboarding.inspection import inspect
 from deployments.onboarding.inspection.repository import Repository
-from serve_app.cli.models import STARTER, pull_models
+from serve_app.cli.files import STARTER, own_catalogue
+from serve_app.cli.models import pull_models
 from serve_app.cli.terminal import console, interruptible
-
-_OWN = HOME / "configs" / "models" / "own.yaml"
 
 _READ = re.compile(
     r"README\.md|artifact\.metadata|model\.safetensors\.index\.json|(tokenizer|modules)\.json|(\d+_\w+/)?config\.json"
@@ -35,16 +33,21 @@ _READ = re.compile(
 
 def add(
     what: Annotated[str, typer.Argument(help="a folder with a checkpoint, or ORGANIZATION/NAME on the model hub")],
-    name: Annotated[str | None, typer.Option(help="what to call it; default: its name there")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="what to call the model; default: the name of the folder or repository")
+    ] = None,
     catalogue_file: Annotated[
-        Path, typer.Option("--catalogue", help="gets the entry; made where there is none")
-    ] = _OWN,
-    family: Annotated[Checkpoint | None, typer.Option(help="what it is, if its files do not tell")] = None,
+        Path | None,
+        typer.Option(
+            "--catalogue", help="the file that gets the entry; default: own.yaml in your configuration folder"
+        ),
+    ] = None,
+    family: Annotated[Checkpoint | None, typer.Option(help="what the model is, if its files do not tell")] = None,
     revision: Annotated[str, typer.Option(help="a commit, tag or branch of the repository")] = "main",
 ) -> None:
     """Add a model of your own to a catalogue: inspect its files, check that it works here, write its entry."""
     with interruptible():
-        path, folder = catalogue_file.resolve(), Path(what).expanduser().resolve()
+        path, folder = (catalogue_file or own_catalogue()).resolve(), Path(what).expanduser().resolve()
         cards = _of_folder(folder, name, family) if folder.is_dir() else _of_hub(what, revision, name, family)
         entry.expect_new(cards, path)
         cards = _checked(cards)

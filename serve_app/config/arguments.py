@@ -12,7 +12,7 @@ from deployments.errors import ConfigError, UnknownModel
 
 
 class Arguments(Record):
-    """Which models to serve: of a catalogue (relative to the project's folder), all or those named."""
+    """Which models to serve: of a catalogue (a relative path starts where `configs/` lies), all or those named."""
 
     catalogue: str = "configs/models/starter.yaml"
     models: tuple[str, ...] | None = None

@@ -24,6 +24,14 @@ def test_both_targets_have_the_same_python_and_the_pinned_packages() -> None:
     assert ":latest" not in TEXT
 
 
+def test_the_images_have_the_version_of_the_package() -> None:
+    (version,) = re.findall(r'^version = "(.+)"$', (HOME / "pyproject.toml").read_text(), re.MULTILINE)
+    for page in ("Dockerfile", "k8s/README.md"):
+        tags = re.findall(r"qdrant-inference-[cg]pu:([\d.]+\d)", (HOME / page).read_text(encoding="utf-8"))
+        assert tags, page
+        assert set(tags) == {version}, page
+
+
 def test_no_target_runs_as_root() -> None:
     for target in ("cpu", "gpu", "cpu-starter"):
         assert re.findall(r"^USER (.+)$", stage(target), re.MULTILINE)[-1] == "1000:1000"

@@ -45,6 +45,11 @@ def test_a_new_catalogue_includes_the_starter_models(tmp_path: Path) -> None:
     assert [card.name for card in catalogue.load(path)] == [*names, "ours/second"]
 
 
+def test_a_new_catalogue_names_the_starter_models_wherever_the_project_lies(tmp_path: Path) -> None:
+    append([OURS], tmp_path / "own.yaml", STARTER)
+    assert yaml.safe_load((tmp_path / "own.yaml").read_text())["include"] == ["configs/models/starter.yaml"]
+
+
 def test_what_stood_in_the_file_stays_to_the_letter(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(OLD)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import nullcontext
+from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from deployments.catalogue.catalogue import HOME
 from deployments.errors import ConfigError
-from serve_app.cli import main
+from serve_app.cli import files, main
 from serve_app.cli.main import app
 from serve_app.cli.terminal import interruptible
 from serve_app.demo import walkthrough
@@ -82,3 +84,42 @@ def test_listing_models_imports_nothing_that_only_models_need() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_file_that_is_not_here_may_come_with_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = Path("configs/serve-local.yaml")
+    assert files.existing(named) == files.LOCAL
+    (tmp_path / "configs").mkdir()
+    (tmp_path / named).touch()
+    assert files.existing(named) == named
+    assert files.existing(Path("no.yaml")) == Path("no.yaml")
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({"HOME": "/home/ann"}, "/home/ann/.config/qdrant-inference"),
+        ({"HOME": "/home/ann", "XDG_CONFIG_HOME": "/settings"}, "/settings/qdrant-inference"),
+        ({"HOME": "/home/ann", "XDG_CONFIG_HOME": "/settings", "QDRANT_INFERENCE_CONFIG": "~/ours"}, "/home/ann/ours"),
+    ],
+)
+def test_the_own_catalogue_lies_in_the_users_configuration(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], folder: str
+) -> None:
+    for name in ("XDG_CONFIG_HOME", "QDRANT_INFERENCE_CONFIG"):
+        monkeypatch.setenv(name, "")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert files.own_catalogue() == Path(folder, "own.yaml")
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output == f"qdrant-inference {version('qdrant-inference')}\n"
+
+
+def test_a_file_that_comes_with_the_project_is_printed_as_it_is() -> None:
+    result = CliRunner().invoke(app, ["config", "show", "configs/models/starter.yaml"])
+    assert result.output == files.STARTER.read_text(encoding="utf-8")

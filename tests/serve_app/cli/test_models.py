@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.graphs import cache
+from serve_app.cli.files import STARTER
 from serve_app.cli.main import app
-from serve_app.cli.models import STARTER
 
 CATALOGUE = """
 models:
