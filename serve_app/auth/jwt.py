@@ -1,17 +1,19 @@
 """JSON Web Tokens as Qdrant takes them: signed with the API key by HMAC-SHA256, and nothing else.
 
-Source: RFC 7515 (the signature), RFC 7519 (`exp`); Qdrant 1.19, src/common/auth/claims.rs and jwt_parser.rs. One
-algorithm is computed whatever a token's header asks for, and no claim is read before the signature is right.
+PyJWT checks the signature (RFC 7515); the claims are Qdrant's. Source: RFC 7519 (`exp`); Qdrant 1.19,
+src/common/auth/claims.rs and jwt_parser.rs. One algorithm is taken whatever a token's header asks for, and no claim is
+read before the signature is right.
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
 from typing import Any, Literal
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from jwt import PyJWS
+from jwt.algorithms import HMACAlgorithm
+from jwt.exceptions import InvalidSignatureError, PyJWTError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from deployments.errors import Forbidden
 
@@ -52,40 +54,38 @@ class Claims(BaseModel):
         return self
 
 
+class _AnyKey(HMACAlgorithm):
+    """HMAC with any key, as in Qdrant. PyJWT refuses one that looks like another algorithm's; here is only one."""
+
+    @override
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return key.encode() if isinstance(key, str) else key
+
+    @override
+    def check_key_length(self, key: bytes) -> None:
+        return None
+
+
+_signatures = PyJWS(algorithms=[])
+_signatures.register_algorithm("HS256", _AnyKey(HMACAlgorithm.SHA256))
+
+
 def read(token: bytes, key: bytes, now: float) -> Claims | None:
-    """The claims of a token that was signed with `key`; none where it is not a token of this kind.
+    """The claims of a token that was signed with `key`; none if it is not a token of this kind.
 
     `now` is in seconds since 1970.
 
     Raises:
         Forbidden: the signature is not this key's, or the token has expired.
     """
-    signed, _, signature = token.rpartition(b".")
-    header, _, payload = signed.partition(b".")
-    if token.count(b".") != 2 or not _names_our_algorithm(header):  # noqa: PLR2004
+    if token.count(b".") != 2:  # noqa: PLR2004  PyJWT takes more parts for a longer payload
         return None
-    if not hmac.compare_digest(_encode(hmac.digest(key, signed, "sha256")), signature):
-        raise Forbidden("InvalidSignature")
     try:
-        claims = Claims.model_validate_json(_decode(payload))
-    except (ValueError, ValidationError):
+        claims = Claims.model_validate_json(_signatures.decode(token, key, algorithms=["HS256"]))
+    except InvalidSignatureError as error:
+        raise Forbidden("InvalidSignature") from error
+    except (PyJWTError, ValueError):
         return None
     if claims.exp is not None and claims.exp < now - _LEEWAY_S:
         raise Forbidden("ExpiredSignature")
     return claims
-
-
-def _names_our_algorithm(header: bytes) -> bool:
-    try:
-        content = orjson.loads(_decode(header))
-    except ValueError:
-        return False
-    return isinstance(content, dict) and content.get("alg") == "HS256"
-
-
-def _decode(part: bytes) -> bytes:
-    return base64.b64decode(part + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
-
-
-def _encode(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")

@@ -6,6 +6,7 @@ import base64
 import hmac
 from typing import Any
 
+import jwt
 import orjson
 import pytest
 from hypothesis import given
@@ -38,7 +39,20 @@ def test_the_example_of_rfc_7515_is_read() -> None:
     assert read(example, base64.urlsafe_b64decode(text + "=="), 1300819380) == Claims(exp=1300819380, access="m")
 
 
-def test_tokens_that_pyjwt_has_made_are_read() -> None:
+def test_a_token_that_pyjwt_makes_is_read() -> None:
+    made = jwt.encode({"access": "r", "exp": NOW, "subject": "shop"}, KEY, algorithm="HS256").encode()
+    assert read(made, KEY, NOW) == Claims(access="r", exp=NOW, subject="shop")
+    for other in ("HS384", "HS512"):
+        assert read(jwt.encode({"access": "m"}, KEY * 2, algorithm=other).encode(), KEY * 2, NOW) is None
+
+
+def test_a_longer_token_is_none() -> None:
+    header, payload, _ = token({"access": "m"}).split(b".")
+    signed = header + b"." + payload[:4] + b"." + payload[4:]
+    assert read(signed + b"." + encode(hmac.digest(KEY, signed, "sha256")), KEY, NOW) is None
+
+
+def test_stored_tokens_of_pyjwt_are_read() -> None:
     everywhere = (
         b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJhY2Nlc3MiOiJyIiwiZXhwIjo0MTAyNDQ0ODAwLCJzdWJqZWN0Ijoic2hvcCJ9"
         b".xlrLFqpM481n1-kcWD08TDKJsymSXzH1IrgzRy9nIfc"
@@ -51,6 +65,15 @@ def test_tokens_that_pyjwt_has_made_are_read() -> None:
     )
     grants = (Grant(collection="c", access="rw"), Grant(collection="d", access="r"))
     assert read(in_two, KEY, NOW) == Claims(access=grants)
+
+
+@pytest.mark.parametrize(
+    "key", [b"short", b"ssh-ed25519AAAAC3NzaC1lZDI1NTE5", b'{"kty":"oct"}', b"-----BEGIN", "schlüssel".encode()]
+)
+def test_a_key_may_look_like_anything(key: bytes) -> None:
+    assert read(token({"access": "r"}, key), key, NOW) == Claims(access="r")
+    with pytest.raises(Forbidden, match="InvalidSignature"):
+        read(token({"access": "r"}, key), KEY, NOW)
 
 
 @pytest.mark.parametrize("late", [-1, 0, 30])
