@@ -37,7 +37,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends ca-certifica
     && echo 'PATH=/app/.venv/bin:$PATH' > /etc/profile.d/qdrant-inference.sh
 COPY --from=cpu-build /app /app
 WORKDIR /app
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
 USER 1000:1000
 CMD ["qdrant-inference", "--help"]
 
@@ -48,7 +48,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends ca-certifica
     && echo 'PATH=/app/.venv/bin:$PATH' > /etc/profile.d/qdrant-inference.sh
 COPY --from=gpu-build /app /app
 WORKDIR /app
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
 USER 1000:1000
 CMD ["qdrant-inference", "--help"]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import subprocess
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
 from deployments.images import hosts
 from tests.k8s.conftest import Document, Manifests
-from tests.k8s.test_references import labels_of, selects
+from tests.k8s.test_references import README, labels_of, selects
 
 METADATA = ip_address("169.254.169.254")
 INSIDE = [ip_address(address) for address in ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1")]
@@ -59,6 +63,66 @@ def test_rays_processes_ask_each_other_for_a_token(manifests: Manifests) -> None
     assert manifests.cluster["authOptions"] == {"mode": "token"}
     for place, container in manifests.containers():
         assert "RAY_AUTH_MODE" not in {item["name"] for item in container.get("env", ())}, f"{place}: KubeRay sets it"
+
+
+def test_nothing_that_we_start_reports_to_its_makers(manifests: Manifests) -> None:
+    silent = {"HF_HUB_DISABLE_TELEMETRY": "1", "ORT_DISABLE_TELEMETRY": "1"}
+    for name, pod in manifests.ray_pods.items():
+        for container in pod["spec"]["initContainers"]:
+            assert variables(container).items() >= silent.items(), name
+        for container in pod["spec"]["containers"]:
+            assert variables(container).items() >= {**silent, "RAY_USAGE_STATS_ENABLED": "0"}.items(), name
+    if qdrant := manifests.pods.get("qdrant"):
+        assert variables(qdrant["spec"]["containers"][0])["QDRANT__TELEMETRY_DISABLED"] == "true"
+
+
+def variables(container: Document) -> dict[str, str]:
+    return {item["name"]: item["value"] for item in container["env"] if "value" in item}
+
+
+def test_the_namespace_takes_restricted_pods_only(manifests: Manifests) -> None:
+    (namespace,) = manifests.of_kind("Namespace").values()
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_the_pod_that_fills_the_volume_is_a_restricted_one() -> None:
+    (overrides,) = re.findall(r"--overrides '(\{.+?\})'", README, re.DOTALL)
+    pod = json.loads(overrides)["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_a_budget_is_only_for_pods_that_may_come(manifests: Manifests) -> None:
+    groups = {labels_of(g["template"])["app.kubernetes.io/component"]: g for g in manifests.worker_groups.values()}
+    for name, budget in manifests.of_kind("PodDisruptionBudget").items():
+        component = budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
+        assert component not in groups or groups[component]["maxReplicas"] > 0, name
+
+
+def test_the_head_comes_back_soon(manifests: Manifests) -> None:
+    """Its autoscaler, which ignores SIGTERM, holds it up for the whole of this time."""
+    assert manifests.ray_pods["headgroup"]["spec"]["terminationGracePeriodSeconds"] <= 10
+
+
+def test_a_pull_that_fails_is_tried_again_in_its_pod(manifests: Manifests, tmp_path: Path) -> None:
+    """KubeRay sets `restartPolicy: Never`, and a new pod would lose the log."""
+    commands = {"qdrant-inference": 'echo again >> "$TRIES"; [ $(wc -l < "$TRIES") -gt 2 ]', "sleep": ":"}
+    for name, script in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TRIES": str(tmp_path / "tries"), "CATALOGUE": "x"}
+    pulling = [
+        container["command"]
+        for pod in manifests.ray_pods.values()
+        for container in pod["spec"]["initContainers"]
+        if container["name"] == "pull-models"
+    ]
+    assert len(pulling) == (0 if manifests.place == "overlays/air-gapped" else 1)
+    for command in pulling:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=True)
+        assert done.stderr.count("the pull failed") == 2
 
 
 def test_workers_have_no_key_to_kubernetes(manifests: Manifests) -> None:

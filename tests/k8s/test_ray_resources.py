@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,14 @@ def test_ray_offers_the_cores_and_gpus_that_the_container_has(manifests: Manifes
         offered = {"cpu": seen[name].cpus, "internet": seen[name].custom.get("internet")}.get(name)
         assert offered in {container.cpus, None}, name
         assert seen[name].cpus in {0, container.cpus}, f"{name}: all of its cores or none"
+
+
+def test_own_resources_are_quoted_as_the_operator_reads_them_too(manifests: Manifests) -> None:
+    """Ray's autoscaler cuts off one character at each end; KubeRay's operator only single quotes."""
+    written = [group["rayStartParams"].get("resources") for group in manifests.worker_groups.values()]
+    (text,) = filter(None, written)
+    assert text[0] == text[-1] == "'"
+    assert json.loads(text[1:-1]).keys() == {"internet"}
 
 
 def test_no_replica_comes_to_the_head(manifests: Manifests) -> None:
