@@ -7,9 +7,9 @@ import itertools
 import logging
 
 from serve_app.api.health import Health
+from serve_app.embedder import Embedder
 from serve_app.ledger.ledger import Ledger
 from serve_app.observability.metrics import BATCHES_IN_FLIGHT, LEDGER_BEHIND, QUOTA_USED, WAITING_TOKENS
-from serve_app.pipeline import Pipeline
 from serve_app.upstream.aliases import Aliases
 
 _PERIOD_S = 4.0
@@ -19,12 +19,12 @@ _NODES_PATIENCE_S = 2.0
 log = logging.getLogger("ray.serve")
 
 
-async def watch(health: Health, pipeline: Pipeline, ledger: Ledger, aliases: Aliases) -> None:
+async def watch(health: Health, embedder: Embedder, ledger: Ledger, aliases: Aliases) -> None:
     """Look again and again, until it is cancelled."""
     for period in itertools.count():
         try:
             await health.check()
-            measure(pipeline, ledger)
+            measure(embedder, ledger)
             await aliases.look()
             if period % _NODES_PERIODS == 0:
                 await asyncio.wait_for(ledger.look_around(), _NODES_PATIENCE_S)
@@ -33,12 +33,12 @@ async def watch(health: Health, pipeline: Pipeline, ledger: Ledger, aliases: Ali
         await asyncio.sleep(_PERIOD_S)
 
 
-def measure(pipeline: Pipeline, ledger: Ledger) -> None:
+def measure(embedder: Embedder, ledger: Ledger) -> None:
     """Set the gauges."""
-    for model, tokens in pipeline.waiting_tokens().items():
+    for model, tokens in embedder.admission.waiting().items():
         WAITING_TOKENS.set(tokens, model)
-    for model, batches in pipeline.batches_in_flight().items():
+    for model, batches in embedder.router.in_flight().items():
         BATCHES_IN_FLIGHT.set(batches, model)
-    for (model, window), share in pipeline.meter.quotas.fullest().items():
+    for (model, window), share in embedder.meter.quotas.fullest().items():
         QUOTA_USED.set(share, model, window)
     LEDGER_BEHIND.set(ledger.behind)

@@ -32,7 +32,8 @@ from serve_app.batching.router import Router
 from serve_app.cluster.model_states import ModelStates
 from serve_app.config import environment
 from serve_app.config.environment import Environment
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings, LiveSettings
+from serve_app.embedder import Embedder
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
@@ -63,33 +64,32 @@ class Ingress:
         image_loader: DeploymentHandle[Any] | None,
         store: DeploymentHandle[Any] | None,
     ) -> None:
-        limits = Limits()
         cards = catalogue.load(catalogue_path).only(models)
-        settings = environment.read()
-        authenticator = Authenticator(settings)
+        variables = environment.read()
+        self._settings = LiveSettings()
         self._models = {name: handle.options(method_name="embed") for name, handle in models.items()}
-        self._router = Router({name: self._model_call(name) for name in models}, limits.coalescing)
-        self._upstream: Upstream = _upstream(store, settings)
-        self._pipeline = Pipeline(
-            catalogue=cards,
-            router=self._router,
-            upstream=MeasuredUpstream(self._upstream),
-            load_images=_image_call(image_loader) if image_loader else None,
-            limits=limits,
-        )
-        switchboard = Switchboard()
-        self._pipeline.meter = Meter(Quotas(by_catalogue(authenticator.quotas, cards)), switchboard)
-        self._watch = Watch(tracing.start(settings))
+        self._upstream: Upstream = _upstream(store, variables)
+        authenticator = Authenticator(variables)
         states = ModelStates({name: handle.deployment_name for name, handle in models.items()})
-        self._pipeline.model_states = states
+        switchboard = Switchboard()
+        embedder = Embedder(
+            catalogue=cards,
+            settings=self._settings,
+            router=Router({name: self._model_call(name) for name in models}, self._settings),
+            load_images=_image_call(image_loader) if image_loader else None,
+            meter=Meter(Quotas(by_catalogue(authenticator.quotas, cards)), switchboard),
+            model_states=states,
+        )
+        pipeline = Pipeline(embedder, MeasuredUpstream(self._upstream))
+        self._ledger = Ledger(embedder.meter, switchboard, variables.database_url, count_nodes=_count_nodes)
+        self._watch = Watch(tracing.start(variables))
         health = Health(self._upstream, states)
-        self._ledger = Ledger(self._pipeline.meter, switchboard, settings.database_url, count_nodes=_count_nodes)
-        console = Console(authenticator, self._pipeline, self._ledger, states.read, _Replicas(models))
-        console.grpc_port = settings.qdrant_inference_grpc_port
-        self._http = HttpApi(self._pipeline, authenticator, self._watch, health, console)
-        self._grpc = GrpcApi(self._pipeline, authenticator, self._watch)
-        aliases = Aliases(self._upstream, switchboard, settings.qdrant_api_key)
-        look_after = background.watch(health, self._pipeline, self._ledger, aliases)
+        port = variables.qdrant_inference_grpc_port
+        console = Console(authenticator, embedder, self._ledger, states.read, _Replicas(models), grpc_port=port)
+        self._http = HttpApi(pipeline, authenticator, self._watch, health, console)
+        self._grpc = GrpcApi(pipeline, authenticator, self._watch)
+        aliases = Aliases(self._upstream, switchboard, variables.qdrant_api_key)
+        look_after = background.watch(health, embedder, self._ledger, aliases)
         self._watching = asyncio.get_running_loop().create_task(look_after)
         self._stop_exporting = instruments.export(lambda: None)
         await self._ledger.start()  # what is switched off stays off from the first request on
@@ -98,11 +98,10 @@ class Ingress:
         return self._http
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take on new limits; requests under way keep the old ones."""
-        limits = validated(Limits, user_config, "user_config of the deployment Ingress")
-        self._pipeline.limits = limits
-        self._router.limits = limits.coalescing
-        self._watch.log_as(limits.request_log, _request_log)
+        """Take on new settings; what a request has been checked against is not checked again."""
+        settings = validated(IngressSettings, user_config, "user_config of the deployment Ingress")
+        self._settings.replace(settings)
+        self._watch.log_as(settings.request_log, _request_log)
 
     async def __del__(self) -> None:
         await self._ledger.close()
@@ -178,12 +177,12 @@ def _image_call(loader: DeploymentHandle[Any]) -> Callable[[ImageBatch], Awaitab
     return call
 
 
-def _upstream(store: DeploymentHandle[Any] | None, settings: Environment) -> Upstream:
+def _upstream(store: DeploymentHandle[Any] | None, variables: Environment) -> Upstream:
     if store is not None:
         return EmbeddedQdrant(lambda: _surely(store.address.remote, "the embedded store"))
-    if not settings.qdrant_url:
+    if not variables.qdrant_url:
         raise ConfigError("neither an embedded store nor QDRANT_URL")
-    return RemoteQdrant(settings.qdrant_url, settings.grpc_urls, settings.qdrant_ca_file)
+    return RemoteQdrant(variables.qdrant_url, variables.grpc_urls, variables.qdrant_ca_file)
 
 
 def _grpc_method(name: str) -> Callable[..., Awaitable[Message]]:

@@ -13,11 +13,15 @@ from pydantic import BaseModel
 from deployments.images.hosts import HostList
 from deployments.images.loader import LoaderSettings
 from deployments.replica.replica import ReplicaSettings
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-SETTINGS: dict[str, type[BaseModel]] = {"`Ingress`": Limits, "`ImageLoader`": LoaderSettings, "Models": ReplicaSettings}
+SETTINGS: dict[str, type[BaseModel]] = {
+    "`Ingress`": IngressSettings,
+    "`ImageLoader`": LoaderSettings,
+    "Models": ReplicaSettings,
+}
 
 
 def told(heading: str) -> dict[str, str]:

@@ -62,7 +62,7 @@ def _ingress(entry: Any) -> Any:
     limits["coalescing"] = {
         "inputs": int(limits["coalescing"]["inputs"] / gpu.SCALE),
         "characters": int(limits["coalescing"]["characters"] / gpu.SCALE),
-        "floor": limits["coalescing"]["floor"],
+        "max_partial_batches": limits["coalescing"]["max_partial_batches"],
     }
     return entry
 

@@ -14,7 +14,8 @@ from http import HTTPStatus
 
 from deployments.errors import InferenceError
 from serve_app.observability.metrics import UPSTREAM_UP
-from serve_app.protocol.messages import Request, Response, TimeLimit
+from serve_app.protocol.deadlines import TimeLimit
+from serve_app.protocol.messages import Request, Response
 from serve_app.upstream.base import Upstream
 
 _PATIENCE_S = 2.0

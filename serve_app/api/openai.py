@@ -19,9 +19,9 @@ from deployments.contract import Direction, Vector
 from deployments.errors import InferenceError, Kind, UnknownModel, WrongInput
 from serve_app.api.management.json_bodies import Headers, dumped, encoded, question
 from serve_app.cluster.replicas import Replicas
+from serve_app.embedder import Embedder
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.ledger.meter import Caller
-from serve_app.pipeline import Pipeline
 from serve_app.protocol.error_responses import HTTP, headers_of
 from serve_app.protocol.messages import Request, Response, json_response
 
@@ -52,11 +52,11 @@ class Question(BaseModel):
     input_type: Literal["query", "passage"] = "passage"
 
 
-class Embedder:
-    """Answers `/v1/embeddings`."""
+class OpenAiApi:
+    """Answers `/v1/embeddings` and `/v1/models`."""
 
-    def __init__(self, pipeline: Pipeline, replicas: Replicas) -> None:
-        self._pipeline = pipeline
+    def __init__(self, embedder: Embedder, replicas: Replicas) -> None:
+        self._embedder = embedder
         self._replicas = replicas
 
     async def answer(self, request: Request, tenant: str | None) -> Response:
@@ -65,8 +65,8 @@ class Embedder:
         Raises:
             InferenceError: see `refusal`.
         """
-        asked = await question(self._pipeline, request, Question)
-        card = self._pipeline.catalogue.find(asked.model, "model")
+        asked = await question(self._embedder.settings, request, Question)
+        card = self._embedder.catalogue.find(asked.model, "model")
         if not _is_offered(card):
             raise WrongInput(f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do")
         caller = Caller(tenant, operation="embeddings")
@@ -82,16 +82,16 @@ class Embedder:
             )
             for position, text in enumerate(texts)
         ]
-        used = await self._pipeline.infer(slots, _DIRECTIONS[asked.input_type], caller=caller)
+        used = await self._embedder.embed(slots, _DIRECTIONS[asked.input_type], caller=caller)
         data = [
             {"object": "embedding", "index": i, "embedding": _encoded(vector, asked.encoding_format)}
             for i, vector in enumerate(vectors)
         ]
-        return _response(card, data, sum(used.values()), self._pipeline.quota_headers(caller, used))
+        return _response(card, data, sum(used.values()), self._embedder.quota_headers(caller, used))
 
     def models(self) -> Response:
         """The models that can be asked here."""
-        data = [_shown(card) for card in self._pipeline.catalogue if _is_offered(card)]
+        data = [_shown(card) for card in self._embedder.catalogue if _is_offered(card)]
         return json_response(200, dumped({"object": "list", "data": data}))
 
     def model(self, name: str) -> Response:
@@ -100,7 +100,7 @@ class Embedder:
         Raises:
             UnknownModel: it is not one of them.
         """
-        card = self._pipeline.catalogue.find(name, "model")
+        card = self._embedder.catalogue.find(name, "model")
         if not _is_offered(card):
             raise UnknownModel(
                 f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do"
@@ -121,11 +121,11 @@ class Embedder:
 
     async def _read(self, rows: Sequence[Sequence[int]], card: ModelCard, caller: Caller) -> Sequence[str]:
         """The texts of token ids. That is a replica's work, so what would be refused after it is refused before it."""
-        self._pipeline.meter.check(caller, [card.name])
-        limits = self._pipeline.limits
-        if len(rows) > limits.objects:
-            raise WrongInput(f"input: has {len(rows)} items; at most {limits.objects} are allowed (objects)")
-        longest, limit = max(map(len, rows)), limits.text_characters
+        self._embedder.meter.check(caller, [card.name])
+        settings = self._embedder.settings.current
+        if len(rows) > settings.objects:
+            raise WrongInput(f"input: has {len(rows)} items; at most {settings.objects} are allowed (objects)")
+        longest, limit = max(map(len, rows)), settings.text_characters
         if longest > limit:
             raise WrongInput(
                 f"input: has {longest} token ids in one item; at most {limit} are allowed (text_characters)"

@@ -20,6 +20,7 @@ from serve_app.auth.permissions import Permission
 from serve_app.inference import find_json
 from serve_app.observability.record import Watch, current
 from serve_app.pipeline import Pipeline
+from serve_app.protocol.compression import read_text
 from serve_app.protocol.error_responses import http_error
 from serve_app.protocol.messages import Body, Request, Response
 
@@ -72,7 +73,7 @@ class HttpApi:
             if probed:
                 return probed
             if (request.method, request.path) == ("POST", inference_service.PATH):
-                return await inference_service.answer(self._pipeline, self._authenticator, request)
+                return await inference_service.answer(self._pipeline.embedder, self._authenticator, request)
             if self._console and routes.owns(request.path):
                 return await self._console.answer(request)
             return await self._pipeline.rest(await self._admitted(request))
@@ -96,7 +97,7 @@ class HttpApi:
         permission, collection = permissions.of_route(request.method, request.path)
         access = self._authenticator.admit(credential(request.headers), permission, collection)
         if access.everywhere is None and permission is Permission.READ:
-            request, text = await self._pipeline.read(request)
+            request, text = await read_text(request, self._pipeline.embedder.settings.current.body_bytes)
             for other in permissions.other_collections(find_json.parse(text or b"null")):
                 access.check(permission, other)
         return replace(request, headers=for_qdrant(request.headers, access), tenant=access.tenant)

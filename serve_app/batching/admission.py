@@ -10,13 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from deployments.catalogue.card import ModelCard
 from deployments.errors import Overloaded
 from serve_app.inference.plan import Group
-
-_CHARACTERS_A_TOKEN = 4
-_IMAGE_TOKENS = 50
-"""About as many as CLIP ViT-B/32 reads: 49 patches and the class token."""
+from serve_app.inference.token_estimates import estimated_tokens
 
 _MEMORY_S = 10.0
 """Over how long the rate is averaged."""
@@ -61,7 +57,7 @@ class Admission:
         Raises:
             Overloaded: some model has no place for its part; says when it will have.
         """
-        work = work_of(groups)
+        work = estimated_tokens(groups)
         self._check(work, limit)
         for model, tokens in work.items():
             self._backlog(model).waiting += tokens
@@ -88,19 +84,3 @@ class Admission:
 
     def _backlog(self, model: str) -> Backlog:
         return self._backlogs.setdefault(model, Backlog(self._clock))
-
-
-def work_of(groups: Sequence[Group]) -> dict[str, int]:
-    """About how many tokens each model will read."""
-    work = {group.card.name: 0 for group in groups}
-    for group in groups:
-        work[group.card.name] += _tokens(group.card, group.inputs)
-    return work
-
-
-def _tokens(card: ModelCard, inputs: Sequence[str]) -> int:
-    """About how many tokens a model will read; to count them is the replica's work, which is not begun yet."""
-    if card.modality == "image":
-        return _IMAGE_TOKENS * len(inputs)
-    window = card.context_window or math.inf
-    return int(sum(min(len(text) / _CHARACTERS_A_TOKEN + 2, window) for text in inputs))

@@ -2,9 +2,9 @@
 
 Each model has a lane for every direction and set of options; a search never stands behind an upload. In a lane,
 a full batch leaves at once, however many are under way: what waits in Serve's own queue is the load that
-autoscaling sees. What does not fill a batch leaves while fewer than `floor` batches of the lane are under way, once it
-is as large as the smallest of them, and otherwise with the next one that comes back: many small calls would cost more
-than they carry. There is no timer: an idle model never makes a request wait.
+autoscaling sees. What does not fill a batch leaves while fewer than `max_partial_batches` of the lane are under way,
+once it is as large as the smallest of them, and otherwise with the next one that comes back: many small calls would
+cost more than they carry. There is no timer: an idle model never makes a request wait.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import orjson
 from deployments.contract import Batch, Direction, Embeddings, Pixels, Vector
 from deployments.errors import InternalError, ModelUnavailable
 from deployments.metrics.instruments import STAGE_SECONDS
-from serve_app.config.settings import Coalescing
+from serve_app.config.settings import Coalescing, LiveSettings
 from serve_app.observability.metrics import TRUNCATED
 
 Input = str | Pixels
@@ -79,17 +79,21 @@ class Lane:
         key: Key,
         call: Call,
         options: Mapping[str, Any],
-        limits: Coalescing,
+        settings: LiveSettings,
         when_idle: Callable[[], object],
     ) -> None:
         self._model, self._direction, _ = key
         self._call = call
         self._when_idle = when_idle
         self._options = options
-        self._limits = limits
+        self._settings = settings
         self._waiting: deque[_Item] = deque()
         self._waiting_size = 0
         self._under_way: dict[asyncio.Task[None], list[_Item]] = {}
+
+    @property
+    def _limits(self) -> Coalescing:
+        return self._settings.current.coalescing
 
     @property
     def in_flight(self) -> int:
@@ -122,7 +126,7 @@ class Lane:
     def _may_leave(self) -> bool:
         """Whether what waits is worth a call of its own, though it fills no batch."""
         smallest = min(map(len, self._under_way.values()), default=0)
-        return len(self._under_way) < self._limits.floor and len(self._waiting) >= smallest
+        return len(self._under_way) < self._limits.max_partial_batches and len(self._waiting) >= smallest
 
     def _next_batch(self) -> list[_Item]:
         """The oldest items up to a full batch, without those that nobody waits for any more."""
@@ -183,8 +187,8 @@ def _checked(embeddings: Embeddings, count: int) -> Embeddings:
 class Router:
     """All lanes of all models."""
 
-    def __init__(self, calls: Mapping[str, Call], limits: Coalescing) -> None:
-        self.limits = limits
+    def __init__(self, calls: Mapping[str, Call], settings: LiveSettings) -> None:
+        self._settings = settings
         self._calls = calls
         self.lanes: dict[Key, Lane] = {}
 
@@ -208,7 +212,7 @@ class Router:
         lane = self.lanes.get(key)
         if lane is None:
             forget = partial(self.lanes.pop, key)
-            lane = self.lanes[key] = Lane(key, self._calls[model], options, self.limits, forget)
+            lane = self.lanes[key] = Lane(key, self._calls[model], options, self._settings, forget)
         ticket = lane.add(values)
         try:
             await ticket.done

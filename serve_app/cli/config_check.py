@@ -19,7 +19,7 @@ from deployments.errors import ConfigError
 from serve_app.config import arguments
 from serve_app.config.arguments import Arguments
 from serve_app.config.resources import Demand, Resources
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 
 _BUILDER = "serve_app.app:build"
 
@@ -83,7 +83,7 @@ def _settings(cards: Sequence[ModelCard]) -> dict[str, type[Record]]:
 
     loader = {"ImageLoader": LoaderSettings} if any(card.image_size for card in cards) else {}
     models: dict[str, type[Record]] = {card.deployment: ReplicaSettings for card in cards}
-    return {"Ingress": Limits, **loader, **models}
+    return {"Ingress": IngressSettings, **loader, **models}
 
 
 def _demand(name: str, deployment: Mapping[str, Any], where: str) -> Demand:

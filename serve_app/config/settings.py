@@ -10,14 +10,14 @@ from serve_app.observability.request_log import Form
 
 
 class Coalescing(Record):
-    """When a batch is full, and how many partial ones of a lane may be under way before inputs wait for company."""
+    """When a batch is full, and how many partial ones of a queue may be under way before inputs wait for company."""
 
     inputs: int = Field(default=64, ge=1)
     characters: int = Field(default=32_768, ge=1)
-    floor: int = Field(default=2, ge=1)
+    max_partial_batches: int = Field(default=2, ge=1)
 
 
-class Limits(Record):
+class IngressSettings(Record):
     """What a request may ask for. Its caller may ask for another time (Qdrant's `timeout`); the models keep to ours."""
 
     body_bytes: int = Field(default=32 * 1024 * 1024, ge=1, description="of a request or message that is looked into")
@@ -43,3 +43,19 @@ class Limits(Record):
     )
     coalescing: Coalescing = Coalescing()
     request_log: Form = Field(default="none", description="a line for each request: none, text or json")
+
+
+class LiveSettings:
+    """The settings in force. Everybody reads them here when they need them, so new ones reach everybody at once."""
+
+    def __init__(self, settings: IngressSettings | None = None) -> None:
+        self._current = settings or IngressSettings()
+
+    @property
+    def current(self) -> IngressSettings:
+        """The settings of this moment. Who has to decide twice by the same ones keeps what this gives."""
+        return self._current
+
+    def replace(self, settings: IngressSettings) -> None:
+        """Put others in force."""
+        self._current = settings

@@ -37,10 +37,14 @@ ANONYMOUS = Caller()
 
 @dataclass
 class Metered:
-    """One request while the models work for it; `tokens` by model are to be filled in."""
+    """One request while the models work for it."""
 
     tokens: Mapping[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def used(self, tokens: Mapping[str, int]) -> None:
+        """Take on the tokens that it took, by model."""
+        self.tokens = tokens
 
     @contextmanager
     def timed(self, model: str) -> Iterator[None]:

@@ -19,8 +19,8 @@ from pydantic import Field, model_validator
 from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.records import Record
 from deployments.errors import ConfigError, QuotaUsedUp
-from serve_app.batching.admission import work_of
 from serve_app.inference.plan import Group
+from serve_app.inference.token_estimates import estimated_tokens
 
 ANY_MODEL = "*"
 _MINUTE_S = 60
@@ -109,7 +109,7 @@ class Quotas:
         if tenant is None or tenant not in self._quotas:
             yield {}
             return
-        estimates = work_of(groups)
+        estimates = estimated_tokens(groups)
         self.check(tenant, estimates)
         for model, tokens in estimates.items():
             self._spending(tenant, model).held += tokens

@@ -29,6 +29,12 @@ async def read_plain(request: Request, limit: int) -> Request:
     return request.with_plain_body(decompress(body, encoding, limit) if encoding else body)
 
 
+async def read_text(request: Request, limit: int) -> tuple[Request, bytes]:
+    """What `read_plain` gives, and its body beside it."""
+    request = await read_plain(request, limit)
+    return request, await read(request.body) or b""
+
+
 def _known(encodings: tuple[str, ...]) -> str:
     """The one encoding that a body has, of those that are read here; empty where it has none."""
     if not encodings or encodings == ("identity",):

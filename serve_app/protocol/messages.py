@@ -1,37 +1,19 @@
-"""What passes between a door and Qdrant: one HTTP request and its answer, or one gRPC call."""
+"""What passes between an API and Qdrant: one HTTP request and its answer, or one gRPC call."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from google.protobuf.message import Message
 
+from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
+
 Headers = Sequence[tuple[bytes, bytes]]
 Body = bytes | AsyncIterator[bytes]
 """A body that was read to its end, or one that is still coming in."""
 
-
-class TimeLimit(NamedTuple):
-    """For how long Qdrant is waited for.
-
-    Its answer has to begin before `until` (of `time.monotonic()`), and meanwhile, and afterwards until its end, there
-    may be no more than `idle_timeout_s` seconds in which nothing moves in either direction.
-    """
-
-    until: float = math.inf
-    idle_timeout_s: float = math.inf
-
-    @property
-    def left_s(self) -> float:
-        """Seconds in which an answer that comes in one piece has to be there."""
-        return min(self.until - time.monotonic(), self.idle_timeout_s)
-
-
-UNLIMITED = TimeLimit()
 
 _ABOUT_COMPRESSION = frozenset({b"content-length", b"content-encoding"})
 _ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-encoding"})

@@ -10,7 +10,8 @@ import orjson
 from pydantic import SecretStr
 
 from serve_app.ledger.switchboard import Switchboard
-from serve_app.protocol.messages import Headers, Request, TimeLimit, read
+from serve_app.protocol.deadlines import TimeLimit
+from serve_app.protocol.messages import Headers, Request, read
 from serve_app.upstream.base import Upstream
 
 _PATIENCE_S = 2.0

@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from deployments.errors import DeadlineExceeded, UpstreamUnavailable
 from serve_app.embedded.address import KEY_HEADER, Address
-from serve_app.protocol.messages import Call, Reply, Request, Response, TimeLimit, without
+from serve_app.protocol.deadlines import TimeLimit
+from serve_app.protocol.messages import Call, Reply, Request, Response, without
 from serve_app.upstream.base import NotReached, Upstream
 from serve_app.upstream.remote import RemoteQdrant
 

@@ -18,7 +18,8 @@ import httptools
 from typing_extensions import Self, override
 from yarl import URL
 
-from serve_app.protocol.messages import UNLIMITED, Body, Request, Response, TimeLimit, without
+from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
+from serve_app.protocol.messages import Body, Request, Response, without
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
 """Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""

@@ -17,8 +17,9 @@ from typing_extensions import override
 from yarl import URL
 
 from deployments.errors import ConfigError, DeadlineExceeded, UpstreamUnavailable
+from serve_app.protocol.deadlines import TimeLimit
 from serve_app.protocol.grpc_services import response_class
-from serve_app.protocol.messages import Call, Reply, Request, Response, TimeLimit
+from serve_app.protocol.messages import Call, Reply, Request, Response
 from serve_app.upstream.base import NotReached, Upstream, UpstreamStatus
 from serve_app.upstream.http_client import BrokenOffError, HttpClient, NotSentError, TimeOverError
 

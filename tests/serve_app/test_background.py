@@ -10,6 +10,7 @@ import pytest
 
 from serve_app import background
 from serve_app.api.health import Health
+from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quota, Quotas
 from serve_app.observability.metrics import (
     BATCHES_IN_FLIGHT,
@@ -19,7 +20,7 @@ from serve_app.observability.metrics import (
     WAITING_TOKENS,
 )
 from tests.serve_app.api.test_health import states
-from tests.support.fakes import FakeQdrant
+from tests.support.fakes import FakeModel, FakeQdrant
 from tests.support.gateway import UPSERT
 from tests.support.seeing import Seen
 
@@ -33,24 +34,23 @@ AWAY: Any = SimpleNamespace(behind=True)
 
 
 async def test_gauges_tell_what_is_under_way() -> None:
-    gateway, started, go_on = Seen(), asyncio.Event(), asyncio.Event()
-    model = gateway.router._calls["org/dense"]
+    started, go_on, model = asyncio.Event(), asyncio.Event(), FakeModel()
 
     async def slow(batch: Any) -> Any:
         started.set()
         await go_on.wait()
         return await model(batch)
 
-    gateway.router._calls["org/dense"] = slow
+    gateway = Seen(models={"org/dense": slow})
     request = asyncio.create_task(gateway.put(UPSERT))
     await started.wait()
-    background.measure(gateway.pipeline, AWAY)
+    background.measure(gateway.embedder, AWAY)
     assert BATCHES_IN_FLIGHT.values["org/dense",] == 1
     assert WAITING_TOKENS.values["org/dense",] > 0
     assert LEDGER_BEHIND.values[()] == 1
     go_on.set()
     await request
-    background.measure(gateway.pipeline, LEDGER)
+    background.measure(gateway.embedder, LEDGER)
     assert (
         BATCHES_IN_FLIGHT.values["org/dense",] == WAITING_TOKENS.values["org/dense",] == LEDGER_BEHIND.values[()] == 0
     )
@@ -61,9 +61,8 @@ def test_the_fullest_quota_of_all_tenants_is_told() -> None:
     quotas = Quotas({"one": quota, "other": quota})
     for tenant, tokens in (("one", 25), ("other", 90)):
         quotas._spending(tenant, "org/dense").add(tokens)
-    gateway = Seen()
-    gateway.pipeline.meter.quotas = quotas
-    background.measure(gateway.pipeline, LEDGER)
+    gateway = Seen(meter=Meter(quotas))
+    background.measure(gateway.embedder, LEDGER)
     assert QUOTA_USED.values["org/dense", "month"] == pytest.approx(0.9)
 
 
@@ -83,7 +82,7 @@ async def test_it_looks_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(health, "check", failing_once)
     UPSTREAM_UP.set(0)
-    task = asyncio.create_task(background.watch(health, Seen().pipeline, LEDGER, ALIASES))
+    task = asyncio.create_task(background.watch(health, Seen().embedder, LEDGER, ALIASES))
     await asyncio.wait_for(healthy.wait(), 10)
     task.cancel()
     assert UPSTREAM_UP.values[()] == 1

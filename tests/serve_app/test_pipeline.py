@@ -12,7 +12,7 @@ import pytest
 from qdrant_client import grpc as q
 
 from deployments.errors import UpstreamUnavailable
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 from serve_app.protocol.messages import Request, Response
 from tests.support.fakes import FakeModel, FakeQdrant, dense
 from tests.support.gateway import UPSERT, Context, Gateway
@@ -81,13 +81,12 @@ async def test_an_image_that_cannot_be_loaded_is_named_by_its_place(gateway: Gat
 
 
 @pytest.mark.parametrize(("method", "body"), [("HEAD", b""), ("GET", b"{}")])
-async def test_an_answers_length_passes_once_and_as_it_is(gateway: Gateway, method: str, body: bytes) -> None:
+async def test_an_answers_length_passes_once_and_as_it_is(method: str, body: bytes) -> None:
     class Lengthy(FakeQdrant):
         async def rest(self, _: Request) -> Response:
             return Response(200, [(b"content-length", b"2")], body)
 
-    gateway.pipeline._upstream = Lengthy()
-    answer = await gateway.client.request(method, "/collections")
+    answer = await Gateway(qdrant=Lengthy()).client.request(method, "/collections")
     assert answer.headers.get_list("content-length") == ["2"]
 
 
@@ -98,7 +97,7 @@ async def test_qdrants_own_errors_pass_unchanged(gateway: Gateway) -> None:
 
 
 async def test_a_body_over_the_limit_is_413() -> None:
-    gateway = Gateway(limits=Limits(body_bytes=100))
+    gateway = Gateway(settings=IngressSettings(body_bytes=100))
     answer = await gateway.put(b" " * 101)
     assert answer.status_code == 413
     assert "100 bytes" in answer.json()["status"]["error"]
@@ -131,7 +130,7 @@ async def test_a_compressed_body_that_is_not_looked_into_passes_as_the_same_byte
     ("body", "status"), [(b"no gzip", 400), (gzip.compress(b"{}")[:-4], 400), (gzip.compress(b" " * 2000), 413)]
 )
 async def test_a_body_that_cannot_be_decompressed_is_refused(body: bytes, status: int) -> None:
-    gateway = Gateway(limits=Limits(body_bytes=1000))
+    gateway = Gateway(settings=IngressSettings(body_bytes=1000))
     answer = await gateway.put(body, headers={"content-encoding": "gzip"})
     assert answer.status_code == status
     assert gateway.qdrant.requests == []
@@ -147,7 +146,7 @@ async def test_an_unreachable_qdrant_is_503_with_retry_after(gateway: Gateway, m
 
 
 async def test_models_that_do_not_answer_in_time_are_504(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = Gateway(limits=Limits(timeout_s=0.05))
+    gateway = Gateway(settings=IngressSettings(timeout_s=0.05))
     monkeypatch.setattr(FakeModel, "__call__", lambda *_: asyncio.sleep(60))
     answer = await gateway.put(UPSERT)
     assert answer.status_code == 504

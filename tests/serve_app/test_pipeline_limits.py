@@ -8,12 +8,12 @@ from typing import Any
 import grpc
 from qdrant_client import grpc as q
 
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 from tests.support.gateway import UPSERT, Context, Gateway, impatient
 
 
 async def test_a_message_over_the_limit_is_refused_with_its_size() -> None:
-    gateway = Gateway(limits=Limits(body_bytes=100))
+    gateway = Gateway(settings=IngressSettings(body_bytes=100))
     vector = q.Vector(document=q.Document(text="tea" * 50, model="org/dense"))
     message = q.UpsertPoints(collection_name="c", points=[q.PointStruct(vectors=q.Vectors(vector=vector))])
     context = Context()
@@ -40,7 +40,7 @@ async def test_a_client_that_hangs_up_gives_its_place_back() -> None:
 
 
 async def test_nesting_is_limited_as_the_configuration_says() -> None:
-    gateway = Gateway(limits=Limits(depth=5))
+    gateway = Gateway(settings=IngressSettings(depth=5))
     query: Any = {"query": {"text": "tea", "model": "org/dense"}}
     path = "/collections/c/points/query"
     assert (await gateway.client.post(path, json={"prefetch": query})).status_code == 200
@@ -63,7 +63,7 @@ async def test_too_much_waiting_work_is_refused_with_a_time_to_come_back() -> No
 
 
 async def test_a_request_over_a_limit_reaches_neither_model_nor_store() -> None:
-    gateway = Gateway(limits=Limits(objects=1))
+    gateway = Gateway(settings=IngressSettings(objects=1))
     points = [{"id": n, "vector": {"text": "tea", "model": "org/dense"}} for n in range(2)]
     answer = await gateway.put({"points": points})
     assert answer.status_code == 400

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from qdrant_client import grpc as q
 
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 from tests.support.fakes import FakeModel
 from tests.support.gateway import UPSERT, Context, Gateway, impatient
 
@@ -40,18 +40,18 @@ async def test_a_model_without_replicas_is_503_with_the_time_after_which_to_ask_
     async def states() -> dict[str, str]:
         return {"org/dense": "loading"}
 
-    gateway = impatient(timeout_s=0.05)
-    gateway.pipeline.model_states = states
-    answer = await gateway.put(UPSERT)
+    answer = await impatient(states, timeout_s=0.05).put(UPSERT)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
     assert answer.json()["status"]["error"].startswith("org/dense is loading: no replica came within 0.05 s")
 
 
 async def test_a_model_whose_state_nobody_tells_is_504(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve_app.pipeline._STATES_S", 0.01)
-    gateway = impatient(timeout_s=0.05)
-    gateway.pipeline.model_states = asyncio.Event().wait  # type: ignore[assignment]
-    assert (await gateway.put(UPSERT)).status_code == 504
+    async def silent() -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr("serve_app.embedder._STATES_S", 0.01)
+    assert (await impatient(silent, timeout_s=0.05).put(UPSERT)).status_code == 504
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ async def test_the_configured_timeout_counts_otherwise(query: str) -> None:
 
 
 async def test_what_inference_used_of_the_callers_time_is_gone_for_qdrant(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = Gateway(limits=Limits(timeout_s=30))
+    gateway = Gateway(settings=IngressSettings(timeout_s=30))
     embed = FakeModel.__call__
 
     async def slow(self: FakeModel, batch: Any) -> Any:
@@ -99,11 +99,11 @@ async def test_what_was_asked_for_is_passed_on_as_it_is_where_nothing_is_inferre
     assert gateway.qdrant.messages[0][1].timeout == 7
     for limit in (gateway.qdrant.requests[0].time, gateway.qdrant.calls[0].time):
         assert 6 < limit.left_s <= 7
-        assert limit.idle_timeout_s == Limits().qdrant_timeout_s
+        assert limit.idle_timeout_s == IngressSettings().qdrant_timeout_s
 
 
 async def test_without_a_timeout_qdrant_has_what_the_configuration_says() -> None:
-    gateway = Gateway(limits=Limits(timeout_s=20, qdrant_timeout_s=40))
+    gateway = Gateway(settings=IngressSettings(timeout_s=20, qdrant_timeout_s=40))
     await gateway.put(UPSERT)
     await gateway.client.get("/collections")
     await _asked_over_grpc(gateway, timeout=None)
@@ -116,7 +116,7 @@ async def test_without_a_timeout_qdrant_has_what_the_configuration_says() -> Non
 
 
 async def test_a_caller_may_have_more_patience_with_qdrant_than_the_configuration() -> None:
-    gateway = Gateway(limits=Limits(qdrant_timeout_s=40))
+    gateway = Gateway(settings=IngressSettings(qdrant_timeout_s=40))
     await gateway.client.put("/collections/c?timeout=200", content=b"{}")
     assert gateway.qdrant.requests[0].time.left_s == pytest.approx(200, abs=1)
 

@@ -1,8 +1,9 @@
-"""Both doors on one pipeline, with a fake model and a fake Qdrant, for tests."""
+"""Both APIs on one pipeline, with a fake model and a fake Qdrant, for tests."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -11,30 +12,59 @@ import orjson
 
 from deployments.catalogue.catalogue import Catalogue
 from serve_app.api.grpc import GrpcApi
+from serve_app.api.health import Health
 from serve_app.api.rest import HttpApi
-from serve_app.batching.router import Router
-from serve_app.config.settings import Limits
+from serve_app.auth.access import OPEN, Authenticator
+from serve_app.batching.router import Call, Router
+from serve_app.config.settings import IngressSettings, LiveSettings
+from serve_app.embedder import Embedder, ModelStates
+from serve_app.ledger.meter import Meter
+from serve_app.observability.record import Watch
 from serve_app.pipeline import Pipeline
+from serve_app.upstream.base import Upstream
 from tests.serve_app.inference.test_plan import CATALOGUE
 from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
 
 UPSERT = {"points": [{"id": 1, "vector": {"text": "tea", "model": "org/dense"}, "payload": {"a": 1}}]}
 
 
-class Gateway:
-    """Both doors on one pipeline."""
+async def all_ready() -> Mapping[str, str]:
+    return {}
 
-    def __init__(self, catalogue: Catalogue = CATALOGUE, limits: Limits | None = None) -> None:
-        self.qdrant = FakeQdrant()
+
+class Gateway:
+    """Both APIs on one pipeline. What is not given is open, unlimited, unwatched, and quick."""
+
+    def __init__(  # noqa: PLR0913  a test names what it is about
+        self,
+        catalogue: Catalogue = CATALOGUE,
+        *,
+        settings: IngressSettings | None = None,
+        models: Mapping[str, Call] | None = None,
+        states: ModelStates | None = None,
+        meter: Meter | None = None,
+        qdrant: FakeQdrant | None = None,
+        upstream: Callable[[Upstream], Upstream] = lambda qdrant: qdrant,
+        authenticator: Authenticator = OPEN,
+        watch: Watch | None = None,
+        health: Health | None = None,
+    ) -> None:
+        self.qdrant = qdrant or FakeQdrant()
         self.model = FakeModel()
         calls = {"org/dense": self.model, "org/vision": self.model, "qdrant/bm25": FakeSparseModel()}
-        limits = limits or Limits()
-        self.router = router = Router(calls, limits.coalescing)
-        self.pipeline = Pipeline(catalogue, router, self.qdrant, load_images, limits)
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(HttpApi(self.pipeline)), base_url="http://gateway"
+        self.settings = LiveSettings(settings)
+        self.embedder = Embedder(
+            catalogue=catalogue,
+            settings=self.settings,
+            router=Router({**calls, **(models or {})}, self.settings),
+            load_images=load_images,
+            meter=meter or Meter(),
+            model_states=states or all_ready,
         )
-        self.grpc = GrpcApi(self.pipeline)
+        self.pipeline = Pipeline(self.embedder, upstream(self.qdrant))
+        http = HttpApi(self.pipeline, authenticator, watch, health)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(http), base_url="http://gateway")
+        self.grpc = GrpcApi(self.pipeline, authenticator, watch)
 
     async def put(self, body: Any, path: str = "/collections/c/points", **options: Any) -> httpx.Response:
         content = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -75,7 +105,6 @@ class SlowModel(FakeModel):
             raise
 
 
-def impatient(**limits: Any) -> Gateway:
-    gateway = Gateway(limits=Limits(**limits))
-    gateway.pipeline._router._calls = {"org/dense": SlowModel()}  # type: ignore[dict-item]
-    return gateway
+def impatient(states: ModelStates | None = None, **settings: Any) -> Gateway:
+    """A gateway whose model never answers."""
+    return Gateway(settings=IngressSettings(**settings), models={"org/dense": SlowModel()}, states=states)

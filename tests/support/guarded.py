@@ -1,4 +1,4 @@
-"""A gateway with keys, for tests: both doors, behind them a fake Qdrant that remembers who came."""
+"""A gateway with keys, for tests: both APIs, behind them a fake Qdrant that remembers who came."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import orjson
 from google.protobuf.message import Message
 from qdrant_client import grpc as q
 
-from serve_app.api.grpc import GrpcApi
-from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
 from serve_app.config import environment
 from serve_app.protocol.messages import Call, Reply, Request, Response
@@ -52,15 +50,12 @@ class Shown(Context):
 
 
 class Guarded(Gateway):
-    """Both doors on one pipeline, with these environment variables; no Qdrant server unless they name one."""
+    """A gateway with these environment variables; no Qdrant server unless they name one."""
+
+    qdrant: Remembering
 
     def __init__(self, **variables: str) -> None:
-        super().__init__()
-        self.qdrant = self.pipeline._upstream = Remembering()
-        authenticator = Authenticator(environment.read(variables))
-        transport = httpx.ASGITransport(HttpApi(self.pipeline, authenticator))
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
-        self.grpc = GrpcApi(self.pipeline, authenticator)
+        super().__init__(qdrant=Remembering(), authenticator=Authenticator(environment.read(variables)))
 
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         shown = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -20,7 +20,8 @@ from serve_app.auth.access import Authenticator
 from serve_app.batching.router import Router
 from serve_app.cluster.model_states import ModelState
 from serve_app.config.environment import Environment
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings, LiveSettings
+from serve_app.embedder import Embedder
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
@@ -28,6 +29,7 @@ from serve_app.ledger.switchboard import Switchboard
 from serve_app.pipeline import Pipeline
 from tests.support import openapi
 from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
+from tests.support.gateway import all_ready
 
 
 def card(name: str, family: str, **fields: Any) -> ModelCard:
@@ -95,6 +97,7 @@ class World:
     """A gateway with a console; `ask` is one HTTP request, whose answer is held against the API's description."""
 
     http: HttpApi
+    settings: LiveSettings
     pipeline: Pipeline
     ledger: Ledger
     switchboard: Switchboard
@@ -137,28 +140,33 @@ KEYS = {"qdrant_api_key": "k" * 20, "qdrant_read_only_api_key": "r" * 20, "qdran
 
 def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variables: Any) -> World:
     """A world with the ledger of a folder, by the variables of the environment; `models` stand in for the fakes."""
-    limits = Limits(free_tokens_per_month=100)
+    settings = LiveSettings(IngressSettings(free_tokens_per_month=100))
     catalogue = Catalogue(CARDS, folder / "models.yaml")
     calls: dict[str, Any] = {
         one.name: FakeSparseModel() if one.vector_kind == "sparse" else FakeModel() for one in CARDS
     }
     calls.update(models or {})
     qdrant = FakeQdrant()
-    pipeline = Pipeline(catalogue, Router(calls, limits.coalescing), qdrant, load_images, limits)
     authenticator = Authenticator(Environment(**variables))
     switchboard = Switchboard()
-    pipeline.meter = Meter(Quotas(by_catalogue(authenticator.quotas, catalogue)), switchboard)
-    ledger = Ledger(pipeline.meter, switchboard, f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=3600)
     replicas, states = FakeReplicas(), {one.name: ModelState("ready", None, 1, 0) for one in CARDS}
 
     async def read() -> dict[str, ModelState]:
         return states
 
-    console = Console(authenticator, pipeline, ledger, read, replicas)
-    console.grpc_port = 7777
-    return World(
-        HttpApi(pipeline, authenticator, console=console), pipeline, ledger, switchboard, qdrant, replicas, states
+    embedder = Embedder(
+        catalogue=catalogue,
+        settings=settings,
+        router=Router(calls, settings),
+        load_images=load_images,
+        meter=Meter(Quotas(by_catalogue(authenticator.quotas, catalogue)), switchboard),
+        model_states=all_ready,
     )
+    ledger = Ledger(embedder.meter, switchboard, f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=3600)
+    console = Console(authenticator, embedder, ledger, read, replicas, grpc_port=7777)
+    pipeline = Pipeline(embedder, qdrant)
+    http = HttpApi(pipeline, authenticator, console=console)
+    return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states)
 
 
 def tenants_file(folder: Path, quotas: str = "") -> Path:

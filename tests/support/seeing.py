@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import httpx
+from typing import Any
 
 from deployments.metrics.instruments import METRICS, PREFIX
-from serve_app.api.grpc import GrpcApi
 from serve_app.api.health import Health
-from serve_app.api.rest import HttpApi
 from serve_app.observability.record import Watch
 from serve_app.upstream.measured import MeasuredUpstream
 from tests.support.gateway import Gateway
 
 
 class Seen(Gateway):
-    """Both doors under one watch, with a measured way to the fake Qdrant."""
+    """A gateway with a measured way to the fake Qdrant."""
 
-    def __init__(self, watch: Watch | None = None, health: Health | None = None) -> None:
-        super().__init__()
-        self.pipeline._upstream = MeasuredUpstream(self.qdrant)
-        transport = httpx.ASGITransport(HttpApi(self.pipeline, watch=watch, health=health))
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
-        self.grpc = GrpcApi(self.pipeline, watch=watch)
+    def __init__(self, watch: Watch | None = None, health: Health | None = None, **options: Any) -> None:
+        super().__init__(upstream=MeasuredUpstream, watch=watch, health=health, **options)
 
 
 def totals() -> dict[str, float]:

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from deployments.catalogue.records import explain
 from deployments.errors import MalformedRequest
+from serve_app.config.settings import LiveSettings
 from serve_app.inference import find_json
-from serve_app.pipeline import Pipeline
+from serve_app.protocol.compression import read_text
 from serve_app.protocol.messages import Request, Response, json_response
 
 Q = TypeVar("Q", bound=BaseModel)
@@ -29,14 +30,14 @@ class Answer:
     headers: Headers = ()
 
 
-async def question(pipeline: Pipeline, request: Request, model: type[Q]) -> Q:
+async def question(settings: LiveSettings, request: Request, model: type[Q]) -> Q:
     """The body of a request.
 
     Raises:
         MalformedRequest: it is not of this schema; what was sent is not repeated.
         TooLarge: it is over the limit.
     """
-    _, text = await pipeline.read(request)
+    _, text = await read_text(request, settings.current.body_bytes)
     try:
         return model.model_validate(find_json.parse(text or b"null"))
     except ValidationError as error:

@@ -17,10 +17,10 @@ from deployments.contract import Batch, Direction, Explanation, SparseVector, Ve
 from deployments.errors import InferenceError
 from serve_app.api.management.json_bodies import Answer
 from serve_app.cluster.replicas import Replicas
+from serve_app.embedder import Embedder
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.plan import missing_prefix
 from serve_app.ledger.meter import Caller
-from serve_app.pipeline import Pipeline
 
 
 class Input(Record):
@@ -52,8 +52,8 @@ class Question(Record):
 class Playground:
     """Tries inputs on one model after the other, so that the times are each model's own."""
 
-    def __init__(self, pipeline: Pipeline, replicas: Replicas) -> None:
-        self._pipeline = pipeline
+    def __init__(self, embedder: Embedder, replicas: Replicas) -> None:
+        self._embedder = embedder
         self._replicas = replicas
 
     async def answer(self, asked: Question, tenant: str | None) -> Answer:
@@ -63,15 +63,15 @@ class Playground:
         for name in asked.models:
             outputs.append(await self._try(asked, name, caller, used))
             caller = replace(caller, again=bool(used))
-        return Answer({"models": outputs}, self._pipeline.quota_headers(caller, used))
+        return Answer({"models": outputs}, self._embedder.quota_headers(caller, used))
 
     async def _try(self, asked: Question, name: str, caller: Caller, all_used: dict[str, int]) -> dict[str, Any]:
         began = time.perf_counter()
         try:
-            card = self._pipeline.catalogue.find(name, "models")
+            card = self._embedder.catalogue.find(name, "models")
             vectors: dict[int, Vector] = {}
             slots = _slots(asked, card, asked.options.get(name, {}), vectors)
-            used = await self._pipeline.infer(slots, asked.direction, caller=caller) if slots else {}
+            used = await self._embedder.embed(slots, asked.direction, caller=caller) if slots else {}
             all_used.update(used)
             seconds = time.perf_counter() - began
             explanations = await self._explanations(asked, card, asked.options.get(name, {}), vectors)

@@ -15,14 +15,14 @@ from serve_app.api.management import OPENAPI, playground, usage
 from serve_app.api.management.json_bodies import Answer, answered, dumped, question
 from serve_app.api.management.models import Models, States
 from serve_app.api.management.playground import Playground
-from serve_app.api.openai import Embedder
+from serve_app.api.openai import OpenAiApi
 from serve_app.auth.access import Access, Authenticator, credential
 from serve_app.cluster.replicas import Replicas
 from serve_app.console import page
+from serve_app.embedder import Embedder
 from serve_app.ledger import live_rates
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.switches import SwitchChange, Switches
-from serve_app.pipeline import Pipeline
 from serve_app.protocol.error_responses import http_error
 from serve_app.protocol.messages import Request, Response, json_response, read
 
@@ -48,18 +48,25 @@ def refusal(path: str, error: InferenceError) -> Response:
 
 
 class Console:
-    """Answers the console's routes. `grpc_port` is where callers reach the gRPC API, where that is known."""
+    """Answers the console's routes. `grpc_port` is where callers reach the gRPC API, if that is known."""
 
-    def __init__(
-        self, authenticator: Authenticator, pipeline: Pipeline, ledger: Ledger, states: States, replicas: Replicas
+    def __init__(  # noqa: PLR0913  what the routes tell comes from as many places
+        self,
+        authenticator: Authenticator,
+        embedder: Embedder,
+        ledger: Ledger,
+        states: States,
+        replicas: Replicas,
+        *,
+        grpc_port: int | None,
     ) -> None:
         self._authenticator = authenticator
-        self._pipeline = pipeline
+        self._embedder = embedder
         self._ledger = ledger
-        self._described = Models(pipeline.catalogue, states, replicas, ledger)
-        self._embedder = Embedder(pipeline, replicas)
-        self._playground = Playground(pipeline, replicas)
-        self.grpc_port: int | None = None
+        self._described = Models(embedder.catalogue, states, replicas, ledger)
+        self._openai = OpenAiApi(embedder, replicas)
+        self._playground = Playground(embedder, replicas)
+        self._grpc_port = grpc_port
         self._routes: Mapping[tuple[str, str], Route] = {
             ("GET", "/inference/models"): self._models,
             ("GET", "/inference/live"): self._live,
@@ -76,7 +83,7 @@ class Console:
         """
         began = time.perf_counter()
         if _is_openai(request.path):
-            return await self._openai(request)
+            return await self._answer_openai(request)
         if (request.method, request.path) == ("GET", "/inference/access"):
             return answered(self._access(request), began)
         if (request.method, request.path) == ("GET", "/inference/usage"):
@@ -101,14 +108,14 @@ class Console:
         text = f"no {request.method} of this path here; /inference/openapi.json has what there is"
         return file or json_response(404, dumped({"status": {"error": text}, "time": 0.0, "result": None}))
 
-    async def _openai(self, request: Request) -> Response:
+    async def _answer_openai(self, request: Request) -> Response:
         access = self._authenticator.known(credential(request.headers))
         if (request.method, request.path) == ("POST", _EMBEDDINGS):
-            return await self._embedder.answer(request, access.tenant)
+            return await self._openai.answer(request, access.tenant)
         if (request.method, request.path) == ("GET", _MODELS):
-            return self._embedder.models()
+            return self._openai.models()
         if request.method == "GET" and request.path != _EMBEDDINGS:
-            return self._embedder.model(unquote(request.path.removeprefix(_MODELS + "/")))
+            return self._openai.model(unquote(request.path.removeprefix(_MODELS + "/")))
         text = "POST /v1/embeddings, GET /v1/models and GET /v1/models/{model} is all there is"
         return json_response(
             404, dumped({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": None}})
@@ -131,12 +138,12 @@ class Console:
                 "tenant": access.tenant,
                 "may_change_settings": may_change,
                 "admin": self._authenticator.admins,
-                "grpc_port": self.grpc_port,
+                "grpc_port": self._grpc_port,
             }
         )
 
     async def _models(self, _request: Request, _access: Access) -> Answer:
-        return Answer({"models": await self._described.describe(self._pipeline.limits.free_tokens_per_month)})
+        return Answer({"models": await self._described.describe(self._embedder.settings.current.free_tokens_per_month)})
 
     async def _live(self, _request: Request, _access: Access) -> Answer:
         ledger = self._ledger
@@ -161,8 +168,8 @@ class Console:
         if access.tenant is None and access.everywhere is None:
             raise Forbidden("Forbidden: Global access is required")
         asked = usage.question(request.query)
-        free = self._pipeline.limits.free_tokens_per_month
-        result = await usage.answer(asked, self._ledger, self._pipeline.catalogue, free, access.tenant)
+        free = self._embedder.settings.current.free_tokens_per_month
+        result = await usage.answer(asked, self._ledger, self._embedder.catalogue, free, access.tenant)
         if any(name.lower() == b"accept" and b"text/csv" in value for name, value in request.headers):
             kind = [(b"content-type", b"text/csv; charset=utf-8; header=present")]
             return Response(
@@ -181,12 +188,12 @@ class Console:
 
     async def _change_settings(self, request: Request, _access: Access) -> Answer:
         self._authenticator.admit_admin(credential(request.headers))
-        change = await question(self._pipeline, request, SwitchChange)
-        models = {self._pipeline.catalogue.find(name, "models").name: on for name, on in change.models.items()}
+        change = await question(self._embedder.settings, request, SwitchChange)
+        models = {self._embedder.catalogue.find(name, "models").name: on for name, on in change.models.items()}
         return Answer(_shown(await self._ledger.switch(change.model_copy(update={"models": models}))))
 
     async def _play(self, request: Request, access: Access) -> Answer:
-        asked = await question(self._pipeline, request, playground.Question)
+        asked = await question(self._embedder.settings, request, playground.Question)
         return await self._playground.answer(asked, access.tenant)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployments.errors import Overloaded
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 from tests.support.fakes import FakeModel, dense
 from tests.support.gateway import Gateway
 
@@ -62,7 +62,7 @@ async def test_what_the_caller_got_wrong_is_400_in_this_protocols_shape(body: An
 
 
 async def test_a_body_over_the_limit_is_a_bad_request() -> None:
-    answer = await Gateway(limits=Limits(body_bytes=10)).client.post("/inference", content=b" " * 11)
+    answer = await Gateway(settings=IngressSettings(body_bytes=10)).client.post("/inference", content=b" " * 11)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 from tests.support.fakes import dense
 from tests.support.management import KEYS, Answer, MakeWorld, World, tenants_file
 
@@ -73,7 +73,7 @@ async def test_token_ids_are_not_read_for_what_is_refused(world: MakeWorld, tmp_
 
 async def test_token_ids_keep_to_the_limits_of_texts(world: MakeWorld) -> None:
     here = world()
-    here.pipeline.limits = Limits(text_characters=3, objects=2)
+    here.settings.replace(IngressSettings(text_characters=3, objects=2))
     for given, said in (([1] * 4, "text_characters"), ([[1], [1] * 4], "text_characters"), ([[1]] * 3, "objects")):
         refused = await embed(here, given)
         assert (refused.status, here.replicas.rows) == (400, [])

@@ -10,7 +10,7 @@ import pytest
 from deployments.contract import Batch, DenseVectors, Embeddings
 from deployments.errors import InternalError, ModelUnavailable
 from serve_app.batching.router import Router
-from serve_app.config.settings import Coalescing
+from serve_app.config.settings import Coalescing, IngressSettings, LiveSettings
 from tests.support.fakes import FakeModel, dense
 
 
@@ -29,6 +29,10 @@ class HeldModel(FakeModel):
         return answer
 
 
+def coalescing(**settings: int) -> LiveSettings:
+    return LiveSettings(IngressSettings(coalescing=Coalescing(**settings)))
+
+
 async def settle() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
@@ -40,7 +44,7 @@ def sent(model: FakeModel) -> list[list[Any]]:
 
 async def test_a_lone_request_is_sent_at_once_and_gets_its_vectors_in_order() -> None:
     model = FakeModel()
-    vectors, tokens = await Router({"m": model}, Coalescing()).embed("m", "search", {}, ["b", "aa", "c"])
+    vectors, tokens = await Router({"m": model}, coalescing()).embed("m", "search", {}, ["b", "aa", "c"])
     assert sent(model) == [["b", "aa", "c"]]
     assert np.array_equal(vectors, [dense("b"), dense("aa"), dense("c")])
     assert tokens == 4
@@ -48,7 +52,7 @@ async def test_a_lone_request_is_sent_at_once_and_gets_its_vectors_in_order() ->
 
 async def test_what_comes_while_the_floor_is_reached_shares_the_next_batch() -> None:
     model = HeldModel()
-    router = Router({"m": model}, Coalescing(floor=1))
+    router = Router({"m": model}, coalescing(max_partial_batches=1))
     requests = [asyncio.create_task(router.embed("m", "search", {}, [text])) for text in ("a", "b", "c")]
     await settle()
     assert sent(model) == [["a"]]
@@ -62,7 +66,7 @@ async def test_what_comes_while_the_floor_is_reached_shares_the_next_batch() -> 
 
 async def test_full_batches_are_never_held_back() -> None:
     model = HeldModel()
-    router = Router({"m": model}, Coalescing(inputs=2, floor=1))
+    router = Router({"m": model}, coalescing(inputs=2, max_partial_batches=1))
     request = asyncio.create_task(router.embed("m", "update", {}, ["a", "b", "c", "d", "e"]))
     await settle()
     assert sent(model) == [["a", "b"], ["c", "d"]]
@@ -79,7 +83,7 @@ async def test_full_batches_are_never_held_back() -> None:
 
 async def test_a_second_batch_leaves_once_it_is_as_large_as_the_first() -> None:
     model = HeldModel()
-    router = Router({"m": model}, Coalescing(floor=2))
+    router = Router({"m": model}, coalescing(max_partial_batches=2))
     requests = [asyncio.create_task(router.embed("m", "search", {}, texts)) for texts in (["a", "b"], ["c"])]
     await settle()
     assert sent(model) == [["a", "b"]], "one waits for another"
@@ -99,13 +103,13 @@ async def test_a_second_batch_leaves_once_it_is_as_large_as_the_first() -> None:
 
 async def test_a_batch_is_full_by_characters_too() -> None:
     model = FakeModel()
-    await Router({"m": model}, Coalescing(characters=5)).embed("m", "update", {}, ["aaa", "bb", "c", "dddddddd", "e"])
+    await Router({"m": model}, coalescing(characters=5)).embed("m", "update", {}, ["aaa", "bb", "c", "dddddddd", "e"])
     assert sent(model) == [["aaa", "bb"], ["c"], ["dddddddd"], ["e"]]
 
 
 async def test_searches_do_not_stand_behind_updates_nor_behind_other_options() -> None:
     model = HeldModel()
-    router = Router({"m": model}, Coalescing(floor=1))
+    router = Router({"m": model}, coalescing(max_partial_batches=1))
     requests = [
         asyncio.create_task(router.embed("m", "update", {}, ["a"])),
         asyncio.create_task(router.embed("m", "update", {}, ["b"])),
@@ -130,7 +134,7 @@ async def test_an_error_reaches_every_request_of_its_batch_and_no_other() -> Non
             raise error
         return await model(batch)
 
-    router = Router({"m": call}, Coalescing())
+    router = Router({"m": call}, coalescing())
     first = asyncio.create_task(router.embed("m", "search", {}, ["a"]))
     with pytest.raises(ModelUnavailable):
         await first
@@ -139,7 +143,7 @@ async def test_an_error_reaches_every_request_of_its_batch_and_no_other() -> Non
 
 async def test_a_cancelled_request_leaves_the_queue() -> None:
     model = HeldModel()
-    router = Router({"m": model}, Coalescing(floor=1))
+    router = Router({"m": model}, coalescing(max_partial_batches=1))
     first, second, third = (asyncio.create_task(router.embed("m", "search", {}, [text])) for text in "abc")
     await settle()
     second.cancel()
@@ -168,7 +172,7 @@ class CancellableModel(HeldModel):
 
 async def test_a_batch_under_way_is_cancelled_once_nobody_waits_for_it() -> None:
     model = CancellableModel()
-    router = Router({"m": model}, Coalescing(floor=1))
+    router = Router({"m": model}, coalescing(max_partial_batches=1))
     first, second, third = (asyncio.create_task(router.embed("m", "search", {}, [text])) for text in "abc")
     await settle()
     first.cancel()
@@ -191,7 +195,7 @@ async def test_one_failure_cancels_the_rest_of_a_request() -> None:
         return await next(calls)(batch)
 
     with pytest.raises(InternalError):
-        await Router({"m": call}, Coalescing(inputs=1)).embed("m", "search", {}, ["a", "b"])
+        await Router({"m": call}, coalescing(inputs=1)).embed("m", "search", {}, ["a", "b"])
     await settle()
     assert model.cancelled == [["a"]]
 
@@ -205,7 +209,7 @@ async def test_a_call_that_is_cancelled_from_elsewhere_is_told_to_all_who_wait()
         raise asyncio.CancelledError
 
     with pytest.raises(ModelUnavailable):
-        await asyncio.wait_for(Router({"m": call}, Coalescing()).embed("m", "search", {}, ["a"]), 5)
+        await asyncio.wait_for(Router({"m": call}, coalescing()).embed("m", "search", {}, ["a"]), 5)
 
 
 async def test_a_batch_is_sent_in_the_context_of_no_request() -> None:
@@ -222,7 +226,7 @@ async def test_a_batch_is_sent_in_the_context_of_no_request() -> None:
         await router.embed("m", "search", {}, [text])
 
     model = Looking()
-    router = Router({"m": model}, Coalescing(floor=1))
+    router = Router({"m": model}, coalescing(max_partial_batches=1))
     asked = asyncio.gather(ask("a"), ask("b"))
     await settle()
     model.gates[0].set()
@@ -237,4 +241,4 @@ async def test_too_few_vectors_are_an_error() -> None:
         return Embeddings(DenseVectors(np.zeros((1, 4), np.float32)), np.array([1]))
 
     with pytest.raises(InternalError, match="2 inputs came back with 1 vectors"):
-        await Router({"m": call}, Coalescing()).embed("m", "search", {}, ["a", "b"])
+        await Router({"m": call}, coalescing()).embed("m", "search", {}, ["a", "b"])

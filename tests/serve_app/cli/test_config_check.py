@@ -18,7 +18,7 @@ from deployments.errors import ConfigError
 from serve_app.cli.config_check import check
 from serve_app.cli.main import app
 from serve_app.config.resources import Resources
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 
 MINILM = "sentence-transformers--all-minilm-l6-v2"
 CONFIGS = sorted(HOME.glob("configs/serve-*.yaml"))
@@ -162,7 +162,7 @@ def test_limits_that_a_config_shows_as_defaults_are_the_defaults(name: str) -> N
     text = (HOME / "configs" / name).read_text()
     shown = {key: int(value) for key, value in re.findall(r"^ +# (\w+): (\d+) +# ", text, re.MULTILINE)}
     assert {"queue_tokens", "objects", "images", "text_characters", "free_tokens_per_month"} == shown.keys()
-    assert shown.items() <= Limits().model_dump().items()
+    assert shown.items() <= IngressSettings().model_dump().items()
 
 
 def test_a_demand_is_what_the_file_says_and_else_the_default_of_serve(saved: Callable[[Any], Path]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from deployments.errors import WrongInput
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 from serve_app.inference import find_json
 from serve_app.inference.bounds import check
 
-LIMITS = Limits(objects=3, images=2, text_characters=5)
+LIMITS = IngressSettings(objects=3, images=2, text_characters=5)
 
 
 def request(*vectors: dict[str, str]) -> list[find_json.Slot]:

@@ -1,4 +1,4 @@
-"""What is counted of a request, at both doors."""
+"""What is counted of a request, in both protocols."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from qdrant_client import grpc as q
 from deployments.errors import DeadlineExceeded, Forbidden, QuotaUsedUp, UpstreamUnavailable, WrongInput
 from serve_app.observability.metrics import count_error
 from serve_app.upstream.base import UpstreamStatus
+from tests.support.fakes import FakeModel
 from tests.support.gateway import UPSERT, Context
 from tests.support.seeing import Seen, counted
 
@@ -118,15 +119,14 @@ def test_what_a_limit_turns_away_is_counted_by_its_reason(error: Any, reason: st
 
 
 async def test_a_truncated_input_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = Seen()
-    model = gateway.router._calls["org/dense"]
+    model = FakeModel()
 
     async def cutting(batch: Any) -> Any:
         answer = await model(batch)
         object.__setattr__(answer, "truncated", 1)
         return answer
 
-    gateway.router._calls["org/dense"] = cutting
+    gateway = Seen(models={"org/dense": cutting})
     with counted() as added:
         await gateway.put(UPSERT)
     assert added["truncated_inputs_total{org/dense,update}"] == 1

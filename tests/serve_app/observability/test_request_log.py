@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from serve_app.api.route_templates import template
-from serve_app.config.settings import Limits
+from serve_app.config.settings import IngressSettings
 from serve_app.observability.record import Watch
 from serve_app.observability.request_log import Form
 from tests.serve_app.observability.test_record import query
@@ -113,7 +113,7 @@ async def test_text_is_words_with_an_equals_sign(file: Path, logging: Logging) -
 
 
 async def test_it_is_off_by_default_and_can_be_switched_while_running(file: Path) -> None:
-    assert Limits().request_log == "none"
+    assert IngressSettings().request_log == "none"
     watch = Watch()
     gateway = Seen(watch)
     for form in ("none", "json", "none"):

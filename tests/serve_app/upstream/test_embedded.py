@@ -16,7 +16,8 @@ from qdrant_client import grpc as q
 from deployments.errors import DeadlineExceeded, UpstreamUnavailable
 from serve_app.embedded.address import KEY_HEADER, Address
 from serve_app.embedded.deployment import Store
-from serve_app.protocol.messages import Call, Request, TimeLimit, read
+from serve_app.protocol.deadlines import TimeLimit
+from serve_app.protocol.messages import Call, Request, read
 from serve_app.upstream.embedded import EmbeddedQdrant
 from serve_app.upstream.remote import RemoteQdrant
 

@@ -12,7 +12,8 @@ import pytest
 from typing_extensions import Self
 from yarl import URL
 
-from serve_app.protocol.messages import Body, Request, TimeLimit, read
+from serve_app.protocol.deadlines import TimeLimit
+from serve_app.protocol.messages import Body, Request, read
 from serve_app.upstream import http_client
 from serve_app.upstream.http_client import BrokenOffError, HttpClient, NotSentError, TimeOverError
 

@@ -17,7 +17,8 @@ from qdrant_client import grpc as q
 from qdrant_client.grpc import points_service_pb2_grpc
 
 from deployments.errors import ConfigError, DeadlineExceeded, UpstreamUnavailable
-from serve_app.protocol.messages import Call, Request, TimeLimit, read
+from serve_app.protocol.deadlines import TimeLimit
+from serve_app.protocol.messages import Call, Request, read
 from serve_app.upstream.base import UpstreamStatus
 from serve_app.upstream.remote import RemoteQdrant
 

@@ -1,0 +1,148 @@
+"""From slots to vectors: plan, admit, meter, embed, fill.
+
+The pipeline, `/inference`, OpenAI's API and the playground find inference objects in different places; what becomes of
+them is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from deployments.catalogue.catalogue import Catalogue
+from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
+from deployments.errors import DeadlineExceeded, InternalError, ModelUnavailable, TemporaryError, WrongInput
+from serve_app.batching.admission import Admission
+from serve_app.batching.router import Input, Router
+from serve_app.config.settings import LiveSettings
+from serve_app.inference import bounds
+from serve_app.inference.fill import fill
+from serve_app.inference.objects import Slot
+from serve_app.inference.plan import Group, plan
+from serve_app.inference.usage import Usage
+from serve_app.ledger.meter import ANONYMOUS, Caller, Meter, Metered
+from serve_app.observability.record import current, step
+from serve_app.protocol.error_responses import quota_headers
+
+T = TypeVar("T")
+
+LoadImages = Callable[[ImageBatch], Awaitable[LoadedImages]]
+"""One call of the image loader's deployment."""
+
+ModelStates = Callable[[], Awaitable[Mapping[str, str]]]
+"""The state of each model in a word: `ready`, or why it is not."""
+
+_READY = "ready"
+_STATES_S = 1.0
+_NEW_NODE_S = 30.0
+"""After which to ask again for a model without replicas; a node takes minutes to come, a replica half of one."""
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """What every API of the gateway has in common. `load_images` is absent if no model reads images."""
+
+    catalogue: Catalogue
+    settings: LiveSettings
+    router: Router
+    load_images: LoadImages | None
+    meter: Meter
+    model_states: ModelStates
+    admission: Admission = field(default_factory=Admission)
+
+    async def embed(
+        self, slots: Sequence[Slot], direction: Direction, until: float = math.inf, caller: Caller = ANONYMOUS
+    ) -> Usage:
+        """Fill the slots with the vectors of what stood in them; the tokens that it took.
+
+        `until` is for how long the caller waits (`time.monotonic()`), if that is less than the configured time.
+
+        Raises:
+            InferenceError: none of the slots may be used.
+        """
+        settings = self.settings.current
+        with step("decode"):
+            bounds.check(slots, settings)
+            groups = plan(slots, direction, self.catalogue)
+        current().planned(direction, groups)
+        patience_s = min(settings.timeout_s, until - time.monotonic())
+        with (
+            self.meter.metered(caller, direction, groups) as metered,
+            self.admission.admitted(groups, settings.queue_tokens),
+        ):
+            results = await self._within(patience_s, groups, metered)
+            used = _filled(groups, results)
+            metered.used(used)
+        current().used(used)
+        return used
+
+    def quota_headers(self, caller: Caller, used: Usage) -> Sequence[tuple[str, str]]:
+        """What is left of the caller's quotas on these models, in headers; nothing if it has none."""
+        left = self.meter.left(caller, used)
+        return quota_headers(left.limit, left.tokens, left.reset_s) if left else ()
+
+    async def _within(
+        self, patience_s: float, groups: Sequence[Group], metered: Metered
+    ) -> Sequence[tuple[list[Vector], int]]:
+        try:
+            return await asyncio.wait_for(_all(self._vectors(group, metered) for group in groups), patience_s)
+        except asyncio.TimeoutError as error:
+            raise await self._too_late(groups, patience_s) from error
+
+    async def _too_late(self, groups: Sequence[Group], patience_s: float) -> TemporaryError:
+        """What to say if the models did not answer in time: of one, no replica may have come."""
+        try:
+            states = await asyncio.wait_for(self.model_states(), _STATES_S)
+        except asyncio.TimeoutError:
+            states = {}
+        seconds = f"{round(patience_s, 2):g} s (timeout_s, or the caller's own)"
+        for name in (group.card.name for group in groups):
+            if states.get(name, _READY) != _READY:
+                return ModelUnavailable(f"{name} is {states[name]}: no replica came within {seconds}", _NEW_NODE_S)
+        return DeadlineExceeded(f"the models did not answer within {seconds}")
+
+    async def _vectors(self, group: Group, metered: Metered) -> tuple[list[Vector], int]:
+        model = group.card.name
+        inputs: Sequence[Input] = group.inputs
+        with metered.timed(model):
+            if group.card.modality == "image":
+                with step("images", model):
+                    inputs = await self._images(group)
+            with step("embed", model):
+                return await self.router.embed(model, group.direction, group.options, inputs)
+
+    async def _images(self, group: Group) -> Sequence[Input]:
+        """The decoded images of a group."""
+        if self.load_images is None:
+            raise InternalError("an image model is served without an image loader")
+        loaded = await self.load_images(ImageBatch(group.inputs, group.card.name))
+        pixels: list[Input] = []
+        for position, image in enumerate(loaded.images):
+            if isinstance(image, str):
+                raise WrongInput(f"{group.where(position)}.image: {image}")
+            pixels.append(image)
+        return pixels
+
+
+def _filled(groups: Sequence[Group], results: Sequence[tuple[list[Vector], int]]) -> Usage:
+    """Put the vectors in their slots; the tokens by model."""
+    used: dict[str, int] = {}
+    with step("encode"):
+        for group, (vectors, tokens) in zip(groups, results, strict=True):
+            fill(group, vectors)
+            used[group.card.name] = used.get(group.card.name, 0) + tokens
+    return used
+
+
+async def _all(parts: Iterable[Awaitable[T]]) -> list[T]:
+    """The results of all parts; the first failure ends the others."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
