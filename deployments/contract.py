@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from typing import Any, Literal, Protocol, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +136,26 @@ class Running:
 
     provider: str | None
     precision: str | None
+
+
+class Model(Protocol):
+    """What the gateway needs of a model, wherever it runs: in a replica here, or behind somebody's HTTP API.
+
+    Raises (every method):
+        InferenceError: the model cannot do this, or not now.
+    """
+
+    async def embed(self, batch: Batch) -> Embeddings:
+        """The embeddings of a batch."""
+
+    async def running(self) -> Running:
+        """How it runs."""
+
+    async def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
+        """How it reads each text, and what these indices of the text's sparse vector stand for."""
+
+    async def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
+        """The texts that these rows of its token ids stand for."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from ray.serve import Application
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Batch, DenseVectors
+from deployments.contract import Batch, DenseVectors, Running
 from deployments.families.protocol import Positions, Prepared
 from deployments.files.store import ModelStore
 from deployments.networks.layouts import Padded
@@ -49,6 +49,8 @@ def tokens(text: str) -> int:
 
 class SleepingFamily:
     """A dense model that takes a GPU's time and gives vectors of no meaning."""
+
+    running = Running(None, None)
 
     def __init__(self, card: ModelCard) -> None:
         """The model that it stands for."""

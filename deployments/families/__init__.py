@@ -11,7 +11,7 @@ from deployments.files.store import ModelStore, cache_folder
 if TYPE_CHECKING:
     from deployments.catalogue.card import ModelCard
     from deployments.families.protocol import Family
-    from deployments.networks.session import SessionSettings
+    from deployments.networks.settings import SessionSettings
 
 
 def load_family(card: ModelCard, folder: Path | None, settings: SessionSettings) -> Family:

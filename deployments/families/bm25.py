@@ -14,12 +14,12 @@ import qdrant_edge
 
 from deployments.catalogue.bm25_options import Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Batch, Explanation, SparseVector, SparseVectors
+from deployments.contract import Batch, Explanation, Running, SparseVector, SparseVectors
 from deployments.errors import BadOption
 from deployments.families.chunks import pack
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.unicode import well_formed
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 
 _WORD = re.compile(r"[^\W_]+")
 _COUNTING = {"k": 1e9, "b": 0.0}
@@ -32,6 +32,8 @@ def load(_card: ModelCard, _folder: Path | None, _settings: SessionSettings) -> 
 
 class Bm25Model:
     """Sparse vectors: term weights for documents, a one for each term of a query."""
+
+    running = Running(None, None)
 
     def samples(self) -> Sequence[Batch]:
         """Nothing: there is nothing to warm up."""

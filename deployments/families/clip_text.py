@@ -10,8 +10,8 @@ from deployments.contract import DenseVectors, Floats
 from deployments.families.pooling import normalize
 from deployments.families.text import Output, TextModel
 from deployments.graphs import clip
-from deployments.networks.networks import open_network
-from deployments.networks.session import SessionSettings
+from deployments.networks.opening import open_network
+from deployments.networks.settings import SessionSettings
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:

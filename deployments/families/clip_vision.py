@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +18,17 @@ from deployments.families.protocol import Positions, Prepared
 from deployments.graphs import clip
 from deployments.graphs.cache import kept
 from deployments.graphs.checkpoint import Checkpoint, Config
-from deployments.networks.networks import is_ready, open_ready
-from deployments.networks.session import Session, SessionSettings, open_session
+from deployments.networks.opening import is_ready, open_built, open_ready
+from deployments.networks.session import Session
+from deployments.networks.settings import SessionSettings
 
-VisionNetwork = Callable[[Pixels], Floats]
-"""From pixels uint8 `[rows, size, size, 3]` to vectors `[rows, dimensions]`, not normalized yet."""
+
+@dataclass(frozen=True)
+class VisionNetwork:
+    """From pixels uint8 `[rows, size, size, 3]` to vectors `[rows, dimensions]`, not normalized yet."""
+
+    session: Session
+    run: Callable[[Session, Pixels], Floats]
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> VisionModel:
@@ -40,6 +47,7 @@ class VisionModel:
     def __init__(self, network: VisionNetwork, size: int, patch: int, *, normalized: bool) -> None:
         """`size` and `patch` are the sides of an image and of its square patches, in pixels."""
         self._network = network
+        self.running = network.session.running
         self._size = size
         self._tokens = (size // patch) ** 2 + 1
         self._normalized = normalized
@@ -55,7 +63,8 @@ class VisionModel:
 
     def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
         """The vectors of some of the images."""
-        rows = self._network(np.stack([prepared.items[position] for position in positions]))
+        pixels = np.stack([prepared.items[position] for position in positions])
+        rows = self._network.run(self._network.session, pixels)
         return DenseVectors(normalize(rows) if self._normalized else rows)
 
 
@@ -63,10 +72,12 @@ def _open_network(
     card: ModelCard, folder: Path, settings: SessionSettings, preprocessor: clip.Preprocessor
 ) -> VisionNetwork:
     if is_ready(folder):
-        return partial(_run_ready, open_ready(folder, settings), *preprocessor.scale_and_shift())
+        run = partial(_run_ready, *preprocessor.scale_and_shift())
+        return VisionNetwork(open_ready(card, folder, settings), run)
     checkpoint = Checkpoint(folder)
     checkpoint.expect("vision_config", "image_size", known=card.image_size)
-    return partial(_run_built, open_session(partial(kept, clip.vision, checkpoint, preprocessor), settings))
+    session = open_built(card, partial(kept, clip.vision, checkpoint, preprocessor), settings)
+    return VisionNetwork(session, _run_built)
 
 
 def _patch(folder: Path) -> int:
@@ -81,7 +92,7 @@ def _run_built(session: Session, pixels: Pixels) -> Floats:
     return rows
 
 
-def _run_ready(session: Session, scale: Floats, shift: Floats, pixels: Pixels) -> Floats:
+def _run_ready(scale: Floats, shift: Floats, session: Session, pixels: Pixels) -> Floats:
     """The file takes normalized pixels, float32 `[rows, 3, size, size]`; the first output counts, as in fastembed."""
     normalized = pixels * scale + shift
     rows, *_ = session.run({"pixel_values": np.ascontiguousarray(normalized.transpose(0, 3, 1, 2))})

@@ -9,8 +9,8 @@ from deployments.contract import DenseVectors, MultiVectors
 from deployments.families.pooling import POOLINGS, normalize
 from deployments.families.text import Output, TextModel
 from deployments.graphs import bert
-from deployments.networks.networks import open_packed_network
-from deployments.networks.session import SessionSettings
+from deployments.networks.opening import open_packed_network
+from deployments.networks.settings import SessionSettings
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:

@@ -21,8 +21,9 @@ from deployments.families.protocol import Positions, Prepared
 from deployments.families.text import sample_texts
 from deployments.families.tokenizing import TextTokenizer
 from deployments.graphs import bert
-from deployments.networks.networks import Network, open_packed_network
-from deployments.networks.session import SessionSettings
+from deployments.networks.base import Network
+from deployments.networks.opening import open_packed_network
+from deployments.networks.settings import SessionSettings
 
 _MASKS = ("[MASK]", "<mask>")
 _PADDINGS = ("[PAD]", "<pad>")
@@ -51,6 +52,7 @@ class LateInteractionModel:
         self._mask = _mask(self._tokenizer, folder)
         self._skipped = _skipped(self._tokenizer, self._markers)
         self._network = network
+        self.running = network.running
 
     def samples(self) -> Sequence[Batch]:
         """Texts of different lengths, alone and together."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from deployments.contract import Batch, Explanation, Vectors
+from deployments.contract import Batch, Explanation, Running, Vectors
 from deployments.networks.layouts import Layout
 
 Positions = npt.NDArray[np.int64]
@@ -33,6 +33,11 @@ class Prepared:
 
 class Family(Protocol):
     """A loaded model. Its methods may be called from any thread, also at the same time."""
+
+    @property
+    def running(self) -> Running:
+        """How it runs; nothing is said of code of its own, such as BM25's."""
+        ...
 
     def samples(self) -> Sequence[Batch]:
         """A few batches like those to come, the smallest first, to run before the first request."""

@@ -10,8 +10,8 @@ from deployments.catalogue.card import ModelCard
 from deployments.contract import Floats, MultiVectors, SparseVectors
 from deployments.families.text import Output, TextModel
 from deployments.graphs import bert
-from deployments.networks.networks import open_network
-from deployments.networks.session import SessionSettings
+from deployments.networks.opening import open_network
+from deployments.networks.settings import SessionSettings
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:

@@ -12,7 +12,7 @@ from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Explanation, Floats, MultiVectors, Vectors
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.tokenizing import TextTokenizer
-from deployments.networks.networks import Network
+from deployments.networks.base import Network
 
 Output = Union[MultiVectors, Floats]
 """What a network gives: a row a token, or a row a text."""
@@ -30,6 +30,7 @@ class TextModel:
     def __init__(self, card: ModelCard, folder: Path, network: Network, finish: Finish) -> None:
         self._tokenizer = TextTokenizer(folder / "tokenizer.json", int(card.context_window or 0))
         self._network = network
+        self.running = network.running
         self._finish = finish
 
     def samples(self) -> Sequence[Batch]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from deployments.networks.base import Numbers
 from deployments.networks.layouts import Layout
 
 _ROW_LENGTHS = (64, 96, 128, 192, 256, 384, 512)
@@ -27,8 +28,6 @@ _SHORT_STEP = 16
 
 _TOO_MUCH = 0.1
 """The share of a run that may be padding before longer rows are tried."""
-
-Numbers = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)

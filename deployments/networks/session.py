@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import onnxruntime  # type: ignore[import-untyped]
-from pydantic import Field
 
 from deployments.catalogue.families import Precision
-from deployments.catalogue.records import Record
+from deployments.contract import Running
 from deployments.errors import InternalError, ModelError
+from deployments.networks.settings import SessionSettings
 
 Provider = Literal["cpu", "openvino", "cuda"]
 
@@ -42,28 +42,6 @@ _KERNELS_CACHED = 100
 of 1000 still by tens in ten minutes; see benchmarks/NOTES.md."""
 
 
-opened: dict[str, str] = {}
-"""The `provider` and `precision` of the session that this process has opened last; empty where it has opened none."""
-
-
-class SessionSettings(Record):
-    """How a model runs: where, in which precision, and on how many threads (0: one a core).
-
-    `streams` is how many chunks run at the same time; they share the threads. Threads of one chunk wait for each
-    other many times in each run, which costs most where something else runs on the same cores.
-
-    `auto` is the fastest provider of the installed onnxruntime, and the fastest precision there that keeps the cosine
-    to float32 above 0.9999, by what was measured for the model's family. `gpu_mem_limit` bounds what onnxruntime's own
-    pool takes of a GPU's memory, in bytes.
-    """
-
-    provider: Literal["auto", "cpu", "openvino", "cuda"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    threads: int = Field(default=0, ge=0)
-    streams: int = Field(default=2, ge=1)
-    gpu_mem_limit: int | None = Field(default=None, gt=0)
-
-
 class Session:
     """A loaded model: `provider` and `precision` say how it runs."""
 
@@ -72,6 +50,11 @@ class Session:
         self.precision = precision
         self._session = session
         self._inputs = [item.name for item in session.get_inputs()]
+
+    @property
+    def running(self) -> Running:
+        """The same, as it is told to whoever asks."""
+        return Running(self.provider, self.precision)
 
     def run(self, inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """The model's outputs for its inputs by name; inputs that the model does not read are left out.
@@ -106,7 +89,6 @@ def open_session(build: Build, settings: SessionSettings, unsuitable: Collection
         raise ModelError(f"onnxruntime cannot load the model on {provider}: {error}") from error
     if session.get_providers()[0] != _PROVIDERS[provider]:
         raise ModelError(f"asked for {provider}, but onnxruntime fell back to {session.get_providers()[0]}")
-    opened.update(provider=provider, precision=precision)
     return Session(session, provider, precision)
 
 

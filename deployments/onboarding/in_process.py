@@ -10,7 +10,8 @@ from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Embeddings, Vector
 from deployments.families.chunks import cut, together
 from deployments.families.protocol import Family
-from deployments.networks.session import SessionSettings, open_session
+from deployments.networks.opening import open_built
+from deployments.networks.settings import SessionSettings
 from deployments.replica.replica import ReplicaSettings
 
 TOKEN_BUDGET = ReplicaSettings().token_budget
@@ -36,7 +37,7 @@ def runs_as(card: ModelCard, settings: SessionSettings) -> str:
     """
     if not card.sources:
         return "on the CPU, by code of its own"
-    session = open_session(_smallest_model, settings, tuple(card.spec.unsuitable_precisions))
+    session = open_built(card, _smallest_model, settings)
     return f"on {session.provider} in {session.precision}"
 
 

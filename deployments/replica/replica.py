@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.records import validated
-from deployments.contract import Batch, Embeddings, Explanation, Running
+from deployments.contract import Batch, Embeddings, Explanation, Model, Running
 from deployments.errors import InternalError, ModelUnavailable, SetupError, WrongInput
 from deployments.families import load_family, token_ids
 from deployments.families.protocol import Family, ReadsText
 from deployments.metrics import instruments
 from deployments.metrics.replica import CHECK, ReplicaMeasures
-from deployments.networks import session
 from deployments.networks.layouts import padded_length
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.replica import memory
 from deployments.replica.worker import Work, Worker
 
@@ -49,7 +49,7 @@ class ReplicaSettings(SessionSettings):
         return SessionSettings(**self.model_dump(include=set(SessionSettings.model_fields)))
 
 
-class ModelReplica:
+class ModelReplica(Model):
     """Embeds batches with one model. Serves once `reconfigure` has loaded it."""
 
     def __init__(self, card: ModelCard, folder: str | None) -> None:
@@ -86,21 +86,22 @@ class ModelReplica:
         if self._settings is None or settings.session() != self._settings.session():
             started = time.perf_counter()
             self._family = await asyncio.to_thread(_load, self._card, self._folder, settings)
-            self._loaded(time.perf_counter() - started)
+            self._loaded(time.perf_counter() - started, self._family.running)
         self._settings = settings
         self._worker.budget = settings.token_budget
         self._worker.grow(settings.streams)
 
-    def _loaded(self, seconds: float) -> None:
-        provider, precision = session.opened.get("provider", "own code"), session.opened.get("precision", "float32")
+    def _loaded(self, seconds: float, running: Running) -> None:
+        provider, precision = running.provider or "own code", running.precision or "float32"
         self._measures.loaded(seconds, provider, precision, gpu_reserved=_reserved("GPU") > 0)
 
     def _measure(self) -> None:
         from deployments.replica import gpu  # noqa: PLC0415  of Ray
 
-        on_gpu = session.opened.get("provider") == "cuda"
+        on_gpu = self._family is not None and self._family.running.provider == "cuda"
         self._measures.gauges(self._worker.waiting_tokens, gpu.memory() if on_gpu else None)
 
+    @override
     async def embed(self, batch: Batch) -> Embeddings:
         """The embeddings of a batch. When the caller gives up, the chunks that have not started are dropped.
 
@@ -122,6 +123,7 @@ class ModelReplica:
         self._measures.tokenized(time.perf_counter() - started, prepared.tokens.tolist(), operation)
         return await self._worker.run(Work(family, prepared, operation))
 
+    @override
     async def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
         """How the model reads each text, and what these indices of its sparse vector stand for.
 
@@ -132,6 +134,7 @@ class ModelReplica:
             raise WrongInput(f"{self._card.name} has no tokens to show")
         return await asyncio.to_thread(self._family.explain, batch, indices)
 
+    @override
     async def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
         """The texts that these rows of token ids stand for; see `token_ids.texts`."""
         if self._family is None:
@@ -139,9 +142,10 @@ class ModelReplica:
         window = self._card.context_window or 0
         return await asyncio.to_thread(token_ids.texts, self._family, ids, self._card.name, window)
 
+    @override
     async def running(self) -> Running:
         """How the model is run here."""
-        return Running(session.opened.get("provider"), session.opened.get("precision"))
+        return self._family.running if self._family else Running(None, None)
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What `deployments.autoscaling` needs to know of this replica; Serve asks every few seconds."""

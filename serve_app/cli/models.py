@@ -118,7 +118,7 @@ def bench(
 ) -> None:
     """Measure how fast a model is on this machine, with inputs of several lengths."""
     from deployments.families import load_family  # noqa: PLC0415
-    from deployments.networks.session import SessionSettings  # noqa: PLC0415
+    from deployments.networks.settings import SessionSettings  # noqa: PLC0415
     from deployments.onboarding import benchmark, in_process  # noqa: PLC0415  as above
 
     with interruptible():

@@ -88,7 +88,7 @@ def _of_hub(repository: str, revision: str, name: str | None, kind: Checkpoint |
 def _checked(cards: Sequence[ModelCard]) -> Sequence[ModelCard]:
     """The cards with the sha256 of their files, after each model has shown that it works; else nothing is kept."""
     from deployments.families import load_family  # noqa: PLC0415  brings onnxruntime, which takes long to import
-    from deployments.networks.session import SessionSettings  # noqa: PLC0415
+    from deployments.networks.settings import SessionSettings  # noqa: PLC0415
     from deployments.onboarding.self_check import self_check  # noqa: PLC0415
 
     store = ModelStore(cache_folder())

@@ -21,7 +21,7 @@ from deployments.catalogue import catalogue
 from deployments.contract import Batch
 from deployments.families import load_family
 from deployments.files.store import ModelStore, cache_folder
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.onboarding.in_process import embed
 from serve_app.cli.ports import check_free
 from tests.support import own_model

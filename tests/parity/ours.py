@@ -10,7 +10,7 @@ import numpy as np
 
 from deployments.contract import Batch, SparseVector, Vector, Vectors
 from deployments.families import load_family
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 from tests.parity.cases import Case
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from deployments.errors import ModelError
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from tests.parity.cases import CASES, Case
 from tests.parity.exported import export
 from tests.parity.ours import ours

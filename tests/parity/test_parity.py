@@ -12,7 +12,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from deployments.networks.session import Session, SessionSettings, _processor_has_bfloat16, open_session
+from deployments.networks import opening
+from deployments.networks.session import Session, _processor_has_bfloat16, open_session
+from deployments.networks.settings import SessionSettings
 from tests.parity.cases import CASES, Case
 from tests.parity.exported import export
 from tests.parity.ours import as_rows, load, ours
@@ -94,8 +96,7 @@ def test_float16_weights_keep_the_cosine(
     def half(build: Callable[..., bytes], settings: SessionSettings, *_: object) -> Session:
         return open_session(lambda _: build(np.float16), settings)
 
-    for module in ("networks.networks", "families.clip_vision"):
-        monkeypatch.setattr(f"deployments.{module}.open_session", half)
+    monkeypatch.setattr(opening, "open_session", half)
     found = ours(case, folder(case), CPU)
     for library in LIBRARIES:
         assert lowest_cosine(found, stored(library, case)) > 0.9999

@@ -19,7 +19,7 @@ from deployments.catalogue.options import check_options
 from deployments.catalogue.records import Options
 from deployments.errors import BadOption
 from deployments.families import load_family
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.onboarding.inspection import DESCRIBE
 
 each_family = pytest.mark.parametrize("spec", FAMILIES.values(), ids=lambda spec: spec.name)

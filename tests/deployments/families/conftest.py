@@ -13,7 +13,7 @@ import pytest
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch, Embeddings
 from deployments.families import load_family
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 
 Embed = Callable[..., Embeddings]

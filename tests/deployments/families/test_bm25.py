@@ -9,7 +9,7 @@ from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.options import check_options
 from deployments.contract import Batch, Direction, Embeddings
 from deployments.families import load_family
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 
 RECIPE = "Recipe for baking chocolate chip cookies"

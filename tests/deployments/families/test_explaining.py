@@ -14,7 +14,7 @@ from deployments.families import load_family
 from deployments.families.bm25 import Bm25Model
 from deployments.families.protocol import HasVocabulary, ReadsText
 from deployments.families.tokenizing import TextTokenizer
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 
 TEXT = "Recipe for baking chocolate-chip cookies"
 DENSE = "sentence-transformers/all-minilm-l6-v2"

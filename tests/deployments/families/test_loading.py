@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,11 @@ import pytest
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
+from deployments.contract import Running
 from deployments.errors import ModelError, ModelFilesError
 from deployments.families import load_family
 from deployments.files.store import ModelStore, cache_folder
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from tests.support import tiny
 
 CPU = SessionSettings(provider="cpu")
@@ -60,3 +63,21 @@ def test_a_missing_preprocessor_is_an_error_of_the_files(starter: Catalogue, tmp
     tiny.write(tmp_path, {}, model_type="clip")
     with pytest.raises(ModelFilesError, match=r"preprocessor_config\.json"):
         load_family(starter.find("starter/clip-shapes-vision", "test"), tmp_path, CPU)
+
+
+def test_each_model_says_how_it_runs_itself(starter: Catalogue, tmp_path: Path) -> None:
+    """Another model of the same process, or one that could not be loaded, changes nothing."""
+    tiny.write(tmp_path, tiny.bert_tensors())
+    tiny.word_pieces().save(str(tmp_path / "tokenizer.json"))
+    family = load_family(card(), tmp_path, CPU)
+    bm25 = load_family(starter.find("qdrant/bm25", "test"), None, CPU)
+    assert family.running == Running("cpu", "float32")
+    assert bm25.running == Running(None, None)
+
+
+def test_bm25_brings_neither_a_network_nor_a_tokenizer() -> None:
+    script = (
+        "import sys, deployments.families.bm25\nassert not {'onnxruntime', 'tokenizers', 'onnx'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -15,7 +15,8 @@ from deployments.errors import ModelError
 from deployments.graphs import bert, clip
 from deployments.graphs.builder import Graph
 from deployments.graphs.checkpoint import Checkpoint
-from deployments.networks.session import SessionSettings, open_session
+from deployments.networks.session import open_session
+from deployments.networks.settings import SessionSettings
 from tests.support import tiny
 
 IDS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]], np.int32)

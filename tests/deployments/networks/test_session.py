@@ -12,7 +12,8 @@ from deployments.errors import InternalError, ModelError
 from deployments.graphs import bert
 from deployments.graphs.checkpoint import Checkpoint
 from deployments.networks import session as session_module
-from deployments.networks.session import SessionSettings, open_session
+from deployments.networks.session import open_session
+from deployments.networks.settings import SessionSettings
 from tests.support import tiny
 
 INPUTS = {"input_ids": np.array([[3, 1, 4], [1, 5, 0]], np.int32), "lengths": np.array([3, 2], np.int32)}

@@ -9,10 +9,10 @@ import pytest
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.contract import Batch, DenseVectors
+from deployments.contract import Batch, DenseVectors, Running
 from deployments.families.protocol import Positions, Prepared
 from deployments.networks.layouts import padded_length
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 from deployments.onboarding.benchmark import measure
 from deployments.onboarding.in_process import TOKEN_BUDGET
@@ -42,6 +42,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 class Sleeper:
     """Takes the same time for every chunk, and reads two tokens a word and two more."""
+
+    running = Running(None, None)
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

@@ -12,12 +12,12 @@ import pytest
 
 from deployments.catalogue.card import Markers, ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.contract import Batch, DenseVectors, Floats, MultiVectors, Vectors
+from deployments.contract import Batch, DenseVectors, Floats, MultiVectors, Running, Vectors
 from deployments.errors import InternalError, ModelError
 from deployments.families import load_family
 from deployments.families.pooling import normalize
 from deployments.families.protocol import Positions, Prepared
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.onboarding.self_check import self_check
 
 DENSE = ModelCard.model_validate(
@@ -36,6 +36,8 @@ def of_text(prepared: Prepared, positions: Positions) -> Floats:
 @dataclass
 class Toy:
     """A model with a fault: what it makes of its rows, or of the positions, is wrong."""
+
+    running = Running(None, None)
 
     change: Callable[[Floats], Any] = lambda rows: rows
     runs: list[int] = field(default_factory=list)

@@ -14,11 +14,11 @@ import pytest
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.contract import Batch, DenseVectors, Direction, Embeddings
+from deployments.contract import Batch, DenseVectors, Direction, Embeddings, Running
 from deployments.errors import ConfigError, InternalError, ModelError, ModelUnavailable
 from deployments.families.protocol import Positions, Prepared
 from deployments.networks.layouts import Padded
-from deployments.networks.session import SessionSettings
+from deployments.networks.settings import SessionSettings
 from deployments.replica import replica as replica_module
 from deployments.replica.replica import ModelReplica, ReplicaSettings
 
@@ -27,6 +27,8 @@ NAME = "starter/splade-tiny"
 
 class FakeFamily:
     """A text of n characters has n tokens and the vector [n]; `busy` waits to be let go, `broken` fails."""
+
+    running = Running(None, None)
 
     def __init__(self, settings: SessionSettings) -> None:
         self.settings = settings
@@ -249,6 +251,14 @@ async def test_only_settings_of_the_session_load_the_model_again(replica: ModelR
     assert loads[0].runs == [["aaaaaa"], ["bbbbbb"]]
     await replica.reconfigure({"token_budget": 6, "streams": 1, "threads": 1})
     assert [family.settings.threads for family in loads] == [os.cpu_count(), 1]
+
+
+async def test_a_replica_runs_as_its_own_model_does(starter: Catalogue, replica: ModelReplica, loads: Loads) -> None:
+    loads[0].running = Running("openvino", "bfloat16")
+    assert await replica.running() == Running("openvino", "bfloat16")
+    without_a_model = ModelReplica(starter.find(NAME, "test"), None)
+    assert await without_a_model.running() == Running(None, None)
+    without_a_model.close()
 
 
 async def test_the_old_model_serves_on_when_the_new_one_cannot_be_loaded(replica: ModelReplica, loads: Loads) -> None:

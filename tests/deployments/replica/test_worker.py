@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployments.contract import Batch, DenseVectors, Direction, Embeddings
+from deployments.contract import Batch, DenseVectors, Direction, Embeddings, Running
 from deployments.errors import InternalError, ModelUnavailable
 from deployments.families.protocol import Positions, Prepared
 from deployments.metrics.replica import ReplicaMeasures
@@ -22,6 +22,8 @@ from deployments.replica.worker import Work, Worker
 
 class Numbers:
     """A model whose vector of a number is that number; the number is also the count of its tokens."""
+
+    running = Running(None, None)
 
     def __init__(self) -> None:
         self.chunks: list[list[int]] = []

@@ -10,16 +10,13 @@ import pytest
 from deployments.contract import MultiVectors
 from deployments.errors import ModelError
 from deployments.graphs import bert
-from deployments.networks import networks
-from deployments.networks.networks import (
-    PackedNetwork,
-    PaddedNetwork,
-    is_ready,
-    open_network,
-    open_packed_network,
-    open_ready,
-)
-from deployments.networks.session import Build, SessionSettings
+from deployments.networks import opening
+from deployments.networks.base import Network
+from deployments.networks.opening import is_ready, open_network, open_packed_network, open_ready
+from deployments.networks.packed import PackedNetwork
+from deployments.networks.padded import PaddedNetwork, run_ready
+from deployments.networks.session import Build
+from deployments.networks.settings import SessionSettings
 from tests.deployments.families.test_loading import card
 from tests.support import tiny
 
@@ -40,9 +37,9 @@ def test_float16_needs_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert build(np.float32) == tmp_path / "model.onnx"
         build(np.float16)
 
-    monkeypatch.setattr(networks, "open_session", open_session)
+    monkeypatch.setattr(opening, "open_session", open_session)
     with pytest.raises(ModelError, match=r"model\.onnx runs in the precision it was stored in, not in float16"):
-        open_ready(tmp_path, SessionSettings())
+        open_ready(card(), tmp_path, SessionSettings())
 
 
 def test_a_ready_file_gets_what_exporters_ask_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +51,7 @@ def test_a_ready_file_gets_what_exporters_ask_for(tmp_path: Path, monkeypatch: p
             seen.update(inputs)
             return [np.ones((2, 5, 3), np.float16), np.zeros(1)]
 
-    output = networks._run_ready(Session(), IDS, LENGTHS)  # type: ignore[arg-type]
+    output = run_ready(Session(), IDS, LENGTHS)  # type: ignore[arg-type]
     assert {name: array.dtype for name, array in seen.items()} == dict.fromkeys(seen, np.int64)
     assert seen["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
     assert not seen["token_type_ids"].any()
@@ -73,7 +70,7 @@ def test_a_context_window_ends_where_the_models_positions_end(tmp_path: Path, mo
         opened(tmp_path, context_window=end + 1)
 
 
-def opened(folder: Path, **fields: Any) -> PaddedNetwork:
+def opened(folder: Path, **fields: Any) -> Network:
     return open_network(card(**fields), folder, SessionSettings(provider="cpu"), bert.encoder, bert.positions)
 
 
@@ -92,8 +89,8 @@ def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
 
 def test_ready_files_and_cuda_get_rows_of_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.write(tmp_path, tiny.bert_tensors())
-    monkeypatch.setattr(networks, "open_session", lambda *_: None)
-    monkeypatch.setattr(networks, "provider_of", lambda settings: settings.provider)
+    monkeypatch.setattr(opening, "open_session", lambda *_: None)
+    monkeypatch.setattr(opening, "provider_of", lambda settings: settings.provider)
     for provider, kind in (("cuda", PaddedNetwork), ("openvino", PackedNetwork), ("cpu", PackedNetwork)):
         settings = SessionSettings.model_validate({"provider": provider})
         network = open_packed_network(card(), tmp_path, settings, bert.encoder, bert.positions)
@@ -110,7 +107,8 @@ def test_families_say_which_precisions_are_unsuitable_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, unsuitable: tuple[str, ...]
 ) -> None:
     tiny.write(tmp_path, tiny.bert_tensors())
-    monkeypatch.setattr(networks, "open_session", lambda _build, _settings, given: given)
+    monkeypatch.setattr(opening, "open_session", lambda _build, _settings, given: given)
     fields = {"pooling": None, "dimensions": None} if family == "sparse" else {}
     network = opened(tmp_path, family=family, **fields)
-    assert network.run.args == (unsuitable,)  # type: ignore[attr-defined]
+    assert isinstance(network, PaddedNetwork)
+    assert network.session == unsuitable

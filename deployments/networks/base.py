@@ -1,0 +1,40 @@
+"""What a network is to the families: a function of token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deployments.contract import Floats, MultiVectors, Running
+from deployments.networks.layouts import Layout
+
+Numbers = npt.NDArray[np.int32]
+
+
+class Network(Protocol):
+    """A model as a function of token ids."""
+
+    @property
+    def layout(self) -> Layout:
+        """Which texts go well together in a run."""
+        ...
+
+    @property
+    def running(self) -> Running:
+        """How it runs."""
+        ...
+
+    def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers) -> MultiVectors | Floats:
+        """The output for texts of which the first `attended` tokens are attended to, in their order.
+
+        One row a token, or an array with one row a text if the network ends so.
+        """
+        ...
+
+
+def offsets(tokens: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Where each text begins in rows laid end to end, and where the last one ends: int64 `[texts + 1]`."""
+    return np.cumsum([0, *tokens], dtype=np.int64)

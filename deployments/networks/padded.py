@@ -1,0 +1,62 @@
+"""Networks that take each text in a row of its own, filled up to the length of the longest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deployments.contract import Floats, MultiVectors, Running
+from deployments.networks.base import Numbers, offsets
+from deployments.networks.layouts import Padded
+from deployments.networks.session import Session
+
+_AXES_OF_TOKENS = 3
+"""The axes of an output with a row a token."""
+
+
+@dataclass(frozen=True)
+class PaddedNetwork:
+    """`run` is given the session, ids `[texts, tokens]`, and how many of each text are attended to."""
+
+    session: Session
+    run: Callable[[Session, Numbers, Numbers], Floats]
+    layout: Padded
+
+    @property
+    def running(self) -> Running:
+        """How it runs."""
+        return self.session.running
+
+    def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers) -> MultiVectors | Floats:
+        """As `Network`."""
+        tokens = [len(text) for text in texts]
+        ids = fill_up(texts, self.layout.row_length(tokens))
+        output = self.run(self.session, ids, attended)
+        if output.ndim < _AXES_OF_TOKENS:
+            return output
+        is_text = np.arange(ids.shape[1]) < np.array(tokens)[:, None]
+        return MultiVectors(output[is_text], offsets(tokens))
+
+
+def run_built(session: Session, ids: Numbers, lengths: Numbers) -> Floats:
+    """Run a graph that was built from a checkpoint."""
+    (output,) = session.run({"input_ids": ids, "lengths": lengths})
+    return output
+
+
+def run_ready(session: Session, ids: Numbers, lengths: Numbers) -> Floats:
+    """Run a ready file. Its inputs have the names that exporters give; the first output counts, as in fastembed."""
+    is_text = np.arange(ids.shape[1]) < lengths[:, None]
+    inputs = {"input_ids": ids, "attention_mask": is_text, "token_type_ids": np.zeros_like(ids)}
+    output, *_ = session.run({name: array.astype(np.int64) for name, array in inputs.items()})
+    return output.astype(np.float32, copy=False)
+
+
+def fill_up(items: Sequence[Sequence[int]], tokens: int) -> Numbers:
+    """Token ids `[rows, tokens]`, filled up with zeros on the right."""
+    ids = np.zeros((len(items), tokens), np.int32)
+    for row, item in zip(ids, items, strict=True):
+        row[: len(item)] = item
+    return ids
