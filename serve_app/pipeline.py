@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from deployments.contract import Direction
-from deployments.errors import TooLarge
+from deployments.errors import MalformedRequest, TooLarge
 from serve_app.config.settings import IngressSettings
 from serve_app.embedder import Embedder
 from serve_app.inference import find_json, find_proto, usage
-from serve_app.inference.objects import Slot
+from serve_app.inference.objects import Slot, no_model
 from serve_app.inference.places import GRPC_PLACES, Place, rest_place
 from serve_app.ledger.meter import Caller
 from serve_app.observability.record import step
@@ -46,16 +46,39 @@ class Pipeline:
             return await self._upstream.rest(request)
         with step("read"):
             request, text = await read_text(request, self._settings.body_bytes)
-        if not find_json.may_hold_objects(text):
-            return await self._upstream.rest(request)
-        return await self._infer_rest(request, text, place)
+        content, slots = self._found(text, place)
+        if slots:
+            return await self._infer_rest(request, content, slots, place)
+        answer = await self._upstream.rest(request)
+        if answer.status == HTTPStatus.BAD_REQUEST:
+            self._explain(text, place)
+        return answer
 
-    async def _infer_rest(self, request: Request, text: bytes, place: Place) -> Response:
+    def _found(self, text: bytes, place: Place) -> tuple[Any, Sequence[Slot]]:
+        """A body as values, and its slots. What is not JSON has none; Qdrant says so in its own words."""
+        if not find_json.may_hold_objects(text):
+            return None, ()
         with step("decode"):
-            content = find_json.parse(text)
-            slots = find_json.find(content, place.schema, self._settings.depth)
-        if not slots:
-            return await self._upstream.rest(request)
+            try:
+                content = find_json.parse(text)
+            except MalformedRequest:
+                return None, ()
+            return content, find_json.find(content, place.schema, self._settings.depth)
+
+    def _explain(self, text: bytes, place: Place) -> None:
+        """Say what Qdrant cannot: that what it refused reads like an inference object without a model.
+
+        Raises:
+            MalformedRequest: it does.
+        """
+        try:
+            where = find_json.without_model(find_json.parse(text), place.schema, self._settings.depth)
+        except MalformedRequest:
+            return
+        if where is not None:
+            raise no_model(where)
+
+    async def _infer_rest(self, request: Request, content: Any, slots: Sequence[Slot], place: Place) -> Response:
         limit = request.time.or_within(self._settings.timeout_s)
         caller = Caller(request.tenant, _collection(request.path))
         used = await self.embedder.embed(slots, place.direction, limit.until, caller)
@@ -63,6 +86,8 @@ class Pipeline:
         with step("encode"):
             body = find_json.dump(content)
         answer = await self._upstream.rest(replace(request, query=query, time=limit).rewritten(body))
+        if answer.status == HTTPStatus.BAD_REQUEST:
+            self._explain(body, place)
         if answer.status != HTTPStatus.OK:
             return answer
         answer = answer.rewritten(usage.add_to_json(await read(answer.body) or b"", used))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from deployments.contract import SparseVector, Vector
 from deployments.errors import MalformedRequest
-from serve_app.inference.objects import Slot, is_inference_object, read
+from serve_app.inference.objects import Slot, is_inference_object, lacks_model, read
 from serve_app.inference.places import SCHEMAS, Schema
 
 MAX_DEPTH = 128
@@ -43,12 +43,35 @@ def find(body: Any, schema: str, depth: int = MAX_DEPTH) -> list[Slot]:
     Raises:
         MalformedRequest: an inference object is not of its schema, or the body is nested too deep.
     """
-    slots: list[Slot] = []
+    return _walked(body, schema, depth).slots
+
+
+def without_model(body: Any, schema: str, depth: int = MAX_DEPTH) -> str | None:
+    """The first place in a parsed body where an inference object stands without `model`, if there is one.
+
+    Looked for only after Qdrant has refused the body, so that it costs nothing, and so that what a newer Qdrant takes
+    there passes.
+
+    Raises:
+        MalformedRequest: the body is nested too deep.
+    """
+    return next(iter(_walked(body, schema, depth).without_model), None)
+
+
+def _walked(body: Any, schema: str, depth: int) -> _Found:
+    found = _Found([], [])
     try:
-        _walk(_Value({"": body}, "", ""), SCHEMAS[schema], named=False, left=depth, slots=slots)
+        _walk(_Value({"": body}, "", ""), SCHEMAS[schema], named=False, left=depth, found=found)
     except _TooDeepError as error:
         raise MalformedRequest(f"the body is nested deeper than {depth} levels (depth)") from error
-    return slots
+    return found
+
+
+class _Found(NamedTuple):
+    """The inference objects in a body, and the places of those that have no model."""
+
+    slots: list[Slot]
+    without_model: list[str]
 
 
 class _TooDeepError(Exception):
@@ -66,7 +89,7 @@ class _Value:
         self.where = where
 
 
-def _walk(at: _Value, schema: Schema, *, named: bool, left: int, slots: list[Slot]) -> None:
+def _walk(at: _Value, schema: Schema, *, named: bool, left: int, found: _Found) -> None:
     value = at.container[at.key]
     if left < 0:
         raise _TooDeepError
@@ -74,17 +97,24 @@ def _walk(at: _Value, schema: Schema, *, named: bool, left: int, slots: list[Slo
         for position, item in enumerate(value):
             if isinstance(item, (dict, list)):
                 child = _Value(value, position, f"{at.where}[{position}]")
-                _walk(child, SCHEMAS[schema.items], named=named, left=left - 1, slots=slots)
+                _walk(child, SCHEMAS[schema.items], named=named, left=left - 1, found=found)
     elif isinstance(value, dict):
         if schema.vector and is_inference_object(value):
-            slots.append(Slot(at.where, read(value, at.where), named, partial(_put, at.container, at.key)))
+            found.slots.append(Slot(at.where, read(value, at.where), named, partial(_put, at.container, at.key)))
             return
-        if schema.using:
-            named = bool(value.get("using"))
-        for key in value:
-            if target := schema.fields.get(key) or schema.names:
-                child = _Value(value, key, f"{at.where}.{key}" if at.where else key)
-                _walk(child, SCHEMAS[target], named=named or bool(schema.names), left=left - 1, slots=slots)
+        if schema.vector and lacks_model(value) and not (schema.text and value.keys() == {"text"}):
+            found.without_model.append(at.where)
+        _walk_fields(at, schema, named=named, left=left, found=found)
+
+
+def _walk_fields(at: _Value, schema: Schema, *, named: bool, left: int, found: _Found) -> None:
+    value = at.container[at.key]
+    if schema.using:
+        named = bool(value.get("using"))
+    for key in value:
+        if target := schema.fields.get(key) or schema.names:
+            child = _Value(value, key, f"{at.where}.{key}" if at.where else key)
+            _walk(child, SCHEMAS[target], named=named or bool(schema.names), left=left - 1, found=found)
 
 
 def _put(container: Any, key: str | int, vector: Vector) -> None:

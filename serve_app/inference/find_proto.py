@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from qdrant_client import grpc
 
 from deployments.contract import SparseVector, Vector
-from serve_app.inference.objects import InferenceObject, Slot
+from serve_app.inference.objects import InferenceObject, Slot, no_model
 
 HOLDERS = frozenset({grpc.Vector.DESCRIPTOR.full_name, grpc.VectorInput.DESCRIPTOR.full_name})
 """The messages in which an inference object may stand instead of numbers."""
@@ -24,7 +24,11 @@ _OBJECTS = {"document": "text", "image": "image", "object": "object"}
 
 
 def find(message: Message) -> list[Slot]:
-    """The slots of all inference objects in a message, in the order of its fields."""
+    """The slots of all inference objects in a message, in the order of its fields.
+
+    Raises:
+        MalformedRequest: one of them names no model.
+    """
     return list(_walk(message, "", named=False))
 
 
@@ -78,10 +82,12 @@ def _slot(holder: Any, where: str, *, named: bool) -> Iterator[Slot]:
     variant = holder.WhichOneof(holder.DESCRIPTOR.oneofs[0].name)
     name = _OBJECTS.get(variant)
     if name is not None:
-        yield Slot(where, _read(getattr(holder, variant), name), named, partial(_put, holder))
+        yield Slot(where, _read(getattr(holder, variant), name, where), named, partial(_put, holder))
 
 
-def _read(message: Any, name: Any) -> InferenceObject:
+def _read(message: Any, name: Any, where: str) -> InferenceObject:
+    if not message.model:
+        raise no_model(where)
     data = getattr(message, name)
     options = {key: _plain(value) for key, value in message.options.items()}
     return InferenceObject(name, data if name == "text" else _plain(data), message.model, options)

@@ -42,28 +42,38 @@ class Slot:
 
 
 def is_inference_object(value: Mapping[str, Any]) -> bool:
-    """Whether a JSON object is an inference object, rather than a sparse vector or a map of named vectors.
+    """Whether a JSON object is an inference object, rather than a sparse vector, a map of named vectors, or a query.
 
-    A named vector may be called `text` or `model`, but is never a string.
+    It has `model` beside `text`, `image` or `object`. A named vector may be called `text` or `model`, but is never a
+    string; and `{"text": "red"}` alone is a query of Qdrant's (1.20: it ranks by a text index).
     """
-    return any(isinstance(value.get(key), str) for key in ("model", "text", "image"))
+    return isinstance(value.get("model"), str) and not value.keys().isdisjoint(INPUTS)
+
+
+def lacks_model(value: Mapping[str, Any]) -> bool:
+    """Whether a JSON object where only a vector may stand reads like an inference object without `model`."""
+    return "model" not in value and any(isinstance(value.get(key), str) for key in ("text", "image"))
 
 
 def read(value: Mapping[str, Any], where: str) -> InferenceObject:
     """The inference object in a JSON object.
 
     Raises:
-        MalformedRequest: it has no model, not exactly one input, or keys that mean nothing.
+        MalformedRequest: its model has no name, it has not exactly one input, or keys that mean nothing.
     """
     inputs = [key for key in INPUTS if key in value]
-    model = value.get("model")
     options = value.get("options") or {}
-    if not isinstance(model, str) or not model:
-        raise MalformedRequest(f"{where}: an inference object needs 'model', the name of a model")
+    if not value["model"]:
+        raise no_model(where)
     if len(inputs) != 1:
         raise MalformedRequest(f"{where}: an inference object has exactly one of 'text', 'image' and 'object'")
     if unknown := sorted(value.keys() - _KEYS):
         raise MalformedRequest(f"{where}: an inference object has no '{unknown[0][:40]}'; allowed: {sorted(_KEYS)}")
     if not isinstance(options, dict):
         raise MalformedRequest(f"{where}.options: expected an object")
-    return InferenceObject(inputs[0], value[inputs[0]], model, options)
+    return InferenceObject(inputs[0], value[inputs[0]], value["model"], options)
+
+
+def no_model(where: str) -> MalformedRequest:
+    """What to say of an inference object without a model."""
+    return MalformedRequest(f"{where}: an inference object needs 'model', the name of a model")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deployments.contract import Direction
+from serve_app.inference.field_aliases import with_aliases
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Schema:
 
     `vector`: an inference object may stand here itself. `fields`: of an object. `items`: of a list.
     `names`: the values of a map from vector names. `using`: a query that names its vector in the field `using`.
+    `text`: `{"text": ...}` here is not a vector's place but a query by a text index (`TextQuery`, Qdrant 1.20).
     """
 
     vector: bool = False
@@ -21,11 +23,12 @@ class Schema:
     items: str | None = None
     names: str | None = None
     using: bool = False
+    text: bool = False
 
 
 _QUERY = {"query": "QueryInterface", "prefetch": "Prefetch"}
 
-SCHEMAS: dict[str, Schema] = {
+_SCHEMAS: dict[str, Schema] = {
     "PointInsertOperations": Schema(fields={"points": "PointStruct", "batch": "Batch"}),
     "PointStruct": Schema(fields={"vector": "VectorStruct"}, items="PointStruct"),
     "Batch": Schema(fields={"vectors": "BatchVectorStruct"}),
@@ -45,6 +48,7 @@ SCHEMAS: dict[str, Schema] = {
     "Prefetch": Schema(fields=_QUERY, using=True, items="Prefetch"),
     "QueryInterface": Schema(
         vector=True,
+        text=True,
         fields={
             "nearest": "VectorInput",
             "recommend": "RecommendInput",
@@ -61,6 +65,11 @@ SCHEMAS: dict[str, Schema] = {
     "RelevanceFeedbackInput": Schema(fields={"target": "VectorInput", "feedback": "FeedbackItem"}),
     "FeedbackItem": Schema(fields={"example": "VectorInput"}, items="FeedbackItem"),
 }
+
+SCHEMAS: dict[str, Schema] = {
+    name: replace(schema, fields=with_aliases(name, schema.fields)) for name, schema in _SCHEMAS.items()
+}
+"""The same with the names that Qdrant takes beside those of its schema."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from typing import Any
 
 import grpc
@@ -59,6 +60,56 @@ async def test_a_request_without_objects_passes_as_the_same_bytes(
     (request,) = gateway.qdrant.requests
     assert (request.method, request.path, request.query, request.body) == (method, path, "x=%20y&x=", body)
     assert (b"x-trace", b"1") in request.headers
+
+
+TEXT_QUERY = {"query": {"text": "red"}, "using": "t"}
+
+
+@pytest.mark.parametrize("text", ["red", {"query": "red", "scoring": {"bm25": {"k": 1.2}}}])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {},
+        {"prefetch": [{"query": {"text": "tea", "model": "org/dense"}, "using": "v"}]},
+        {"filter": {"must": [{"key": "model", "match": {"value": "x"}}]}},
+        {"filter": {"must": [{"key": "k", "match": {"value": "\u00e9"}}]}},
+    ],
+)
+async def test_a_query_by_a_text_index_passes_whatever_stands_beside_it(
+    gateway: Gateway, text: Any, beside: Any
+) -> None:
+    body = {"query": {"text": text}, "using": "t", **beside}
+    content = json.dumps(body)
+    answer = await gateway.client.post("/collections/c/points/query", content=content)
+    assert answer.status_code == 200
+    assert gateway.qdrant.body["query"] == body["query"]
+    if "prefetch" in beside:
+        assert len(gateway.qdrant.body["prefetch"][0]["query"]) == 4
+    else:
+        assert gateway.qdrant.requests[0].body == content.encode()
+
+
+@pytest.mark.parametrize("payload", [{}, {"model": "x"}, {"k": "\u00e9"}])
+async def test_a_document_without_a_model_is_told_so_once_qdrant_refuses_it(gateway: Gateway, payload: Any) -> None:
+    gateway.qdrant.status, gateway.qdrant.answer = 400, {"status": {"error": "no variant of VectorStruct"}}
+    point = {"id": 1, "vector": {"text": "tea"}, "payload": payload}
+    for points in ([point], [{"id": 2, "vector": {"text": "tea", "model": "org/dense"}}, point]):
+        answer = await gateway.put(json.dumps({"points": points}).encode())
+        place = f"points[{len(points) - 1}].vector"
+        assert answer.status_code == 400
+        assert answer.json()["status"]["error"] == f"{place}: an inference object needs 'model', the name of a model"
+
+
+async def test_what_qdrant_says_of_a_text_query_passes_unchanged(gateway: Gateway) -> None:
+    gateway.qdrant.status, gateway.qdrant.answer = 400, {"status": {"error": "no text index with scoring on t"}}
+    answer = await gateway.client.post("/collections/c/points/query", json=TEXT_QUERY)
+    assert (answer.status_code, answer.json()) == (400, gateway.qdrant.answer)
+
+
+async def test_a_body_that_is_no_json_is_for_qdrant_to_refuse(gateway: Gateway) -> None:
+    gateway.qdrant.status, gateway.qdrant.answer = 400, {"status": {"error": "Format error in JSON body"}}
+    answer = await gateway.put(b'{"points": [{"vector": {"text": "a", "model": "org/dense"}]')
+    assert (answer.status_code, answer.json()) == (400, gateway.qdrant.answer)
 
 
 async def test_nothing_is_forwarded_when_one_object_fails(gateway: Gateway) -> None:

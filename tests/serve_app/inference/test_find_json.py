@@ -51,6 +51,9 @@ def places(body: Any, schema: str) -> list[tuple[str, bool]]:
                 ("operations[2].update_vectors.points[0].vector.a", True),
             ],
         ),
+        # Names that Qdrant takes beside those of its schema.
+        ("PointInsertOperations", {"points": [{"id": 1, "vectors": OBJECT}]}, [("points[0].vectors", False)]),
+        ("UpdateVectors", {"points": [{"id": 1, "vectors": {"a": OBJECT}}]}, [("points[0].vectors.a", True)]),
         ("QueryRequest", {"query": OBJECT}, [("query", False)]),
         ("QueryRequest", {"query": OBJECT, "using": "a"}, [("query", True)]),
         ("QueryRequest", {"query": {"nearest": OBJECT, "mmr": {"diversity": 0.5}}}, [("query.nearest", False)]),
@@ -125,9 +128,7 @@ def test_filling_changes_the_slots_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"text": "a"}, "'model'"),
         ({"text": "a", "model": ""}, "'model'"),
-        ({"model": "m"}, "exactly one of"),
         ({"text": "a", "image": "b", "model": "m"}, "exactly one of"),
         ({"text": "a", "model": "m", "option": {}}, "no 'option'"),
         ({"text": "a", "model": "m", "options": [1]}, "options: expected an object"),
@@ -138,6 +139,39 @@ def test_a_malformed_object_is_refused_with_its_place(wrong: Any, said: str) -> 
         find_json.find({"points": [{"vector": [0.1]}, {"vector": {"a": wrong}}]}, "PointInsertOperations")
     assert caught.value.message.startswith("points[1].vector.a")
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"text": "red"},
+        {"text": {"query": "red", "scoring": {"bm25": {"k": 1.5}}}},
+        {"text": "red", "options": {}},
+        {"model": "m"},
+        {"image": "a"},
+    ],
+)
+def test_an_object_without_both_a_model_and_an_input_is_for_qdrant_to_judge(query: Any) -> None:
+    body = {"query": query, "using": "t", "prefetch": [{"query": OBJECT, "using": "a"}]}
+    assert places(body, "QueryRequest") == [("prefetch[0].query", True)]
+
+
+@pytest.mark.parametrize(
+    ("schema", "body", "where"),
+    [
+        ("PointInsertOperations", {"points": [{"vector": [0.1]}, {"vector": {"text": "a"}}]}, "points[1].vector"),
+        ("PointInsertOperations", {"points": [{"vector": {"a": {"image": "b"}}}]}, "points[0].vector.a"),
+        ("PointInsertOperations", {"points": [{"vector": {"text": [0.1], "image": [0.2]}}]}, None),
+        ("PointInsertOperations", {"points": [{"vector": {"text": "a", "model": 3}}]}, None),
+        ("QueryRequest", {"query": {"nearest": {"text": "a"}}}, "query.nearest"),
+        ("QueryRequest", {"query": {"image": "a"}}, "query"),
+        ("QueryRequest", {"query": {"text": "a", "options": {}}}, "query"),
+        ("QueryRequest", {"query": {"text": "a"}, "using": "t"}, None),
+        ("QueryRequest", {"query": {"text": {"query": "a"}}, "using": "t"}, None),
+    ],
+)
+def test_what_reads_like_an_object_without_a_model_is_told_apart(schema: str, body: Any, where: str | None) -> None:
+    assert find_json.without_model(body, schema) == where
 
 
 @pytest.mark.parametrize("body", [None, 1, "x", [], {}, {"points": 3}, {"points": [None, [], {"vector": None}]}])

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from qdrant_client import grpc
 
 from deployments.contract import SparseVector
+from deployments.errors import MalformedRequest
 from serve_app.inference import find_proto
 
 DOCUMENT = grpc.Document(text="chocolate", model="m", options={"mrl": grpc.Value(integer_value=2)})
@@ -67,3 +69,14 @@ def test_payloads_and_filters_are_not_walked() -> None:
     fields = {field.name for field in find_proto.ways(grpc.PointStruct.DESCRIPTOR)}
     assert fields == {"vectors"}
     assert "filter" not in {field.name for field in find_proto.ways(grpc.QueryPoints.DESCRIPTOR)}
+
+
+def test_an_object_without_a_model_is_told_so_and_a_query_by_a_text_index_passes() -> None:
+    nameless = grpc.UpsertPoints(
+        points=[grpc.PointStruct(vectors=grpc.Vectors(vector=grpc.Vector(document=grpc.Document(text="a"))))]
+    )
+    with pytest.raises(MalformedRequest, match=r"points\[0\].vectors.vector: an inference object needs 'model'"):
+        find_proto.find(nameless)
+    text = grpc.Query(text=grpc.TextQuery(query="red"))
+    message = grpc.QueryPoints(query=text, using="t", prefetch=[grpc.PrefetchQuery(query=grpc.Query(nearest=INPUT))])
+    assert [slot.where for slot in find_proto.find(message)] == ["prefetch[0].query.nearest"]

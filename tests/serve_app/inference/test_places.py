@@ -11,13 +11,41 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
 
+from serve_app.inference.field_aliases import FIELD_ALIASES, STEMMER_ALIASES, STOPWORD_ALIASES
 from serve_app.inference.find_proto import HOLDERS
 from serve_app.inference.places import GRPC_PLACES, REST_PLACES, SCHEMAS, rest_place
 
 OPENAPI: dict[str, Any] = orjson.loads((Path(__file__).parents[2] / "data" / "qdrant-openapi.json").read_bytes())
 DEFINITIONS: dict[str, Any] = OPENAPI["components"]["schemas"]
 OBJECTS = {"Document", "Image", "InferenceObject"}
+OLDER_SEARCHES = {f"{name}Request" for name in ("Discover", "Recommend", "RecommendGroups", "Search", "SearchGroups")}
+"""Schemas that Qdrant still takes, and whose document has them no more."""
 SERVICES = (points_service_pb2, collections_service_pb2, snapshots_service_pb2, qdrant_pb2)
+
+
+def named_in(schema: Any) -> Iterator[str]:
+    """The schemas that a schema names directly, at any depth."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from named_in(item)
+    elif isinstance(schema, dict):
+        for key, value in schema.items():
+            if key == "$ref":
+                yield value.rpartition("/")[2]
+            else:
+                yield from named_in(value)
+
+
+def leading() -> set[str]:
+    """The schemas below which an inference object may stand; all others (filters, formulas) need no walk."""
+    found, before = set(OBJECTS), 0
+    while len(found) > before:
+        before = len(found)
+        found |= {name for name, schema in DEFINITIONS.items() if not found.isdisjoint(named_in(schema))}
+    return found
+
+
+LEADING = leading()
 
 
 def walk(schema: Any, path: str, above: tuple[str, ...]) -> Iterator[str]:
@@ -28,7 +56,7 @@ def walk(schema: Any, path: str, above: tuple[str, ...]) -> Iterator[str]:
         name = schema["$ref"].rpartition("/")[2]
         if name in OBJECTS:
             yield path
-        elif above.count(name) < 2:
+        elif name in LEADING and above.count(name) < 2:
             yield from walk(DEFINITIONS[name], path, (*above, name))
     for variant in [*schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("allOf", [])]:
         yield from walk(variant, path, above)
@@ -71,6 +99,26 @@ def test_the_table_reaches_every_place_of_the_schema(key: tuple[str, str]) -> No
     expected = set(walk(body["content"]["application/json"]["schema"], "", ()))
     assert expected
     assert expected <= set(table_paths(REST_PLACES[key].schema, "", ()))
+
+
+def test_every_name_that_stands_for_a_field_is_a_name_for_one_of_its_schema() -> None:
+    for schema in FIELD_ALIASES.keys() - OLDER_SEARCHES:
+        aliases = FIELD_ALIASES[schema]
+        known = DEFINITIONS[schema]["properties"]
+        assert set(aliases.values()) <= set(known), schema
+        assert set(aliases).isdisjoint(known), schema
+
+
+def test_no_other_name_stands_for_a_field_that_names_a_collection() -> None:
+    """What permissions look for (`permissions.other_collections`) has one name each."""
+    renamed = {name for aliases in FIELD_ALIASES.values() for name in aliases.values()}
+    assert renamed.isdisjoint({"lookup_from", "with_lookup", "collection"})
+
+
+def test_languages_may_be_named_by_their_codes() -> None:
+    snowball, stopwords = (DEFINITIONS[name]["enum"] for name in ("SnowballLanguage", "Language"))
+    assert sorted(STEMMER_ALIASES.values()) == sorted(snowball)
+    assert sorted(STOPWORD_ALIASES.values()) == sorted(stopwords)
 
 
 def reaches(descriptor: Descriptor, seen: set[str]) -> bool:
