@@ -12,9 +12,9 @@ from qdrant_client import grpc as q
 from serve_app.auth.access import Authenticator
 from serve_app.config import environment
 from serve_app.protocol.messages import Call, Reply, Request, Response
-from tests.serve_app.auth.test_jwt import token
 from tests.support.fakes import FakeQdrant
 from tests.support.gateway import Context, Gateway
+from tests.support.tokens import token
 
 KEY, READ_ONLY = "a-key-of-the-tests-of-32-characters", "a-key-that-reads"
 KEYS = {"QDRANT_API_KEY": KEY, "QDRANT_READ_ONLY_API_KEY": READ_ONLY}

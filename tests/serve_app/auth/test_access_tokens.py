@@ -10,10 +10,10 @@ import orjson
 import pytest
 from qdrant_client import grpc as q
 
-from tests.serve_app.auth.test_jwt import token
 from tests.support.disguises import DISGUISES
 from tests.support.gateway import UPSERT
 from tests.support.guarded import KEY, KEYS, QUERY, READ_ONLY, REMOTE, TOKENS, Guarded, granted, query, upsert
+from tests.support.tokens import token
 
 TABLE = """
     GET /collections/c             | r rw prw | POST /collections/c/points/scroll     | r rw prw

@@ -7,26 +7,15 @@ import hmac
 from typing import Any
 
 import jwt
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from deployments.errors import Forbidden
 from serve_app.auth.jwt import Claims, Grant, read
+from tests.support.tokens import KEY, encode, token
 
-KEY = b"a-key-of-the-tests-of-32-characters"
 NOW = 1_800_000_000
-
-
-def encode(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def token(claims: Any, key: bytes = KEY, header: Any = None, digest: str = "sha256") -> bytes:
-    header = {"alg": "HS256", "typ": "JWT"} if header is None else header
-    signed = encode(orjson.dumps(header)) + b"." + encode(orjson.dumps(claims))
-    return signed + b"." + encode(hmac.digest(key, signed, digest))
 
 
 def test_the_example_of_rfc_7515_is_read() -> None:

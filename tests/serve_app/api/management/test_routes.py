@@ -18,9 +18,9 @@ from serve_app.cluster.model_states import ModelState
 from serve_app.ledger.switches import Switches
 from serve_app.protocol.error_responses import GRPC, headers_of
 from serve_app.protocol.messages import Call
-from tests.serve_app.auth.test_jwt import token
 from tests.support.fakes import FakeModel
 from tests.support.management import KEYS, MakeWorld, tenants_file
+from tests.support.tokens import token
 
 
 async def test_models_say_what_they_are_and_how_they_are(world: MakeWorld) -> None:

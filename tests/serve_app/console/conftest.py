@@ -1,0 +1,44 @@
+"""A browser, and consoles in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.support.browser import Watched, browser, console, listening
+from tests.support.management import World
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    async with browser() as running:
+        yield running
+
+
+PLAIN: dict[str, Any] = {"vectors": {"size": 4, "distance": "Cosine"}}
+
+
+NAMED: dict[str, Any] = {
+    "vectors": {name: {"size": size, "distance": "Cosine"} for name, size in (("a", 4), ("Dense", 4), ("b", 5))},
+    "sparse_vectors": {"words": {}},
+}
+
+
+@pytest.fixture
+async def with_collections(world: Callable[..., World], chromium: Browser) -> AsyncIterator[Watched]:
+    """A console that finds collections: `named` has several vectors, the others one of four numbers without a name."""
+    names = ["books", "more & more", "named"]
+
+    async def params(route: Any) -> None:
+        found = NAMED if route.request.url.endswith("/named") else PLAIN
+        await route.fulfill(json={"result": {"config": {"params": found}}})
+
+    async with listening(world()) as address, console(chromium, address) as watched:
+        listed = {"result": {"collections": [{"name": name} for name in names]}}
+        await watched.page.route("**/collections", lambda route: route.fulfill(json=listed))
+        await watched.page.route("**/collections/*", params)
+        yield watched
+        assert watched.problems == []

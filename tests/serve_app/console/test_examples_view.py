@@ -1,0 +1,50 @@
+"""The view of examples."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.async_api import expect
+
+from tests.support.browser import Watched
+
+
+async def test_a_name_that_no_example_can_hold_is_told(with_collections: Watched) -> None:
+    page = await with_collections.open("examples")
+    field = page.get_by_label("Collection")
+    offered = page.locator("datalist option")
+    await expect(offered).to_have_count(2)
+    await expect(offered.first).to_have_attribute("value", "books")
+    await field.fill("more & more")
+    await expect(page.get_by_role("alert")).to_contain_text("below stands my-Dense instead")
+    await expect(field).to_have_accessible_description(re.compile("below stands my-Dense instead"))
+    await field.fill("books")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await expect(page.get_by_role("group", name="Program")).to_contain_text('"books"')
+
+
+async def test_a_collection_that_is_there_is_used_as_it_is(with_collections: Watched) -> None:
+    page = await with_collections.open("examples")
+    program = page.get_by_role("group", name="Program")
+    for name, model, vector in (
+        ("books", "d/Dense", None),
+        ("named", "d/Dense", "Dense"),
+        ("named", "b/bm25", "words"),
+    ):
+        await page.get_by_label("Model").select_option(model)
+        await page.get_by_label("Collection").fill(name)
+        await expect(page.get_by_text(f"{name} is there already.")).to_be_visible()
+        await expect(program).not_to_contain_text("create_collection")
+        await expect(program).to_contain_text(f'"{name}"')
+        text = await program.inner_text()
+        assert (f'{{"{vector}": models.Document(' in text, f'using="{vector}"' in text) == (vector is not None,) * 2
+    await page.get_by_label("Collection").fill("books")
+    await expect(page.get_by_role("alert")).to_contain_text("books has no vector that b/bm25 fits")
+    await page.get_by_label("Collection").fill("new")
+    await expect(program).to_contain_text("create_collection")
+
+
+async def test_examples_name_the_port_of_grpc(with_collections: Watched) -> None:
+    page = await with_collections.open("examples")
+    await page.get_by_role("button", name="Go", exact=True).click()
+    await expect(page.get_by_role("group", name="Program")).to_contain_text("Port: 7777,")
