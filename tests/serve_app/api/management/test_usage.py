@@ -156,3 +156,20 @@ async def test_a_wrong_parameter_is_named(world: MakeWorld, query: str, said: st
     answer = await world().ask("GET", f"/inference/usage?{query}")
     assert answer.status == 400
     assert said in answer.json["status"]["error"]
+
+
+async def test_a_tenant_sees_its_own_usage_only(world: MakeWorld, tmp_path: Path) -> None:
+    here = world(qdrant_api_key="k" * 20, qdrant_inference_tenants=tenants_file(tmp_path))
+    for key in ("shop" * 10, "shop" * 10, "bakery" * 10, "k" * 20):
+        await here.query(api_key=key)
+    await here.ledger.tick()
+    mine = (await here.ask("GET", "/inference/usage?group_by=tenant", api_key="shop" * 10)).json
+    assert [(row["tenant"], row["requests"]) for row in mine["result"]["rows"]] == [("shop", 2)]
+    (dense,) = [one for one in mine["result"]["allowances"] if one["model"] == "d/Dense"]
+    assert (dense["used"], dense["left"]) == (4 * len("query: hello you"), 100 - 4 * len("query: hello you"))
+    everybodys = await here.ask("GET", "/inference/usage?group_by=tenant", api_key="k" * 20)
+    assert [(row["tenant"], row["requests"]) for row in everybodys.result["rows"]] == [
+        (None, 1),
+        ("bakery", 1),
+        ("shop", 2),
+    ]
