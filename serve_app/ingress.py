@@ -97,7 +97,7 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> HttpApi:
         return self._http
 
-    def reconfigure(self, user_config: dict[str, Any]) -> None:
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take on new settings; what a request has been checked against is not checked again."""
         settings = validated(IngressSettings, user_config, "user_config of the deployment Ingress")
         self._settings.replace(settings)

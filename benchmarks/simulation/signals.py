@@ -1,7 +1,8 @@
 """Which signal should scale a model? Serve's own, batches under way, against how busy the GPUs are and what waits.
 
 The same day as in `benchmarks.simulation`, in virtual time: batches, replicas and nodes are events in one process, so
-that it takes no more than a minute and comes out the same on every machine. Replicas tell what `autoscaling.Load`
+that it takes no more than a minute and comes out the same on every machine. The gateway's own class makes the batches
+(`serve_app.batching.batcher`). Replicas tell what `autoscaling.Load`
 tells, and handles how many batches are under way and how many wait before the replicas; Ray Serve's own code decides.
 `python -m benchmarks.simulation.signals`
 """
@@ -29,6 +30,8 @@ from benchmarks import tables
 from benchmarks.simulation import config, gpu, traffic
 from benchmarks.simulation.day import Day, Kind
 from deployments import autoscaling
+from serve_app.batching.batcher import BatchQueue, Item, ReadyBatch
+from serve_app.config.settings import IngressSettings, LiveSettings
 
 _TICK_S = 1.0
 _REPLICA_S = 8.0
@@ -53,21 +56,21 @@ class _Request:
     at: float
     missing: int
 
+    is_wanted = True  # nobody hangs up on this day
+
+
+_Queue = BatchQueue[float, _Request]
+"""The gateway's own; the value of an input is how many tokens it has."""
+
 
 @dataclass(eq=False)
 class _Batch:
-    requests: list[_Request]
+    """A batch of a queue, and how many of its tokens are not worked off yet."""
+
+    ready: ReadyBatch[float, _Request]
+    queue: _Queue
     tokens: float
-    lane: _Lane
-
-
-@dataclass(eq=False)
-class _Lane:
-    """As `serve_app.batching.router.Lane`: full batches leave at once, others while fewer than `floor` are out."""
-
     search: bool
-    waiting: deque[tuple[_Request, float]] = field(default_factory=deque)
-    under_way: int = 0
 
 
 @dataclass(eq=False)
@@ -92,11 +95,12 @@ class _Cluster:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._day = day
-        self._lanes = [(_Lane(search=True), _Lane(search=False)) for _ in range(ingress)]
+        self._queues: list[tuple[_Queue, _Queue]] = [
+            (BatchQueue(settings.live), BatchQueue(settings.live)) for _ in range(ingress)
+        ]
         self._replicas = [self._new_replica()]
         self._starting = 0
         self._queue: deque[_Batch] = deque()
-        self._inputs = settings.inputs
         self._budget = settings.budget
         self._scaling: AutoscalingConfig = settings.scaling
         self._decide = autoscaling_policy._apply_autoscaling_config(signal)  # noqa: SLF001
@@ -104,11 +108,12 @@ class _Cluster:
         self._counts: list[tuple[float, int, int]] = []
         self._reported: dict[str, Any] = {}
 
-    def run(self, kinds: tuple[Kind, ...], tokens: dict[str, float]) -> None:
-        """The whole day."""
+    def run(self, kinds: tuple[Kind, ...], tokens: dict[str, float], characters: dict[str, int]) -> None:
+        """The whole day; `tokens` of an average request of each kind, `characters` of an average text."""
         for arrival in self._day.arrivals(kinds):
             each = tokens[arrival.kind.name] / arrival.kind.texts
-            self._at(arrival.at, lambda a=arrival, e=each: self._arrive(a.kind, e))  # type: ignore[misc]
+            size = characters[arrival.kind.name]
+            self._at(arrival.at, lambda a=arrival, e=each, s=size: self._arrive(a.kind, e, s))  # type: ignore[misc]
         self._at(0.0, self._tick)
         with mock.patch("time.time", side_effect=lambda: self.now):
             while self._events:
@@ -118,17 +123,15 @@ class _Cluster:
     def _at(self, moment: float, happen: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._order), happen))
 
-    def _arrive(self, kind: Kind, tokens: float) -> None:
-        lane = self._chance.choice(self._lanes)[0 if kind.texts == 1 else 1]
+    def _arrive(self, kind: Kind, tokens: float, characters: int) -> None:
+        search = kind.texts == 1
+        queue = self._chance.choice(self._queues)[0 if search else 1]
         request = _Request(kind, self.now, kind.texts)
-        lane.waiting.extend((request, tokens) for _ in range(kind.texts))
-        self._send(lane)
+        self._send(queue, queue.add([Item(tokens, characters, request, at) for at in range(kind.texts)]), search)
 
-    def _send(self, lane: _Lane) -> None:
-        while lane.waiting and (len(lane.waiting) >= self._inputs or lane.under_way < 2):
-            items = [lane.waiting.popleft() for _ in range(min(self._inputs, len(lane.waiting)))]
-            lane.under_way += 1
-            self._queue.append(_Batch([one for one, _ in items], sum(size for _, size in items), lane))
+    def _send(self, queue: _Queue, batches: list[ReadyBatch[float, _Request]], search: bool) -> None:  # noqa: FBT001
+        for ready in batches:
+            self._queue.append(_Batch(ready, queue, sum(item.value for item in ready.items), search))
         self._dispatch()
 
     def _dispatch(self) -> None:
@@ -147,7 +150,7 @@ class _Cluster:
         if replica.busy or not replica.batches:
             return
         replica.busy = True
-        replica.batches.sort(key=lambda batch: not batch.lane.search)
+        replica.batches.sort(key=lambda batch: not batch.search)
         left, parts = float(self._budget), []
         for batch in replica.batches:
             part = min(left, batch.tokens)
@@ -174,12 +177,11 @@ class _Cluster:
         self._dispatch()
 
     def _finish(self, batch: _Batch) -> None:
-        for request in batch.requests:
+        for request in (item.request for item in batch.ready.items):
             request.missing -= 1
             if not request.missing:
                 self.done.append((request, self.now - request.at))
-        batch.lane.under_way -= 1
-        self._send(batch.lane)
+        self._send(batch.queue, batch.queue.came_back(batch.ready), batch.search)
 
     def _tick(self) -> None:
         """Once a second: note the signals, report them when it is time to, decide, and count what is held."""
@@ -264,12 +266,13 @@ def _row(day: Day, ingress: int, signal: str) -> tuple[object, ...]:
     tokens = {kind.name: traffic.tokens_of(kind, "") for kind in kinds}
     made = config.serve_config(1, 2, day.seconds)["applications"][0]["deployments"]
     settings = SimpleNamespace(
-        inputs=made[0]["user_config"]["coalescing"]["inputs"],
+        live=LiveSettings(IngressSettings.model_validate(made[0]["user_config"])),
         budget=made[1]["user_config"]["token_budget"],
         scaling=AutoscalingConfig(**made[1]["autoscaling_config"]),
     )
     cluster = _Cluster(day, ingress, settings, _SIGNALS[signal])
-    cluster.run(kinds, tokens)
+    characters = {kind.name: round(traffic.characters_of(kind)) for kind in kinds}
+    cluster.run(kinds, tokens, characters)
     needed = sum(
         max(1, math.ceil(sum(day.rate(kind, at) * tokens[kind.name] for kind in kinds) / gpu.REPLICA_TOKENS_A_SECOND))
         for at in np.arange(0, day.seconds, _TICK_S)

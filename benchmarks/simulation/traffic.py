@@ -124,6 +124,11 @@ def tokens_of(kind: Kind, prefix: str) -> float:
     return sum(gpu.tokens(prefix + text) for some in texts_of(kind) for text in some) / _BODIES
 
 
+def characters_of(kind: Kind) -> float:
+    """Characters of an average text of a kind."""
+    return sum(len(text) for some in texts_of(kind) for text in some) / (_BODIES * kind.texts)
+
+
 def request(kind: Kind, some: Sequence[str]) -> bytes:
     """A request as it goes over the wire: a search for one text, an upsert of several."""
     objects = [{"text": text, "model": kind.model} for text in some]

@@ -1,19 +1,13 @@
-"""From requests to batches: inputs of many requests travel to a model's deployment in one call.
+"""The batcher at work: inputs of many requests travel to a model's deployment in one call.
 
-Each model has a lane for every direction and set of options; a search never stands behind an upload. In a lane,
-a full batch leaves at once, however many are under way: what waits in Serve's own queue is the load that
-autoscaling sees. What does not fill a batch leaves while fewer than `max_partial_batches` of the lane are under way,
-once it is as large as the smallest of them, and otherwise with the next one that comes back: many small calls would
-cost more than they carry. There is no timer: an idle model never makes a request wait.
+Each model has a queue for every direction and set of options; a search never stands behind an upload.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -23,7 +17,8 @@ import orjson
 from deployments.contract import Batch, Direction, Embeddings, Pixels, Vector
 from deployments.errors import InternalError, ModelUnavailable
 from deployments.metrics.instruments import STAGE_SECONDS
-from serve_app.config.settings import Coalescing, LiveSettings
+from serve_app.batching.batcher import BatchQueue, Item, PendingRequest, ReadyBatch
+from serve_app.config.settings import LiveSettings
 from serve_app.observability.metrics import TRUNCATED
 
 Input = str | Pixels
@@ -33,46 +28,11 @@ Call = Callable[[Batch], Awaitable[Embeddings]]
 Key = tuple[str, Direction, bytes]
 """Whose inputs may share a batch: those for the same model, in one direction, with equal options."""
 
-
-@dataclass(eq=False)
-class Ticket:
-    """The results that one request waits for: a vector and a count of tokens for each of its inputs."""
-
-    vectors: list[Vector | None]
-    tokens: list[int]
-    truncated: int = 0
-    missing: int = field(init=False)
-    done: asyncio.Future[None] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.missing = len(self.vectors)
-        self.done = asyncio.get_running_loop().create_future()
-
-    def take(self, position: int, vector: Vector, tokens: int) -> None:
-        """Keep one result; with the last one the ticket is done."""
-        self.vectors[position] = vector
-        self.tokens[position] = tokens
-        self.missing -= 1
-        if not self.missing and not self.done.done():
-            self.done.set_result(None)
-
-    def fail(self, error: BaseException) -> None:
-        """Give up: one error is enough for the whole request."""
-        if not self.done.done():
-            self.done.set_exception(error)
+_Ready = ReadyBatch[Input, PendingRequest]
 
 
-@dataclass(frozen=True)
-class _Item:
-    value: Input
-    size: int
-    ticket: Ticket
-    position: int
-    since: float
-
-
-class Lane:
-    """One queue of inputs that may share a batch."""
+class _Sender:
+    """Sends the batches of one queue, each in a task of its own."""
 
     def __init__(
         self,
@@ -84,120 +44,93 @@ class Lane:
     ) -> None:
         self._model, self._direction, _ = key
         self._call = call
-        self._when_idle = when_idle
         self._options = options
-        self._settings = settings
-        self._waiting: deque[_Item] = deque()
-        self._waiting_size = 0
-        self._under_way: dict[asyncio.Task[None], list[_Item]] = {}
-
-    @property
-    def _limits(self) -> Coalescing:
-        return self._settings.current.coalescing
+        self._when_idle = when_idle
+        self._queue = BatchQueue[Input, PendingRequest](settings)
+        self._tasks: dict[_Ready, asyncio.Task[None]] = {}
 
     @property
     def in_flight(self) -> int:
-        """How many batches are under way."""
-        return len(self._under_way)
+        return self._queue.in_flight
 
-    def add(self, values: Sequence[Input]) -> Ticket:
+    def add(self, values: Sequence[Input], request: PendingRequest) -> None:
         """Queue a request's inputs."""
-        ticket = Ticket([None] * len(values), [0] * len(values))
-        now = perf_counter()
-        for position, value in enumerate(values):
-            item = _Item(value, len(value), ticket, position, now)
-            self._waiting.append(item)
-            self._waiting_size += item.size
-        self._send()
-        return ticket
+        self._send(self._queue.add([Item(value, len(value), request, at) for at, value in enumerate(values)]))
 
-    def _send(self) -> None:
-        while self._waiting and (self._is_full() or self._may_leave()):
-            if batch := self._next_batch():
-                # In no request's context: where its caller hangs up, Serve cancels all calls that were made in it, and
-                # this one may carry the inputs of others.
-                task = contextvars.Context().run(asyncio.create_task, self._run(batch))
-                self._under_way[task] = batch
-                task.add_done_callback(self._came_back)
+    def send_ready(self) -> None:
+        """Send what may leave by settings that have changed."""
+        self._send(self._queue.ready())
 
-    def _is_full(self) -> bool:
-        return len(self._waiting) >= self._limits.inputs or self._waiting_size >= self._limits.characters
+    def cancel_unwanted(self) -> None:
+        """Cancel the calls that nobody waits for any more."""
+        for batch in self._queue.unwanted():
+            self._tasks[batch].cancel()
 
-    def _may_leave(self) -> bool:
-        """Whether what waits is worth a call of its own, though it fills no batch."""
-        smallest = min(map(len, self._under_way.values()), default=0)
-        return len(self._under_way) < self._limits.max_partial_batches and len(self._waiting) >= smallest
+    def _send(self, batches: Iterable[_Ready]) -> None:
+        for batch in batches:
+            # In no request's context: where its caller hangs up, Serve cancels all calls that were made in it, and
+            # this one may carry the inputs of others.
+            task = contextvars.Context().run(asyncio.create_task, self._run(batch))
+            self._tasks[batch] = task
+            task.add_done_callback(partial(self._came_back, batch))
 
-    def _next_batch(self) -> list[_Item]:
-        """The oldest items up to a full batch, without those that nobody waits for any more."""
-        batch: list[_Item] = []
-        size = 0
-        while self._waiting and len(batch) < self._limits.inputs:
-            if batch and size + self._waiting[0].size > self._limits.characters:
-                break
-            item = self._waiting.popleft()
-            self._waiting_size -= item.size
-            if not item.ticket.done.done():
-                batch.append(item)
-                size += item.size
-        return batch
+    def _came_back(self, batch: _Ready, _: asyncio.Task[None]) -> None:
+        del self._tasks[batch]
+        self._send(self._queue.came_back(batch))
+        if not self._tasks:
+            self._when_idle()
 
-    async def _run(self, items: list[_Item]) -> None:
-        batch = Batch([item.value for item in items], self._direction, self._options)  # type: ignore[arg-type]
+    async def _run(self, batch: _Ready) -> None:
+        items = batch.items
         started = perf_counter()
-        STAGE_SECONDS.observe(started - items[0].since, "wait", self._model, self._direction)
+        STAGE_SECONDS.observe(started - items[0].request.since, "wait", self._model, self._direction)
         try:
-            embeddings = _checked(await self._call(batch), len(items))
+            embeddings = await self._embeddings([item.value for item in items])
         except asyncio.CancelledError:
-            _fail(items, ModelUnavailable("the call of the model was cancelled"))
+            _fail(batch, ModelUnavailable("the call of the model was cancelled"))
             raise
         except Exception as error:  # noqa: BLE001  whatever went wrong, every waiting request must hear of it
-            _fail(items, error)
+            _fail(batch, error)
             return
         STAGE_SECONDS.observe(perf_counter() - started, "call", self._model, self._direction)
         if embeddings.truncated:
             TRUNCATED.add(embeddings.truncated, self._model, self._direction)
         for position, (item, tokens) in enumerate(zip(items, embeddings.tokens.tolist(), strict=True)):
-            item.ticket.take(item.position, embeddings.vectors[position], tokens)
+            item.request.take(item.position, embeddings.vectors[position], tokens)
 
-    def drop_unwanted(self) -> None:
-        """Cancel the batches under way that nobody waits for any more."""
-        for task, items in self._under_way.items():
-            if all(item.ticket.done.done() for item in items):
-                task.cancel()
-
-    def _came_back(self, task: asyncio.Task[None]) -> None:
-        del self._under_way[task]
-        self._send()
-        if not self._under_way:
-            self._when_idle()
+    async def _embeddings(self, values: Sequence[Input]) -> Embeddings:
+        batch = Batch(values, self._direction, self._options)  # type: ignore[arg-type]
+        embeddings = await self._call(batch)
+        if len(embeddings) != len(values) or len(embeddings.tokens) != len(values):
+            raise InternalError(f"a batch of {len(values)} inputs came back with {len(embeddings)} vectors")
+        return embeddings
 
 
-def _fail(items: Sequence[_Item], error: BaseException) -> None:
-    for item in items:
-        item.ticket.fail(error)
-
-
-def _checked(embeddings: Embeddings, count: int) -> Embeddings:
-    if len(embeddings) != count or len(embeddings.tokens) != count:
-        raise InternalError(f"a batch of {count} inputs came back with {len(embeddings)} vectors")
-    return embeddings
+def _fail(batch: _Ready, error: BaseException) -> None:
+    for item in batch.items:
+        item.request.fail(error)
 
 
 class Router:
-    """All lanes of all models."""
+    """The queues of all models. New settings reach every queue at once, busy or not."""
 
     def __init__(self, calls: Mapping[str, Call], settings: LiveSettings) -> None:
-        self._settings = settings
         self._calls = calls
-        self.lanes: dict[Key, Lane] = {}
+        self._settings = settings
+        self._senders: dict[Key, _Sender] = {}
+        settings.follow(self._send_ready)
 
     def in_flight(self) -> dict[str, int]:
         """How many batches of each model are under way."""
         counts = dict.fromkeys(self._calls, 0)
-        for (model, *_), lane in self.lanes.items():
-            counts[model] += lane.in_flight
+        for (model, *_), sender in self._senders.items():
+            counts[model] += sender.in_flight
         return counts
+
+    @property
+    def queues(self) -> int:
+        """How many queues there are; those that nobody uses are not kept."""
+        return len(self._senders)
 
     async def embed(
         self, model: str, direction: Direction, options: Mapping[str, Any], values: Sequence[Input]
@@ -208,15 +141,29 @@ class Router:
             InferenceError: what the model's deployment answered. A request that is cancelled leaves the queue, and
                 batches that were under way for nobody else are cancelled.
         """
-        key = model, direction, orjson.dumps(options, option=orjson.OPT_SORT_KEYS)
-        lane = self.lanes.get(key)
-        if lane is None:
-            forget = partial(self.lanes.pop, key)
-            lane = self.lanes[key] = Lane(key, self._calls[model], options, self._settings, forget)
-        ticket = lane.add(values)
+        sender = self._sender(model, direction, options)
+        settled = asyncio.Event()
+        request = PendingRequest(len(values), perf_counter(), settled.set)
+        sender.add(values, request)
         try:
-            await ticket.done
-        except BaseException:
-            lane.drop_unwanted()
+            await settled.wait()
+        except asyncio.CancelledError:
+            request.abandon()
+            sender.cancel_unwanted()
             raise
-        return [vector for vector in ticket.vectors if vector is not None], sum(ticket.tokens)
+        if request.error:
+            sender.cancel_unwanted()
+            raise request.error
+        return request.vectors, request.tokens
+
+    def _sender(self, model: str, direction: Direction, options: Mapping[str, Any]) -> _Sender:
+        key = model, direction, orjson.dumps(options, option=orjson.OPT_SORT_KEYS)
+        sender = self._senders.get(key)
+        if sender is None:
+            forget = partial(self._senders.pop, key)
+            sender = self._senders[key] = _Sender(key, self._calls[model], options, self._settings, forget)
+        return sender
+
+    def _send_ready(self) -> None:
+        for sender in self._senders.values():
+            sender.send_ready()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import Field
 
 from deployments.catalogue.records import Record
@@ -50,6 +52,7 @@ class LiveSettings:
 
     def __init__(self, settings: IngressSettings | None = None) -> None:
         self._current = settings or IngressSettings()
+        self._followers: list[Callable[[], object]] = []
 
     @property
     def current(self) -> IngressSettings:
@@ -57,5 +60,11 @@ class LiveSettings:
         return self._current
 
     def replace(self, settings: IngressSettings) -> None:
-        """Put others in force."""
+        """Put others in force, and tell who follows."""
         self._current = settings
+        for changed in self._followers:
+            changed()
+
+    def follow(self, changed: Callable[[], object]) -> None:
+        """Have `changed` called after each change, by those for whom it is time to act then."""
+        self._followers.append(changed)

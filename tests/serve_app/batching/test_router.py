@@ -50,7 +50,7 @@ async def test_a_lone_request_is_sent_at_once_and_gets_its_vectors_in_order() ->
     assert tokens == 4
 
 
-async def test_what_comes_while_the_floor_is_reached_shares_the_next_batch() -> None:
+async def test_what_comes_while_enough_partial_batches_are_out_shares_the_next_batch() -> None:
     model = HeldModel()
     router = Router({"m": model}, coalescing(max_partial_batches=1))
     requests = [asyncio.create_task(router.embed("m", "search", {}, [text])) for text in ("a", "b", "c")]
@@ -72,7 +72,7 @@ async def test_full_batches_are_never_held_back() -> None:
     assert sent(model) == [["a", "b"], ["c", "d"]]
     model.gates[0].set()
     await settle()
-    assert sent(model) == [["a", "b"], ["c", "d"]], "a partial batch waits while the floor is reached"
+    assert sent(model) == [["a", "b"], ["c", "d"]], "a partial batch waits while enough of them are out"
     model.gates[1].set()
     await settle()
     assert sent(model)[2:] == [["e"]]
@@ -92,7 +92,7 @@ async def test_a_second_batch_leaves_once_it_is_as_large_as_the_first() -> None:
     assert sent(model) == [["a", "b"], ["c", "d"]]
     requests.append(asyncio.create_task(router.embed("m", "search", {}, ["e", "f", "g"])))
     await settle()
-    assert len(sent(model)) == 2, "the floor is reached"
+    assert len(sent(model)) == 2, "enough are out"
     model.gates[1].set()
     await settle()
     assert sent(model)[2:] == [["e", "f", "g"]]
@@ -122,7 +122,7 @@ async def test_searches_do_not_stand_behind_updates_nor_behind_other_options() -
         for gate in model.gates:
             gate.set()
         await settle()
-    assert not router.lanes, "lanes that nobody uses are not kept"
+    assert not router.queues, "queues that nobody uses are not kept"
 
 
 async def test_an_error_reaches_every_request_of_its_batch_and_no_other() -> None:
@@ -184,7 +184,7 @@ async def test_a_batch_under_way_is_cancelled_once_nobody_waits_for_it() -> None
     third.cancel()
     await settle()
     assert model.cancelled == [["a"], ["b", "c"]]
-    assert router.lanes == {}
+    assert not router.queues
 
 
 async def test_one_failure_cancels_the_rest_of_a_request() -> None:
@@ -242,3 +242,17 @@ async def test_too_few_vectors_are_an_error() -> None:
 
     with pytest.raises(InternalError, match="2 inputs came back with 1 vectors"):
         await Router({"m": call}, coalescing()).embed("m", "search", {}, ["a", "b"])
+
+
+async def test_new_settings_send_what_waits_in_a_busy_queue() -> None:
+    model, settings = HeldModel(), coalescing(max_partial_batches=1)
+    router = Router({"m": model}, settings)
+    requests = [asyncio.create_task(router.embed("m", "search", {}, [text])) for text in "ab"]
+    await settle()
+    assert sent(model) == [["a"]]
+    settings.replace(IngressSettings(coalescing=Coalescing(max_partial_batches=2)))
+    await settle()
+    assert sent(model) == [["a"], ["b"]]
+    for gate in model.gates:
+        gate.set()
+    await asyncio.gather(*requests)

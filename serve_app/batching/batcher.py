@@ -1,0 +1,163 @@
+"""Which inputs travel together, and when: requests go in, batches come out. No I/O, no clock, no event loop.
+
+A full batch leaves at once, however many are under way: what waits in Serve's own queue is the load that autoscaling
+sees. What does not fill a batch leaves while fewer than `max_partial_batches` are under way, once it is as large as the
+smallest of them, and otherwise with the next one that comes back: many small calls would cost more than they carry.
+There is no timer: an idle model never makes a request wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from deployments.contract import Vector
+from serve_app.config.settings import Coalescing, LiveSettings
+
+
+class Waiting(Protocol):
+    """A request as a queue sees it."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits for it."""
+
+
+V = TypeVar("V")
+R = TypeVar("R", bound=Waiting)
+
+
+@dataclass(frozen=True)
+class Item(Generic[V, R]):
+    """One input of a request: its value, its length in characters (or rows of pixels), and its place there."""
+
+    value: V
+    size: int
+    request: R
+    position: int
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyBatch(Generic[V, R]):
+    """Inputs that are sent in one call, oldest first."""
+
+    items: Sequence[Item[V, R]]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits for any of it."""
+        return any(item.request.is_wanted for item in self.items)
+
+
+@dataclass
+class BatchQueue(Generic[V, R]):
+    """Inputs that may share a batch. Each method that changes something gives the batches that are to be sent now."""
+
+    settings: LiveSettings
+    _waiting: deque[Item[V, R]] = field(default_factory=deque)
+    _waiting_size: int = 0
+    _under_way: set[ReadyBatch[V, R]] = field(default_factory=set)
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches are under way."""
+        return len(self._under_way)
+
+    def add(self, items: Sequence[Item[V, R]]) -> list[ReadyBatch[V, R]]:
+        """Queue a request's inputs."""
+        self._waiting.extend(items)
+        self._waiting_size += sum(item.size for item in items)
+        return self.ready()
+
+    def came_back(self, batch: ReadyBatch[V, R]) -> list[ReadyBatch[V, R]]:
+        """A batch is no longer under way: it was answered, failed, or was cancelled."""
+        self._under_way.remove(batch)
+        return self.ready()
+
+    def ready(self) -> list[ReadyBatch[V, R]]:
+        """What may leave by the settings in force; to be asked for when they have changed."""
+        rule = self.settings.current.coalescing
+        batches = []
+        while self._waiting and (self._is_full(rule) or self._may_leave(rule)):
+            if items := self._take(rule):
+                batches.append(batch := ReadyBatch(items))
+                self._under_way.add(batch)
+        return batches
+
+    def unwanted(self) -> list[ReadyBatch[V, R]]:
+        """The batches under way that nobody waits for any more: the caller may end them, and says so by `came_back`."""
+        return [batch for batch in self._under_way if not batch.is_wanted]
+
+    def _is_full(self, rule: Coalescing) -> bool:
+        return len(self._waiting) >= rule.inputs or self._waiting_size >= rule.characters
+
+    def _may_leave(self, rule: Coalescing) -> bool:
+        """Whether what waits is worth a call of its own, though it fills no batch."""
+        smallest = min(map(len, self._under_way), default=0)
+        return len(self._under_way) < rule.max_partial_batches and len(self._waiting) >= smallest
+
+    def _take(self, rule: Coalescing) -> list[Item[V, R]]:
+        """The oldest items up to a full batch, without those that nobody waits for any more."""
+        items: list[Item[V, R]] = []
+        size = 0
+        while self._waiting and len(items) < rule.inputs:
+            if items and size + self._waiting[0].size > rule.characters:
+                break
+            item = self._waiting.popleft()
+            self._waiting_size -= item.size
+            if item.request.is_wanted:
+                items.append(item)
+                size += item.size
+        return items
+
+
+class PendingRequest:
+    """The results that one request waits for: a vector and a count of tokens for each of its inputs."""
+
+    def __init__(self, count: int, since: float, settled: Callable[[], object]) -> None:
+        """`since` is when it began to wait; `settled` is called once, with the last result or the first failure."""
+        self.since = since
+        self.error: BaseException | None = None
+        self.is_wanted = True
+        self._vectors: list[Vector | None] = [None] * count
+        self._tokens = 0
+        self._missing = count
+        self._settled = settled
+
+    @property
+    def vectors(self) -> list[Vector]:
+        """The vectors, in the order of the inputs, when all are there."""
+        return [vector for vector in self._vectors if vector is not None]
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of all inputs together."""
+        return self._tokens
+
+    def take(self, position: int, vector: Vector, tokens: int) -> None:
+        """Keep one result."""
+        self._vectors[position] = vector
+        self._tokens += tokens
+        self._missing -= 1
+        if not self._missing:
+            self._settle()
+
+    def fail(self, error: BaseException) -> None:
+        """Give up: one error is enough for the whole request."""
+        if self.is_wanted:
+            self.error = error
+            self._settle()
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+        self.is_wanted = False
+
+    def _settle(self) -> None:
+        if self.is_wanted:
+            self.is_wanted = False
+            self._settled()
