@@ -1,6 +1,7 @@
 """HTTP/1.1 to one server, whose answers are passed on as they come: connections that stay open, and little else.
 
-A general client library takes ten times the processor time for it, which every request here would pay.
+aiohttp takes 4.4 times the processor time for it (161 instead of 37 microseconds a request; benchmarks/NOTES.md), which
+every request here would pay.
 """
 
 from __future__ import annotations
