@@ -56,7 +56,12 @@ def card(name: str, path: Path) -> ModelCard:
 
 def _entry(name: str, path: Path) -> dict[str, Any]:
     files: dict[str, Any] = {file.name: {} for file in sorted(path.iterdir())}
-    entry = {"name": name, "licence": "none", "card": "none", "sources": [{"folder": str(path), "files": files}]}
+    entry = {
+        "name": name,
+        "licence": "none",
+        "model_card_url": "none",
+        "sources": [{"folder": str(path), "files": files}],
+    }
     if name == CLIP_VISION:
         return {**entry, "family": "clip-vision", "dimensions": 512, "image_size": 224, "image_limits": {}}
     return {**entry, "family": "dense", "pooling": "mean", "dimensions": BERTS[name].hidden, "context_window": 512}

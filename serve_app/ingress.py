@@ -21,7 +21,7 @@ from deployments.catalogue import catalogue
 from deployments.catalogue.records import validated
 from deployments.contract import Batch, Embeddings, Explanation, ImageBatch, LoadedImages, Running
 from deployments.errors import ConfigError, ModelUnavailable, Overloaded
-from deployments.metrics import instruments
+from deployments.metrics import export
 from serve_app import background
 from serve_app.api.grpc import GrpcApi
 from serve_app.api.health import Health
@@ -91,7 +91,7 @@ class Ingress:
         aliases = Aliases(self._upstream, switchboard, variables.qdrant_api_key)
         look_after = background.watch(health, embedder, self._ledger, aliases)
         self._watching = asyncio.get_running_loop().create_task(look_after)
-        self._stop_exporting = instruments.export(lambda: None)
+        self._stop_exporting = export.start(lambda: None)
         await self._ledger.start()  # what is switched off stays off from the first request on
 
     def __serve_build_asgi_app__(self) -> HttpApi:
@@ -162,7 +162,7 @@ async def _surely(send: Callable[[], Any], what: str, tries: int = _TRIES) -> An
 
 
 def _count_nodes() -> int:
-    return sum(node["Alive"] for node in ray.nodes()) if instruments.in_ray() else 1  # type: ignore[no-untyped-call]
+    return sum(node["Alive"] for node in ray.nodes()) if export.in_ray() else 1  # type: ignore[no-untyped-call]
 
 
 def _request_log() -> Path:

@@ -99,7 +99,7 @@ class ModelCard(Record):
     image_limits: ImageLimits | None = None
     price_per_million_tokens: float = Field(default=0.0, ge=0)
     licence: str
-    card: str
+    model_card_url: str
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from deployments.errors import WrongInput
 from deployments.images.decoding import decode, from_base64
 from deployments.images.fetching import Fetcher
 from deployments.images.rules import FetchRules
-from deployments.metrics import instruments, replica
+from deployments.metrics import export, replica
 
 _FETCHED_AT_ONCE = 64
 _LOADED_AT_ONCE = 16
@@ -50,7 +50,7 @@ class ImageLoader:
         self._limits = limits
         self._fetches = asyncio.Semaphore(_FETCHED_AT_ONCE)
         self._configure(LoaderSettings())
-        self._stop_exporting = instruments.export(lambda: None)
+        self._stop_exporting = export.start(lambda: None)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new settings, the keys of `LoaderSettings`; batches under way keep theirs.

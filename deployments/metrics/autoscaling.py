@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 
-from deployments.metrics import instruments
+from deployments.metrics import export
 from deployments.metrics.instruments import Gauge
 
 WANTED = Gauge(
@@ -28,4 +28,4 @@ def tell(deployment: str, wanted: float, maximum: int) -> None:
 @lru_cache
 def _export() -> Callable[[], None]:
     """Once in a process; it goes on for as long as the process lives."""
-    return instruments.export(lambda: None)
+    return export.start(lambda: None)

@@ -1,18 +1,17 @@
 """Counters, gauges and histograms of this process, in plain Python: to count takes less than a microsecond.
 
-`deployments.metrics.ray_exporter` hands them to Ray's exporter every few seconds. Metrics are made when a module is
+`deployments.metrics.export` hands them to Ray's exporter every few seconds. Metrics are made when a module is
 imported and live as long as the process, as in Prometheus's own clients. A label has few values, which the software
 knows beforehand: models, operations, statuses; never a collection, a tenant's text, or anything else that a caller
 chooses.
 
-Several threads may count at the same time, where each label set has one of them only, or a lock around it.
+Several threads may count at the same time, if each label set has one of them only, or a lock around it.
 """
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
@@ -140,20 +139,3 @@ METRICS: list[_Values | Histogram] = []
 STAGE_SECONDS = Histogram(
     "stage_seconds", ("stage", "model", "operation"), "seconds", "Time of one stage of the work, wherever done", SECONDS
 )
-
-
-def in_ray() -> bool:
-    """Whether this is a process of a Ray cluster."""
-    return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
-
-
-def export(measure: Callable[[], object]) -> Callable[[], None]:
-    """Hand all metrics to Ray's exporter from now on, where there is one; what is given back ends that.
-
-    `measure` is called before each time, in a thread of its own, to set gauges.
-    """
-    if not in_ray():
-        return lambda: None
-    from deployments.metrics.ray_exporter import Exporter  # noqa: PLC0415  models can be run without Ray
-
-    return Exporter(measure).close

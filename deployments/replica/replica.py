@@ -20,7 +20,7 @@ from deployments.contract import Batch, Embeddings, Explanation, Model, Running
 from deployments.errors import InternalError, ModelUnavailable, SetupError, WrongInput
 from deployments.families import load_family, token_ids
 from deployments.families.protocol import Family, ReadsText
-from deployments.metrics import instruments
+from deployments.metrics import export
 from deployments.metrics.replica import CHECK, ReplicaMeasures
 from deployments.networks.layouts import padded_length
 from deployments.networks.settings import SessionSettings
@@ -62,7 +62,7 @@ class ModelReplica(Model):
         self._tokenizers = ThreadPoolExecutor(_TOKENIZING_THREADS, thread_name_prefix="tokenizer")
         self._measures = ReplicaMeasures(card.name)
         self._worker = Worker(self._measures)
-        self._stop_exporting = instruments.export(self._measure)
+        self._stop_exporting = export.start(self._measure)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new settings. The model is loaded again only where they need it; meanwhile the old one serves on.
@@ -191,7 +191,7 @@ def _load(card: ModelCard, folder: Path | None, settings: ReplicaSettings) -> Fa
 
 def _reserved(resource: str) -> float:
     """How much of a resource (CPU, GPU) Ray has reserved for this process; 0 outside of Ray."""
-    if not instruments.in_ray():
+    if not export.in_ray():
         return 0
     import ray  # noqa: PLC0415  to load a model takes no Ray
 

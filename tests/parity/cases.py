@@ -51,7 +51,13 @@ class Case:
 
 
 def _card(name: str, family: str, **fields: Any) -> ModelCard:
-    plain = {"name": f"random/{name}", "family": family, "dimensions": tiny.HIDDEN, "licence": "none", "card": "none"}
+    plain = {
+        "name": f"random/{name}",
+        "family": family,
+        "dimensions": tiny.HIDDEN,
+        "licence": "none",
+        "model_card_url": "none",
+    }
     sources = [{"folder": ".", "files": {"config.json": {}}}]
     return ModelCard.model_validate({**plain, "sources": sources, "context_window": tiny.POSITIONS, **fields})
 

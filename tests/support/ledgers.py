@@ -12,7 +12,7 @@ from serve_app.ledger.quotas import NO_QUOTAS, Quotas
 from serve_app.ledger.switchboard import Switchboard
 
 USE: Any = Use(None, 0, None)  # type: ignore[arg-type]
-CARD = ModelCard(name="m", family="bm25", licence="-", card="-")
+CARD = ModelCard(name="m", family="bm25", licence="-", model_card_url="-")
 
 
 def make_ledger(url: str, quotas: Quotas = NO_QUOTAS, **options: Any) -> Ledger:

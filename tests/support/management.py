@@ -35,7 +35,7 @@ from tests.support.gateway import all_ready
 def card(name: str, family: str, **fields: Any) -> ModelCard:
     sources = {"dense": ("sources",), "sparse": ("sources",), "clip-text": ("sources",), "clip-vision": ("sources",)}
     given = {name: ({"folder": "/nothing", "files": {}},) for name in sources.get(family, ())}
-    return ModelCard(name=name, family=family, licence="MIT", card="-", **given, **fields)  # type: ignore[arg-type]
+    return ModelCard(name=name, family=family, licence="MIT", model_card_url="-", **given, **fields)  # type: ignore[arg-type]
 
 
 CARDS = (

@@ -26,14 +26,14 @@ MakeSource = Callable[[Mapping[str, File]], Source]
 
 
 def inspect(
-    files: Repository, name: str, card: str, source: MakeSource, kind: Checkpoint | None
+    files: Repository, name: str, card_url: str, source: MakeSource, kind: Checkpoint | None
 ) -> Sequence[ModelCard]:
     """The catalogue's records of the model, or of the two models of a CLIP.
 
     Args:
         files: the model's files.
         name: what the model shall be called; the models of a CLIP are `<name>-text` and `<name>-vision`.
-        card: where one can read about it.
+        card_url: where one can read about it.
         source: makes the source of some of the files.
         kind: what the checkpoint is; None to see it from its files.
 
@@ -43,7 +43,7 @@ def inspect(
     """
     if CONFIG not in files.paths:
         raise ModelError(f"there is no {CONFIG}: this is no checkpoint of a model")
-    common = {"name": name, "licence": files.licence(), "card": card}
+    common = {"name": name, "licence": files.licence(), "model_card_url": card_url}
     weights = {**files.weights(), CONFIG: File()}
     found = DESCRIBE[kind or _kind(files)](files, weights)
     return [

@@ -97,7 +97,7 @@ def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
         "shared_with": [other.name for other in catalogue if _share_a_space(card, other)],
         "price_per_million_tokens": card.price_per_million_tokens,
         "licence": card.licence,
-        "card": card.card,
+        "model_card_url": card.model_card_url,
     }
 
 

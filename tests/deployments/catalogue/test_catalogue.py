@@ -13,7 +13,7 @@ from deployments.errors import ConfigError
 
 MODELS = HOME / "configs" / "models"
 README = (MODELS / "README.md").read_text(encoding="utf-8")
-ENTRY = "- {name: %s, family: dense, dimensions: 4, context_window: 8, pooling: mean, licence: -, card: -, "
+ENTRY = "- {name: %s, family: dense, dimensions: 4, context_window: 8, pooling: mean, licence: -, model_card_url: -, "
 
 
 def write(path: Path, name: str, *, include: str = "") -> Path:

@@ -16,7 +16,8 @@ from deployments.errors import ConfigError
 STARTER = HOME / "configs" / "models" / "starter.yaml"
 OURS = ModelCard.model_validate(
     {"name": "ours/bert", "family": "dense", "dimensions": 16, "context_window": 32, "pooling": "cls", "licence": "MIT",
-     "prefixes": {"query": "ask: "}, "card": "our wiki", "sources": [{"folder": "/models/bert", "files": {"a": {}}}]}
+     "prefixes": {"query": "ask: "}, "model_card_url": "our wiki",
+     "sources": [{"folder": "/models/bert", "files": {"a": {}}}]}
 )  # fmt: skip
 OLD = """\
 # Ours, in our order.
@@ -26,7 +27,7 @@ models:
     - name: qdrant/bm25   # as in the cloud
       family: bm25
       licence: Apache-2.0
-      card: none
+      model_card_url: none
 """
 
 

@@ -38,7 +38,9 @@ FILLED: dict[str, Any] = {
 def card_of(spec: FamilySpec) -> ModelCard:
     """A card with no more than a family needs."""
     needed = {name: FILLED[name] for name in spec.needs}
-    return ModelCard.model_validate({"name": "ours", "family": spec.name, "licence": "none", "card": "none", **needed})
+    return ModelCard.model_validate(
+        {"name": "ours", "family": spec.name, "licence": "none", "model_card_url": "none", **needed}
+    )
 
 
 @each_family
@@ -80,7 +82,7 @@ def test_the_starter_models_have_every_family_but_late_interaction(starter: Cata
 
 def test_a_family_that_nobody_knows_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="there is no such family, only dense, sparse, bm25, late-interaction, clip-"):
-        ModelCard.model_validate({"name": "ours", "family": "densest", "licence": "none", "card": "none"})
+        ModelCard.model_validate({"name": "ours", "family": "densest", "licence": "none", "model_card_url": "none"})
 
 
 class Loud(Options):

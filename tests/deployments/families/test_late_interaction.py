@@ -42,7 +42,7 @@ def card(markers: dict[str, Any] | None = None, **fields: Any) -> ModelCard:
         "context_window": tiny.POSITIONS,
         "markers": {"query": 1, "document": 2, "query_length": 12} | (markers or {}),
         "licence": "none",
-        "card": "none",
+        "model_card_url": "none",
         "sources": [{"folder": ".", "files": {"config.json": {}}}],
     }
     return ModelCard.model_validate(plain | fields)

@@ -27,7 +27,7 @@ def card(**changes: Any) -> ModelCard:
         "context_window": tiny.POSITIONS,
         "pooling": "mean",
         "licence": "none",
-        "card": "none",
+        "model_card_url": "none",
         "sources": [{"folder": ".", "files": {"config.json": {}}}],
     }
     return ModelCard.model_validate(fields | changes)

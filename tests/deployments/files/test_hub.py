@@ -52,7 +52,9 @@ def download(tmp_path: Path) -> Callable[[HubSource], Path]:
 
 
 def card_of(*sources: HubSource) -> ModelCard:
-    return ModelCard(name="toys/bear", family="sparse", context_window=8, licence="-", card="-", sources=sources)
+    return ModelCard(
+        name="toys/bear", family="sparse", context_window=8, licence="-", model_card_url="-", sources=sources
+    )
 
 
 @pytest.mark.usefixtures("hub")
@@ -192,7 +194,7 @@ def test_without_the_hub_s_library_the_error_says_so(
 
 CATALOGUE = """
 models:
-  - {name: toys/bear, family: sparse, context_window: 8, licence: none, card: none,
+  - {name: toys/bear, family: sparse, context_window: 8, licence: none, model_card_url: none,
      sources: [{hub: toys/bear, files: {model.onnx: {path: onnx/model.onnx}, config.json: {}}}]}
 """
 

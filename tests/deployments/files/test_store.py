@@ -58,7 +58,9 @@ def folder_source(folder: Path, files: dict[str, bytes] = FILES) -> Source:
 
 
 def card_of(*sources: Source, name: str = "toys/bear") -> ModelCard:
-    return ModelCard(name=name, family="sparse", context_window=8, licence="none", card="none", sources=sources)
+    return ModelCard(
+        name=name, family="sparse", context_window=8, licence="none", model_card_url="none", sources=sources
+    )
 
 
 GOOD = wheel_source(
@@ -122,7 +124,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_model_without_files_is_always_ready(store: ModelStore) -> None:
-    card = ModelCard(name="bm", family="bm25", licence="none", card="none")
+    card = ModelCard(name="bm", family="bm25", licence="none", model_card_url="none")
     store.verify(card)
     assert (store.state(card), store.folder(card), store.pull(card)) == (State.READY, None, None)
     assert not store.cache.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.metrics import instruments
+from deployments.metrics import export, instruments
 from deployments.metrics.instruments import Counter, Gauge, Histogram
 
 
@@ -58,6 +58,6 @@ def test_every_metric_is_registered_once_with_a_unit_and_a_meaning() -> None:
 
 
 def test_without_ray_nothing_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(instruments.sys.modules, "ray", raising=False)
-    stop = instruments.export(pytest.fail)
+    monkeypatch.delitem(export.sys.modules, "ray", raising=False)
+    stop = export.start(pytest.fail)
     stop()

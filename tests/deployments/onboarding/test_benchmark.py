@@ -20,7 +20,7 @@ from deployments.onboarding.in_process import TOKEN_BUDGET
 SECONDS = 0.01
 CARD = ModelCard.model_validate(
     {"name": "ours", "family": "dense", "dimensions": 4, "context_window": 100, "pooling": "mean", "licence": "-",
-     "card": "-", "sources": [{"folder": ".", "files": {}}]}
+     "model_card_url": "-", "sources": [{"folder": ".", "files": {}}]}
 )  # fmt: skip
 
 

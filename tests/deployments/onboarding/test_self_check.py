@@ -22,7 +22,7 @@ from deployments.onboarding.self_check import self_check
 
 DENSE = ModelCard.model_validate(
     {"name": "ours", "family": "dense", "dimensions": 4, "context_window": 8, "pooling": "mean", "licence": "-",
-     "card": "-", "sources": [{"folder": ".", "files": {}}]}
+     "model_card_url": "-", "sources": [{"folder": ".", "files": {}}]}
 )  # fmt: skip
 
 

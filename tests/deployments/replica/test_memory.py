@@ -52,7 +52,14 @@ def test_after_a_burst_of_long_texts_memory_is_what_it_was(tmp_path: Path, provi
     tiny.word_pieces().save(str(tmp_path / "tokenizer.json"))
     sources = [{"folder": str(tmp_path), "files": {"config.json": {}}}]
     card = ModelCard.model_validate(
-        {"name": "a/b", "family": "sparse", "context_window": 64, "licence": "x", "card": "x", "sources": sources}
+        {
+            "name": "a/b",
+            "family": "sparse",
+            "context_window": 64,
+            "licence": "x",
+            "model_card_url": "x",
+            "sources": sources,
+        }
     )
     arguments = [sys.executable, "-c", BURST, card.model_dump_json(), str(tmp_path), provider, str(BUDGET)]
     result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)

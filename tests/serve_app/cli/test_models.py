@@ -18,14 +18,14 @@ models:
     family: sparse
     context_window: 8
     licence: none
-    card: none
+    model_card_url: none
     sources:
       - folder: bear
         files: {weights.bin: {sha256: 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b}}
   - name: qdrant/bm25
     family: bm25
     licence: none
-    card: none
+    model_card_url: none
 """
 
 

@@ -24,10 +24,10 @@ DENSE = ModelCard(
     pooling="mean",
     prefixes=Prefixes(query="query: ", passage="passage: "),
     licence="MIT",
-    card="none",
+    model_card_url="none",
     sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
 )
-BM25 = ModelCard(name="qdrant/bm25", family="bm25", licence="MIT", card="none")
+BM25 = ModelCard(name="qdrant/bm25", family="bm25", licence="MIT", model_card_url="none")
 VISION = ModelCard(
     name="org/vision",
     family="clip-vision",
@@ -35,7 +35,7 @@ VISION = ModelCard(
     image_size=2,
     image_limits={"max_bytes": 10},  # type: ignore[arg-type]
     licence="MIT",
-    card="none",
+    model_card_url="none",
     sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
 )
 CATALOGUE = Catalogue((DENSE, BM25, VISION), Path("test.yaml"))

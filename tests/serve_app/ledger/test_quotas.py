@@ -22,7 +22,7 @@ class Clock:
 
 
 def card(name: str) -> ModelCard:
-    return ModelCard(name=name, family="bm25", licence="-", card="-")
+    return ModelCard(name=name, family="bm25", licence="-", model_card_url="-")
 
 
 def group(model: str = "m", characters: int = 40) -> Group:

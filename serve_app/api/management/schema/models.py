@@ -57,7 +57,7 @@ class Model(Shape):
     price_per_million_tokens: float
     free_tokens_per_month: int
     licence: str
-    card: str
+    model_card_url: str
     state: Literal["off", State]
     reason: str | None
     """why it failed"""
@@ -116,7 +116,7 @@ OPERATIONS: Operations = {
                         "price_per_million_tokens": 0.02,
                         "free_tokens_per_month": 5_000_000,
                         "licence": "Apache-2.0",
-                        "card": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+                        "model_card_url": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
                         "state": "ready",
                         "reason": None,
                         "replicas": {"running": 1, "starting": 0},

@@ -151,7 +151,7 @@ function Details({ model }) {
     "Shares its space with": model.shared_with.join(", "),
     "Modifier of its vectors": model.modifier,
     Options: Object.keys(model.options).join(", "),
-    Card: card(model.card),
+    Card: card(model.model_card_url),
   };
   return html`<tr role="row" class="details">
     <td role="cell" colspan=${COLUMNS.length}>

@@ -57,7 +57,7 @@ def plain(tmp_path: Path) -> Path:
 def test_a_sentence_transformers_folder_says_everything(tuned: Path) -> None:
     card = look_at_one(tuned)
     assert (card.name, card.family, card.dimensions, card.context_window) == ("ours", "dense", 16, 32)
-    assert (card.pooling, card.normalize, card.licence, card.card) == ("cls", True, "mit", "our card")
+    assert (card.pooling, card.normalize, card.licence, card.model_card_url) == ("cls", True, "mit", "our card")
     assert card.prefixes == Prefixes(query="ask: ", passage="tell: ")
     assert files_of(card) == PLAIN
 
