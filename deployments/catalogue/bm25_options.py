@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
+from typing_extensions import override
 
 from deployments.catalogue.records import Options
 
@@ -22,8 +23,8 @@ SnowballLanguage = Literal[
 class Stopwords(Options):
     """Words to leave out: those of some languages, and some more."""
 
-    languages: list[Language] | None = None
-    custom: list[str] | None = None
+    languages: list[Language] | None = Field(default=None, max_length=100, fail_fast=True)
+    custom: list[str] | None = Field(default=None, max_length=5000, fail_fast=True)
 
 
 def _as_stopwords(value: Any) -> Any:
@@ -44,6 +45,14 @@ class NoStemmer(Options):
     type: Literal["none"]
 
 
+PREFIX_TOKEN_LEN = 100
+"""The longest prefix of a word if nothing is said: the tokenizer `prefix` costs the square of it for each long word."""
+
+_LONGEST_PREFIX = 1000
+_PREFIXED_CHARACTERS = 100_000
+"""Of a text, each of whose words becomes as many terms as it has letters."""
+
+
 class Bm25Options(Options):
     """`Bm25Config` of Qdrant's REST API; what is not given has Qdrant's default."""
 
@@ -58,3 +67,14 @@ class Bm25Options(Options):
     stemmer: Annotated[Union[Snowball, NoStemmer], Field(discriminator="type")] | None = None
     min_token_len: int | None = Field(default=None, ge=0)
     max_token_len: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _short_prefixes(self) -> Bm25Options:
+        if self.tokenizer == "prefix" and (self.max_token_len or 0) > _LONGEST_PREFIX:
+            raise ValueError(f"max_token_len: with the tokenizer 'prefix' at most {_LONGEST_PREFIX}")
+        return self
+
+    @property
+    @override
+    def text_characters(self) -> int | None:
+        return _PREFIXED_CHARACTERS if self.tokenizer == "prefix" else None

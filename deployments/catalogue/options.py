@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.records import explain
 from deployments.errors import BadOption
+
+_BYTES = 16 * 1024
 
 
 def check_options(card: ModelCard, options: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -19,11 +22,33 @@ def check_options(card: ModelCard, options: Mapping[str, Any], where: str) -> di
         BadOption: names `where` in the request, the option, and what is allowed.
     """
     known = card.spec.options
-    unknown = [name for name in options if name not in known.model_fields]
-    if unknown:
+    unknown = next((name for name in options if name not in known.model_fields), None)
+    if unknown is not None:
         allowed = ", ".join(known.model_fields) or "none"
-        raise BadOption(f"{where}: '{card.name}' has no option '{unknown[0][:100]}'; its options: {allowed}")
+        raise BadOption(f"{where}: '{card.name}' has no option '{unknown[:100]}'; its options: {allowed}")
     try:
         return known.model_validate(dict(options)).model_dump(exclude_none=True)
     except ValidationError as error:
         raise BadOption(f"{where}: {explain(error)}") from error
+
+
+def longest_text(card: ModelCard, options: Mapping[str, Any]) -> int | None:
+    """How many characters a text may have with these options, which were checked; None if they set no limit."""
+    return card.spec.options.model_validate(dict(options)).text_characters
+
+
+def as_key(options: Mapping[str, Any], where: str) -> bytes:
+    """Options as JSON, the same for equal ones.
+
+    Raises:
+        BadOption: they are larger than any model has use for, or nested too deep.
+    """
+    if not options:
+        return b""
+    try:
+        key = orjson.dumps(options, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise BadOption(f"{where}.options: {error}") from error
+    if len(key) > _BYTES:
+        raise BadOption(f"{where}.options: have {len(key)} bytes as JSON; at most {_BYTES} are allowed")
+    return key

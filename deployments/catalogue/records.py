@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deployments.errors import ConfigError
+from deployments.errors import ConfigError, InferenceError
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -24,6 +24,11 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    @property
+    def text_characters(self) -> int | None:
+        """How long a text may be with these options; None if they cost no more than others."""
+        return None
+
 
 def validated(model: type[R], content: Any, where: str) -> R:
     """A record made of what a configuration says.
@@ -35,6 +40,20 @@ def validated(model: type[R], content: Any, where: str) -> R:
         return model.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{where}: {explain(error)}") from error
+
+
+def untrusted(model: type[R], content: Any, refused: type[InferenceError]) -> R:
+    """A record made of what a caller sent.
+
+    The cost is bounded if all lists of `model` are: by `max_length`, which counts before it looks, and `fail_fast`.
+
+    Raises:
+        InferenceError: of the type `refused`; says what was expected where, and does not repeat what was sent.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise refused(explain(error)) from None
 
 
 def from_file(model: type[R], path: Path) -> R:
@@ -50,8 +69,20 @@ def from_file(model: type[R], path: Path) -> R:
     return validated(model, content, str(path))
 
 
+_EXPLAINED = 1000
+_ERRORS = 5
+_CHARACTERS = 2000
+
+
 def explain(error: ValidationError) -> str:
-    """A validation error in one line: each wrong key with what was expected of it."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'top level'}: {item['msg']}" for item in error.errors()
-    )
+    """A validation error in one line: the first wrong keys with what was expected of them, 2,000 characters at most."""
+    if error.error_count() > _EXPLAINED:  # all of them would be spelled out before we could take the first
+        return f"{error.error_count()} values are not as expected"
+    items = error.errors(include_url=False, include_context=False, include_input=False)
+    shown = [f"{_place(item['loc'])}: {item['msg'][:400]}" for item in items[:_ERRORS]]
+    more = [f"and {len(items) - _ERRORS} more"] if len(items) > _ERRORS else []
+    return "; ".join([*shown, *more])[:_CHARACTERS]
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part)[:100] for part in loc[:10]) or "top level"

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import qdrant_edge
 
-from deployments.catalogue.bm25_options import Bm25Options, NoStemmer, Snowball, Stopwords
+from deployments.catalogue.bm25_options import PREFIX_TOKEN_LEN, Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Explanation, Running, SparseVector, SparseVectors
 from deployments.errors import BadOption
 from deployments.families.chunks import pack
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.unicode import well_formed
+from deployments.families.weighed_cache import WeighedCache
 from deployments.networks.settings import SessionSettings
 
 _WORD = re.compile(r"[^\W_]+")
 _COUNTING = {"k": 1e9, "b": 0.0}
+_DEFAULTS = {"k": 1.2, "b": 0.75, "avg_len": 256.0}
+"""Qdrant's."""
+
+_PIECE = 32_768
+"""Characters that the library reads at once, in a tenth of a second."""
+
+_WEIGHT = 16 * 1024
+_models: WeighedCache[bytes, qdrant_edge.Bm25] = WeighedCache(2 * 1024 * 1024)
+"""By the digest of their options, which callers choose. With a language's stop words each has some 10 KB."""
 
 
 def load(_card: ModelCard, _folder: Path | None, _settings: SessionSettings) -> Bm25Model:
@@ -40,14 +50,9 @@ class Bm25Model:
         return ()
 
     def prepare(self, batch: Batch) -> Prepared:
-        """Count the tokens that are left after stop words and the limits on length, each as often as it occurs.
-
-        The library does not say how many there are. But a term's weight is f (k + 1) / (f + k (1 - b + b length)),
-        which for b = 0 and a huge k is f, how often the term occurs.
-        """
-        counter = _model({**batch.options, **_COUNTING})
+        """Count the tokens that are left after stop words and the limits on length, each as often as it occurs."""
         texts = [well_formed(str(text)) for text in batch.inputs]
-        counts = [round(sum(counter.embed_document(text).values)) for text in texts]
+        counts = [round(float(_frequencies(batch.options, text).values.sum())) for text in texts]
         return Prepared(batch, texts, np.array(counts, np.int64))
 
     def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
@@ -60,9 +65,50 @@ class Bm25Model:
 
     def run(self, prepared: Prepared, positions: Positions) -> SparseVectors:
         """The vectors of some of the texts."""
-        model = _model(prepared.batch.options)
-        embed = model.embed_document if prepared.batch.direction == "update" else model.embed_query
-        return pack([_sorted(embed(prepared.items[position])) for position in positions])
+        batch = prepared.batch
+        return pack([_vector(batch, prepared.items[p], int(prepared.tokens[p])) for p in positions])
+
+
+def _vector(batch: Batch, text: str, tokens: int) -> SparseVector:
+    """The vector of a text; `tokens` is how many it has.
+
+    The library holds Python's lock while it works. A long text is taken in pieces, so that others run in between, and
+    their terms are put together by the library's own formula: f (k + 1) / (f + k (1 - b + b tokens / avg_len)) for a
+    term that occurs f times in a document, and 1 in a query.
+    """
+    if len(text) <= _PIECE:
+        model = _model(batch.options)
+        return _sorted((model.embed_document if batch.direction == "update" else model.embed_query)(text))
+    if batch.direction == "search":
+        terms = [np.array(_model(batch.options).embed_query(piece).indices, np.uint32) for piece in _pieces(text)]
+        indices = np.unique(np.concatenate(terms))
+        return SparseVector(indices, np.ones(len(indices), np.float32))
+    found = _frequencies(batch.options, text)
+    k, b, avg_len = (batch.options.get(name, default) for name, default in _DEFAULTS.items())
+    times = found.values.astype(np.float64)
+    weights = times * (k + 1) / (times + k * (1 - b + b * tokens / avg_len))
+    return SparseVector(found.indices, weights.astype(np.float32))
+
+
+def _frequencies(options: Mapping[str, Any], text: str) -> SparseVector:
+    """How often each term occurs in a text. The library does not say, but its weight for b = 0 and a huge k is that."""
+    counter = _model({**options, **_COUNTING})
+    vectors = [counter.embed_document(piece) for piece in _pieces(text)]
+    indices = np.concatenate([np.array(vector.indices, np.uint32) for vector in vectors])
+    times = np.concatenate([np.array(vector.values, np.float64) for vector in vectors]).round()
+    terms, places = np.unique(indices, return_inverse=True)
+    return SparseVector(terms, np.bincount(places, times, len(terms)).astype(np.float32))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text in pieces that end between words, where there are any."""
+    start = 0
+    while len(text) - start > _PIECE:
+        end = max(text.rfind(space, start + 1, start + _PIECE) for space in " \n\t")
+        end = end if end > start else start + _PIECE
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 def _explanation(model: qdrant_edge.Bm25, text: str, indices: set[int]) -> Explanation:
@@ -85,11 +131,11 @@ def _sorted(vector: qdrant_edge.SparseVector) -> SparseVector:
 
 
 def _model(options: Mapping[str, Any]) -> qdrant_edge.Bm25:
-    return _cached_model(json.dumps(options, sort_keys=True))
+    written = json.dumps(options, sort_keys=True)
+    return _models.get(sha256(written.encode()).digest(), lambda: _made(written), _WEIGHT + 8 * len(written))
 
 
-@lru_cache(maxsize=64)
-def _cached_model(options: str) -> qdrant_edge.Bm25:
+def _made(options: str) -> qdrant_edge.Bm25:
     try:
         return qdrant_edge.Bm25(_config(Bm25Options.model_validate_json(options)))
     except ValueError as error:
@@ -98,6 +144,8 @@ def _cached_model(options: str) -> qdrant_edge.Bm25:
 
 def _config(options: Bm25Options) -> qdrant_edge.Bm25Config:
     plain = options.model_dump(exclude={"tokenizer", "stopwords", "stemmer"})
+    if options.tokenizer == "prefix" and options.max_token_len is None:
+        plain["max_token_len"] = PREFIX_TOKEN_LEN
     return qdrant_edge.Bm25Config(
         **plain,
         tokenizer=_member(qdrant_edge.TokenizerType, options.tokenizer),

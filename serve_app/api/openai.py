@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
@@ -40,13 +40,20 @@ _TYPES = {
 }
 
 
+_LOOKED_AT = 131_072
+"""Items of a list that are looked at: ids of tokens are numbers, of which a text may have many."""
+
+T = TypeVar("T")
+_Several = Annotated[list[T], Field(max_length=_LOOKED_AT, fail_fast=True)]
+
+
 class Question(BaseModel):
     """The body of a request. Keys that newer clients send are not refused."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, protected_namespaces=())
 
     model: str = Field(min_length=1)
-    input: StrictStr | list[StrictStr] | list[StrictInt] | list[list[StrictInt]] = Field(min_length=1)
+    input: StrictStr | _Several[StrictStr] | _Several[StrictInt] | _Several[_Several[StrictInt]] = Field(min_length=1)
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: StrictInt | None = None
     input_type: Literal["query", "passage"] = "passage"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import orjson
+from typing import Any, NamedTuple
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.catalogue.options import check_options
+from deployments.catalogue.options import as_key, check_options, longest_text
 from deployments.contract import Direction
 from deployments.errors import BadOption, WrongInput
 from serve_app.inference.objects import InferenceObject, Slot
@@ -58,31 +56,35 @@ def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue) -> l
         UnknownModel, WrongInput, BadOption: each names the place in the request.
     """
     groups: dict[tuple[str, bytes], Group] = {}
-    opened: dict[tuple[str, bytes], tuple[Group, int | None]] = {}
+    opened: dict[tuple[str, bytes], _Opened] = {}
     for slot in slots:
         # Hundreds of slots say the same; what they say is looked up and checked once.
-        said = slot.wanted.model, _as_key(slot.wanted.options)
-        group, mrl = opened.get(said) or opened.setdefault(said, _open(slot, direction, catalogue, groups))
-        group.add(slot, _input(slot.wanted, group.card, direction, slot.where), mrl)
+        said = slot.wanted.model, as_key(slot.wanted.options, slot.where)
+        here = opened.get(said) or opened.setdefault(said, _open(slot, direction, catalogue, groups))
+        here.group.add(slot, _input(slot.wanted, here, slot.where), here.mrl)
     return list(groups.values())
 
 
-def _open(
-    slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[tuple[str, bytes], Group]
-) -> tuple[Group, int | None]:
-    """The group of a slot's model and options, a new one where there is none yet, and the length to cut vectors to."""
+class _Opened(NamedTuple):
+    """The group of some slots, the length to cut their vectors to, and how long their texts may be."""
+
+    group: Group
+    mrl: int | None
+    characters: int | None
+
+
+def _open(slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[tuple[str, bytes], Group]) -> _Opened:
+    """The group of a slot's model and options, a new one where there is none yet."""
     card = catalogue.find(slot.wanted.model, slot.where)
     options = dict(slot.wanted.options)
     mrl = _mrl(options.pop("mrl", None), card, slot.where)
     options = check_options(card, options, slot.where)
-    return groups.setdefault((card.name, _as_key(options)), Group(card, direction, options)), mrl
+    group = groups.setdefault((card.name, as_key(options, slot.where)), Group(card, direction, options))
+    return _Opened(group, mrl, longest_text(card, options))
 
 
-def _as_key(options: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(options, option=orjson.OPT_SORT_KEYS) if options else b""
-
-
-def _input(wanted: InferenceObject, card: ModelCard, direction: Direction, where: str) -> str:
+def _input(wanted: InferenceObject, opened: _Opened, where: str) -> str:
+    card = opened.group.card
     if wanted.input == "object":
         raise WrongInput(f"{where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
     if wanted.input != card.modality:
@@ -91,7 +93,11 @@ def _input(wanted: InferenceObject, card: ModelCard, direction: Direction, where
         raise WrongInput(f"{where}.{wanted.input}: expected a string")
     if card.modality == "image":
         return wanted.data
-    return missing_prefix(wanted.data, card, direction) + wanted.data
+    if opened.characters is not None and len(wanted.data) > opened.characters:
+        raise WrongInput(
+            f"{where}.text: has {len(wanted.data)} characters; at most {opened.characters} are allowed with its options"
+        )
+    return missing_prefix(wanted.data, card, opened.group.direction) + wanted.data
 
 
 def missing_prefix(text: str, card: ModelCard, direction: Direction) -> str:

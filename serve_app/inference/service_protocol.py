@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from deployments.catalogue.records import explain
+from deployments.catalogue.records import untrusted
 from deployments.contract import Direction, Vector
 from deployments.errors import MalformedRequest
 from serve_app.inference import find_json
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.usage import Usage, models
+
+_MANY = 65_536
+"""Inputs that are looked at; how many are allowed is a setting (`objects`)."""
 
 
 class Input(BaseModel):
@@ -31,7 +34,7 @@ class Input(BaseModel):
 class Question(BaseModel):
     """The body of a request."""
 
-    inputs: list[Input]
+    inputs: list[Input] = Field(max_length=_MANY, fail_fast=True)
     inference: Direction
     token: str | None = None
 
@@ -54,10 +57,7 @@ def read(body: bytes) -> Reading:
     Raises:
         MalformedRequest: the body is not of this protocol.
     """
-    try:
-        question = Question.model_validate(find_json.parse(body))
-    except ValidationError as error:
-        raise MalformedRequest(explain(error)) from error
+    question = untrusted(Question, find_json.parse(body), MalformedRequest)
     vectors: list[Vector | None] = [None] * len(question.inputs)
     slots = [
         Slot(f"inputs[{position}]", _object(asked), named=True, put=partial(vectors.__setitem__, position))

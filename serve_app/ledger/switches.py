@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import ConfigDict, StrictBool
+from pydantic import ConfigDict, Field, StrictBool
 
 from deployments.catalogue.records import Record
 from deployments.errors import SwitchedOff
@@ -16,8 +16,8 @@ class SwitchChange(Record):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     inference: StrictBool | None = None
-    models: Mapping[str, StrictBool] = {}
-    collections: Mapping[str, StrictBool] = {}
+    models: Mapping[str, StrictBool] = Field(default={}, max_length=1000)
+    collections: Mapping[str, StrictBool] = Field(default={}, max_length=1000)
 
 
 class Switches(Record):

@@ -9,9 +9,9 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from deployments.catalogue.records import explain
+from deployments.catalogue.records import untrusted
 from deployments.errors import MalformedRequest
 from serve_app.config.settings import LiveSettings
 from serve_app.inference import find_json
@@ -38,10 +38,7 @@ async def question(settings: LiveSettings, request: Request, model: type[Q]) -> 
         TooLarge: it is over the limit.
     """
     _, text = await read_text(request, settings.current.body_bytes)
-    try:
-        return model.model_validate(find_json.parse(text or b"null"))
-    except ValidationError as error:
-        raise MalformedRequest(explain(error)) from error
+    return untrusted(model, find_json.parse(text or b"null"), MalformedRequest)
 
 
 def answered(answer: Answer, began: float) -> Response:

@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments.catalogue.bm25_options import PREFIX_TOKEN_LEN
 from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.options import check_options
 from deployments.contract import Batch, Direction, Embeddings
-from deployments.families import load_family
+from deployments.errors import BadOption
+from deployments.families import bm25, load_family
+from deployments.families.weighed_cache import WeighedCache
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 
@@ -89,3 +92,90 @@ def test_stemming_and_case_follow_the_options(embed: Any) -> None:
     assert indices("maisons", stemmer={"type": "snowball", "language": "french"}) == indices("maison")
     assert indices("ação") != indices("acao")
     assert indices("ação", ascii_folding=True) == indices("acao")
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"k": 2.0, "b": 0.3, "avg_len": 10.0},
+    {"tokenizer": "prefix", "max_token_len": 5},
+    {"tokenizer": "multilingual", "language": "german"},
+    {"tokenizer": "whitespace", "lowercase": False},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("direction", ["update", "search"])
+def test_a_long_text_in_pieces_has_the_vector_of_the_whole(
+    embed: Any, monkeypatch: pytest.MonkeyPatch, direction: Direction, options: dict[str, Any]
+) -> None:
+    text = " ".join(f"{word}{number % 37}" for number, word in enumerate([*RECIPE.split(), "the", "and"] * 40))
+    whole = embed([text], direction, **options)
+    monkeypatch.setattr(bm25, "_PIECE", 100)
+    pieces = embed([text], direction, **options)
+    assert pieces.tokens.tolist() == whole.tokens.tolist()
+    assert pieces.vectors[0].indices.tolist() == whole.vectors[0].indices.tolist()
+    np.testing.assert_allclose(pieces.vectors[0].values, whole.vectors[0].values, rtol=1e-6)
+
+
+def test_pieces_end_between_words_and_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bm25, "_PIECE", 10)
+    for text in ("", "a", "one two three four", "x" * 35, "a\nb\tc " * 9, "巴黎是法国的首都" * 5):
+        pieces = list(bm25._pieces(text))
+        assert "".join(pieces) == text
+        assert max(map(len, pieces)) <= 10
+    assert list(bm25._pieces("one two three")) == ["one two", " three"]
+
+
+class Counting:
+    """The library, and the most that was ever asked of one call of it."""
+
+    def __init__(self, library: Any) -> None:
+        self.library, self.asked = library, 0
+
+    def embed_document(self, text: str) -> Any:
+        self.asked = max(self.asked, len(text))
+        return self.library.embed_document(text)
+
+    def embed_query(self, text: str) -> Any:
+        self.asked = max(self.asked, len(text))
+        return self.library.embed_query(text)
+
+
+@pytest.mark.parametrize("tokenizer", ["prefix", "whitespace", "word", "multilingual"])
+@pytest.mark.parametrize(
+    "text", ["x" * 90_000, "ab " * 30_000, "巴黎是法国的首都" * 10_000], ids=["word", "words", "cjk"]
+)
+def test_no_call_of_the_library_gets_more_than_a_piece(
+    embed: Any, monkeypatch: pytest.MonkeyPatch, tokenizer: str, text: str
+) -> None:
+    made = bm25._made
+    counted: list[Counting] = []
+
+    def counting(options: str) -> Any:
+        counted.append(Counting(made(options)))
+        return counted[-1]
+
+    monkeypatch.setattr(bm25, "_made", counting)
+    monkeypatch.setattr(bm25, "_models", WeighedCache(1_000_000))
+    for direction in ("update", "search"):
+        embed([text], direction, tokenizer=tokenizer)
+    assert 0 < max(one.asked for one in counted) <= bm25._PIECE
+
+
+def test_one_long_word_has_few_prefixes(embed: Any) -> None:
+    for direction, terms in (("update", PREFIX_TOKEN_LEN), ("search", 1)):
+        vector = embed(["x" * 80_000], direction, tokenizer="prefix").vectors[0]
+        assert len(vector.indices) == terms
+    with pytest.raises(BadOption, match="max_token_len: with the tokenizer 'prefix' at most 1000"):
+        embed(["x"], tokenizer="prefix", max_token_len=80_000)
+
+
+def test_what_callers_choose_fills_no_cache(embed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: WeighedCache[bytes, Any] = WeighedCache(200_000)
+    monkeypatch.setattr(bm25, "_models", kept)
+    for number in range(30):
+        embed([RECIPE], stopwords={"custom": [f"word{number}", *(f"w{number}-{i}" for i in range(100))]})
+    assert 0 < kept.weight <= 200_000
+    assert len(kept) < 30
+    embed([RECIPE], stopwords={"custom": ["x" * 15_000]})
+    assert kept.weight <= 200_000

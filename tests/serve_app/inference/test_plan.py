@@ -154,3 +154,28 @@ def test_a_missing_vector_is_an_error_and_never_a_guess(written: Written) -> Non
 def test_names_are_found_in_any_case() -> None:
     find: Callable[[str], ModelCard] = lambda name: CATALOGUE.find(name, "query")  # noqa: E731
     assert find("ORG/Dense") is find("dense") is DENSE
+
+
+@pytest.mark.parametrize("options", [{"k": "x" * 20_000}, {"x" * 20_000: 1}, {"stopwords": {"custom": ["a"] * 9000}}])
+def test_options_that_no_model_has_use_for_are_refused_by_their_size(written: Written, options: Any) -> None:
+    slot = written.slot("points[3].vector", text="tea", model="qdrant/bm25", options=options)
+    with pytest.raises(BadOption, match=r"points\[3\].vector.options: have \d+ bytes as JSON; at most 16384") as caught:
+        plan([slot], "update", CATALOGUE)
+    assert len(caught.value.message) < 200
+
+
+def test_options_that_are_nested_too_deep_are_the_callers_fault(written: Written) -> None:
+    options: Any = {}
+    for _ in range(500):
+        options = {"k": options}
+    with pytest.raises(BadOption):
+        plan([written.slot("here", text="tea", model="qdrant/bm25", options=options)], "update", CATALOGUE)
+
+
+def test_a_text_is_shorter_where_its_options_cost_more(written: Written) -> None:
+    long = "tea " * 30_000
+    plan([written.slot("here", text=long, model="qdrant/bm25", options={"tokenizer": "word"})], "update", CATALOGUE)
+    with pytest.raises(WrongInput, match=r"here.text: has 120000 characters; at most 100000 are allowed with its"):
+        plan(
+            [written.slot("here", text=long, model="qdrant/bm25", options={"tokenizer": "prefix"})], "update", CATALOGUE
+        )
