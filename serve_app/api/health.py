@@ -1,4 +1,4 @@
-"""Whether this gateway lives and is ready, in the sense of Kubernetes.
+"""Whether this gateway lives and is ready, in the sense of Kubernetes, and in the words of Qdrant's server.
 
 Alive: the process answers. Ready: Qdrant, or the embedded store, could be reached a moment ago. A model that is not
 there takes nothing out of rotation: one may be scaled to zero until somebody asks for it, and requests for a model that
@@ -51,14 +51,14 @@ class Health:
         if request.method not in {"GET", "HEAD"}:
             return None
         if request.path in {"/healthz", "/livez"}:
-            return _text(HTTPStatus.OK, f"{request.path[1:]} check passed")
+            return _text(HTTPStatus.OK, "healthz check passed")
         if request.path == "/readyz":
             return await self._readiness(verbose="verbose" in request.query.split("&"))
         return None
 
     async def _readiness(self, *, verbose: bool) -> Response:
         status = HTTPStatus.SERVICE_UNAVAILABLE if self._trouble else HTTPStatus.OK
-        lines = [f"readyz check {'failed' if self._trouble else 'passed'}"]
+        lines = ["some shards are not ready" if self._trouble else "all shards are ready"]
         if verbose:
             models = [f"{_sign(state == 'ready')} {name}: {state}" for name, state in (await self._states()).items()]
             lines = [f"{_sign(not self._trouble)} qdrant: {self._trouble or 'ready'}", *models, *lines]

@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from deployments.errors import InferenceError, InternalError
-from serve_app.api import inference_service
+from deployments.errors import InferenceError, InternalError, MalformedRequest
+from serve_app.api import cors, inference_service
+from serve_app.api.compressed_answers import compressed
 from serve_app.api.health import Health
 from serve_app.api.management import routes
 from serve_app.api.management.routes import Console
@@ -20,15 +21,19 @@ from serve_app.auth.permissions import Permission
 from serve_app.inference import find_json
 from serve_app.observability.record import Watch, current
 from serve_app.pipeline import Pipeline
+from serve_app.protocol import paths
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.error_responses import http_error
-from serve_app.protocol.messages import Body, Request, Response
+from serve_app.protocol.messages import Body, Request, Response, without
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 log = logging.getLogger("ray.serve")
+
+_OF_THE_SERVER = frozenset({b"date", b"server"})
+"""Headers of Qdrant's answers that the server which runs this app writes itself."""
 
 
 class ClientGone(Exception):
@@ -61,22 +66,22 @@ class HttpApi:
             route = partial(template, request.method, request.path)
             with self._watch.request("rest", route, request.header) as record:
                 try:
-                    response = await self._respond(request)
+                    response = await self._finished(request, await self._respond(request))
                     await _answer(response, send)
                     record.status = str(int(response.status))
                 except ClientGone:
                     return
 
+    async def _finished(self, request: Request, response: Response) -> Response:
+        """A response as it goes out, whoever gave it."""
+        settings = self._pipeline.embedder.settings.current
+        response = replace(response, headers=without(response.headers, _OF_THE_SERVER))
+        response = cors.allowed(request, response) if settings.enable_cors else cors.forbidden(response)
+        return await compressed(request, response)
+
     async def _respond(self, request: Request) -> Response:
         try:
-            probed = await self._health.answer(request) if self._health else None
-            if probed:
-                return probed
-            if (request.method, request.path) == ("POST", inference_service.PATH):
-                return await inference_service.answer(self._pipeline.embedder, self._authenticator, request)
-            if self._console and routes.owns(request.path):
-                return await self._console.answer(request)
-            return await self._pipeline.rest(await self._admitted(request))
+            return await self._routed(request)
         except InferenceError as error:
             current().failed(error)
             return self._refusal(request, error)
@@ -88,6 +93,19 @@ class HttpApi:
             internal = InternalError("an internal error; the server's log has its origin")
             current().failed(internal)
             return self._refusal(request, internal)
+
+    async def _routed(self, request: Request) -> Response:
+        if paths.climbs(request.path):
+            raise MalformedRequest("the path has a segment '.' or '..'")
+        if self._pipeline.embedder.settings.current.enable_cors and (asked := cors.preflight(request)):
+            return asked
+        if self._health and (probed := await self._health.answer(request)):
+            return probed
+        if (request.method, request.path.rstrip("/")) == ("POST", inference_service.PATH):
+            return await inference_service.answer(self._pipeline.embedder, self._authenticator, request)
+        if self._console and routes.owns(request.path):
+            return await self._console.answer(request)
+        return await self._pipeline.rest(await self._admitted(request))
 
     def _refusal(self, request: Request, error: InferenceError) -> Response:
         return routes.refusal(request.path, error) if self._console else http_error(error)
@@ -116,7 +134,7 @@ def _request(scope: Message, receive: Receive) -> Request:
     path = scope.get("raw_path") or scope["path"].encode()
     return Request(
         method=scope["method"],
-        path=path.decode("latin-1").partition("?")[0],
+        path=paths.normalized(path.decode("latin-1").partition("?")[0]),
         query=scope["query_string"].decode("latin-1"),
         headers=scope["headers"],
         body=_body(scope, receive),

@@ -97,11 +97,10 @@ _METHODS = {method: permission for permission, text in _GRPC.items() for method 
 def of_route(method: str, path: str) -> tuple[Permission, str]:
     """The permission that a REST request needs, and on which collection ("" where on none).
 
-    `path` is percent-encoded; a slash at its end changes nothing, in Qdrant and in the embedded store.
+    `path` is normalized (`protocol.paths`).
     """
     if method == "OPTIONS":  # a browser asks before it sends its request, and may send no credential
         return Permission.NOTHING, ""
-    path = path.rstrip("/") or "/"
     for pattern, permission, _ in _ROUTES.get(method, ()):
         match = pattern.fullmatch(path)
         if match:
@@ -111,7 +110,6 @@ def of_route(method: str, path: str) -> tuple[Permission, str]:
 
 def template(method: str, path: str) -> str:
     """The route of a REST request without what its caller put there, for logs; `other` where no table here knows it."""
-    path = path.rstrip("/") or "/"
     return next((shown for pattern, _, shown in _ROUTES.get(method, ()) if pattern.fullmatch(path)), "other")
 
 

@@ -43,6 +43,9 @@ class IngressSettings(Record):
         gt=0,
         description="of Qdrant's silence, in any request: until it answers, and while a body comes or goes",
     )
+    enable_cors: bool = Field(
+        default=True, description="whether scripts of web pages elsewhere may call the service, as in Qdrant"
+    )
     coalescing: Coalescing = Coalescing()
     request_log: Form = Field(default="none", description="a line for each request: none, text or json")
 

@@ -108,8 +108,8 @@ GRPC_PLACES: dict[str, Direction] = {
 
 
 def rest_place(method: str, path: str) -> Place | None:
-    """The place behind a method and a path, or none where the body is never looked into."""
-    parts = path.strip("/").split("/", 2)
-    if len(parts) != 3 or parts[0] != "collections":  # noqa: PLR2004
+    """The place behind a method and a normalized path, or none if the body is never looked into."""
+    parts = path.split("/", 3)
+    if len(parts) != 4 or parts[:2] != ["", "collections"]:  # noqa: PLR2004
         return None
-    return REST_PLACES.get((method, parts[2]))
+    return REST_PLACES.get((method, parts[3]))

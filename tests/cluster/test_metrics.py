@@ -205,8 +205,8 @@ def request_log_with(request_id: str, service: RunningService) -> list[dict[str,
 
 
 def test_probes_are_answered_by_the_gateway(http: httpx.Client) -> None:
-    assert http.get("/livez").text == "livez check passed"
-    assert http.get("/readyz").text == "readyz check passed"
+    assert http.get("/livez").text == "healthz check passed"
+    assert http.get("/readyz").text == "all shards are ready"
     verbose = http.get("/readyz?verbose").text
     assert "[+] qdrant: ready" in verbose
     assert f"[+] {MINILM}: ready" in verbose

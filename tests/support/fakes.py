@@ -64,6 +64,7 @@ class FakeQdrant:
 
     answer: Any = field(default_factory=lambda: {"result": {"status": "completed"}, "status": "ok", "time": 0.001})
     status: int = 200
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     messages: list[tuple[str, Message]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -71,7 +72,7 @@ class FakeQdrant:
     async def rest(self, request: Request) -> Response:
         body = await read(request.body)
         self.requests.append(replace(request, body=body or b""))
-        return json_response(self.status, orjson.dumps(self.answer))
+        return json_response(self.status, orjson.dumps(self.answer), self.headers)
 
     async def grpc(self, message: Message, call: Call) -> Reply:
         kept = type(message)()

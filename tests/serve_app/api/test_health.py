@@ -37,7 +37,7 @@ async def test_it_is_ready_when_qdrant_has_answered() -> None:
     assert (await gateway.client.get("/readyz")).status_code == 503, "nobody has asked Qdrant yet"
     await health.check()
     answer = await gateway.client.get("/readyz")
-    assert (answer.status_code, answer.text) == (200, "readyz check passed")
+    assert (answer.status_code, answer.text) == (200, "all shards are ready")
     assert answer.headers["content-type"].startswith("text/plain")
     assert UPSTREAM_UP.values[()] == 1
 
@@ -73,7 +73,7 @@ async def test_verbose_names_what_is_not_ready_and_a_model_at_zero_is_no_reason(
         "[+] qdrant: ready",
         "[+] org/dense: ready",
         "[-] org/vision: scaled to zero",
-        "readyz check passed",
+        "all shards are ready",
     ]
 
 
@@ -84,7 +84,7 @@ async def test_verbose_says_why_it_is_not_ready() -> None:
     answer = await Seen(health=health).client.get("/readyz?verbose")
     assert answer.status_code == 503
     assert answer.text.startswith("[-] qdrant: answers with status 502\n")
-    assert answer.text.endswith("readyz check failed")
+    assert answer.text.endswith("some shards are not ready")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])

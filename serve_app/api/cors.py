@@ -1,0 +1,50 @@
+"""Cross-origin requests of browsers, as Qdrant allows them by default (`enable_cors`): any origin, method and header.
+
+Source: Qdrant 1.19, src/actix/mod.rs; actix-cors 0.7, `Cors::default().allow_any_origin()` and so on. The headers stand
+on every answer, refusals too, and what a browser asks beforehand is answered without a credential.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from http import HTTPStatus
+
+from serve_app.protocol.messages import Headers, Request, Response
+
+_METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE")
+_VARY = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+_PREFIX = b"access-control-"
+
+
+def preflight(request: Request) -> Response | None:
+    """The answer to what a browser asks before a request from another origin; None if a request is no such question."""
+    asked = request.header("access-control-request-method")
+    if request.method != "OPTIONS" or asked is None:
+        return None
+    if asked not in _METHODS:
+        return Response(HTTPStatus.BAD_REQUEST, [], b"Requested method is not allowed")
+    headers = [(b"access-control-allow-methods", ", ".join(_METHODS).encode())]
+    names = request.header("access-control-request-headers")
+    if names is not None:
+        headers.append((b"access-control-allow-headers", names.encode("latin-1")))
+    return Response(HTTPStatus.OK, headers, b"")
+
+
+def allowed(request: Request, response: Response) -> Response:
+    """An answer that scripts of the asking origin may read."""
+    headers = _without(response.headers, b"access-control-allow-origin")
+    origin = request.header("origin")
+    if origin is not None:
+        headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
+    if all(name.lower() != b"vary" or b"Origin" not in value for name, value in headers):
+        headers.append((b"vary", _VARY))
+    return replace(response, headers=headers)
+
+
+def forbidden(response: Response) -> Response:
+    """An answer that scripts of other origins may not read, whatever Qdrant says."""
+    return replace(response, headers=_without(response.headers, _PREFIX))
+
+
+def _without(headers: Headers, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if not name.lower().startswith(prefix)]
