@@ -95,8 +95,6 @@ class HttpApi:
             return self._refusal(request, internal)
 
     async def _routed(self, request: Request) -> Response:
-        if paths.climbs(request.path):
-            raise MalformedRequest("the path has a segment '.' or '..'")
         if self._pipeline.embedder.settings.current.enable_cors and (asked := cors.preflight(request)):
             return asked
         if self._health and (probed := await self._health.answer(request)):
@@ -105,6 +103,8 @@ class HttpApi:
             return await inference_service.answer(self._pipeline.embedder, self._authenticator, request)
         if self._console and routes.owns(request.path):
             return await self._console.answer(request)
+        if paths.climbs(request.path):
+            raise MalformedRequest("the path has a segment '.' or '..'")
         return await self._pipeline.rest(await self._admitted(request))
 
     def _refusal(self, request: Request, error: InferenceError) -> Response:
