@@ -16,7 +16,7 @@ from deployments.families import load_family
 from deployments.families.chunks import cut
 from deployments.families.protocol import Family
 from deployments.files.store import ModelStore, cache_folder
-from deployments.replica.replica import ReplicaSettings
+from deployments.replica.settings import ReplicaSettings
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
 ONE_STREAM = ReplicaSettings(streams=1)

@@ -25,7 +25,7 @@ from benchmarks import load, processes, random_models, tables
 from deployments.contract import Batch
 from deployments.families import load_family
 from deployments.families.chunks import cut
-from deployments.replica.replica import ReplicaSettings
+from deployments.replica.settings import ReplicaSettings
 from tests.support.running import RunningService
 
 _PEAKS = {"H200": 989.5, "H100": 989.5, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "A10": 125.0, "T4": 65.0}

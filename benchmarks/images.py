@@ -33,7 +33,7 @@ from deployments.families import load_family
 from deployments.images.decoding import decode, from_base64
 from deployments.images.fetching import Fetcher
 from deployments.images.rules import FetchRules
-from deployments.replica.replica import ReplicaSettings
+from deployments.replica.settings import ReplicaSettings
 from tests.support.running import RunningService
 
 _SIDES = {"1 megapixel": (1155, 866), "3": (2000, 1500), "6": (2828, 2121), "12": (4000, 3000)}

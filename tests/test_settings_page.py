@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from deployments.images.hosts import HostList
 from deployments.images.loader import LoaderSettings
-from deployments.replica.replica import ReplicaSettings
+from deployments.replica.settings import ReplicaSettings
 from serve_app.config.settings import IngressSettings
 
 ROOT = Path(__file__).parent.parent

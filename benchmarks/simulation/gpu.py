@@ -20,7 +20,8 @@ from deployments.contract import Batch, DenseVectors, Running
 from deployments.families.protocol import Positions, Prepared
 from deployments.files.store import ModelStore
 from deployments.networks.layouts import Padded
-from deployments.replica.replica import ModelReplica, ReplicaSettings
+from deployments.replica.replica import ModelReplica
+from deployments.replica.settings import ReplicaSettings
 from serve_app import app
 
 GPU_TOKENS_A_SECOND = 47_000.0
@@ -82,8 +83,7 @@ class SimulatedReplica(ModelReplica):
             await asyncio.sleep(LOADING_S)
             self._family = SleepingFamily(self._card)
         self._settings = settings
-        self._worker.budget = settings.token_budget
-        self._worker.grow(settings.streams)
+        self._worker.reconfigure(settings.streams, settings.token_budget)
 
 
 def build(arguments: dict[str, Any]) -> Application:

@@ -12,7 +12,7 @@ from deployments.families.chunks import cut, together
 from deployments.families.protocol import Family
 from deployments.networks.opening import open_built
 from deployments.networks.settings import SessionSettings
-from deployments.replica.replica import ReplicaSettings
+from deployments.replica.settings import ReplicaSettings
 
 TOKEN_BUDGET = ReplicaSettings().token_budget
 """As replicas have it where nothing else is configured."""

@@ -1,4 +1,4 @@
-"""What waits for a model: inputs of many batches in one pool, from which chunks of like length are taken.
+"""What waits for a model: inputs of many batches in one queue, from which chunks of like length are taken.
 
 The more inputs there are to choose from, the less is computed in vain: which go well together, the model's layout says.
 """
@@ -31,7 +31,7 @@ class Waiting(Generic[Owner]):
     taken: bool = field(default=False, init=False)
 
 
-class Pool(Generic[Owner]):
+class InputQueue(Generic[Owner]):
     """Inputs that may run together. Not safe to use from several threads at once."""
 
     def __init__(self, layout: Layout) -> None:

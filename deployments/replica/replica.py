@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pydantic import Field
 from typing_extensions import override
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.records import validated
 from deployments.contract import Batch, Embeddings, Explanation, Model, Running
 from deployments.errors import InternalError, ModelUnavailable, SetupError, WrongInput
-from deployments.families import load_family, token_ids
+from deployments.families import token_ids
 from deployments.families.protocol import Family, ReadsText
 from deployments.metrics import export
 from deployments.metrics.replica import CHECK, ReplicaMeasures
-from deployments.networks.layouts import padded_length
-from deployments.networks.settings import SessionSettings
-from deployments.replica import memory
-from deployments.replica.worker import Work, Worker
+from deployments.replica import loading
+from deployments.replica.settings import ReplicaSettings
+from deployments.replica.work import Work
+from deployments.replica.worker import Worker
 
 _TOKENIZING_THREADS = 2
-_WARM_UP_SECONDS = 5.0
 
 _QUICK = 1000
 """Characters that are tokenized sooner (0.2 ms) than another thread would have begun with it."""
-
-
-class ReplicaSettings(SessionSettings):
-    """A model's `user_config` in the Serve config file.
-
-    `token_budget` bounds the tokens of a chunk, padding included. On CPUs, more than a few hundred of them gain
-    nothing, cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores reserved for a
-    replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
-    """
-
-    token_budget: int = Field(default=256, gt=0)
-
-    def session(self) -> SessionSettings:
-        """The part for which the model has to be loaded anew."""
-        return SessionSettings(**self.model_dump(include=set(SessionSettings.model_fields)))
 
 
 class ModelReplica(Model):
@@ -85,15 +66,14 @@ class ModelReplica(Model):
     async def _adopt(self, settings: ReplicaSettings) -> None:
         if self._settings is None or settings.session() != self._settings.session():
             started = time.perf_counter()
-            self._family = await asyncio.to_thread(_load, self._card, self._folder, settings)
+            self._family = await asyncio.to_thread(loading.load, self._card, self._folder, settings)
             self._loaded(time.perf_counter() - started, self._family.running)
         self._settings = settings
-        self._worker.budget = settings.token_budget
-        self._worker.grow(settings.streams)
+        self._worker.reconfigure(settings.streams, settings.token_budget)
 
     def _loaded(self, seconds: float, running: Running) -> None:
         provider, precision = running.provider or "own code", running.precision or "float32"
-        self._measures.loaded(seconds, provider, precision, gpu_reserved=_reserved("GPU") > 0)
+        self._measures.loaded(seconds, provider, precision, gpu_reserved=loading.reserved("GPU") > 0)
 
     def _measure(self) -> None:
         from deployments.replica import gpu  # noqa: PLC0415  of Ray
@@ -178,46 +158,3 @@ class ModelReplica(Model):
     def __del__(self) -> None:
         """Serve calls this when it stops a replica."""
         self.close()
-
-
-def _load(card: ModelCard, folder: Path | None, settings: ReplicaSettings) -> Family:
-    """Load a model and run it a few times, so that no request pays for what the first runs set up."""
-    threads = settings.threads or int(_reserved("CPU")) or os.cpu_count() or 1
-    family = load_family(card, folder, settings.session().model_copy(update={"threads": threads}))
-    _warm_up(family, settings)
-    memory.release_free_memory()
-    return family
-
-
-def _reserved(resource: str) -> float:
-    """How much of a resource (CPU, GPU) Ray has reserved for this process; 0 outside of Ray."""
-    if not export.in_ray():
-        return 0
-    import ray  # noqa: PLC0415  to load a model takes no Ray
-
-    context: Any = ray.get_runtime_context()
-    return float(context.get_assigned_resources().get(resource, 0))
-
-
-def _warm_up(family: Family, settings: ReplicaSettings) -> None:
-    """Run a few batches on all streams at once, none after the time is over."""
-    deadline = time.monotonic() + _WARM_UP_SECONDS
-    with ThreadPoolExecutor(settings.streams) as streams:
-        for batch in _rehearsal(family, settings.token_budget):
-            prepared, positions = family.prepare(batch), np.arange(len(batch))
-            list(streams.map(lambda _: family.run(prepared, positions), range(settings.streams)))  # noqa: B023  waits
-            if time.monotonic() > deadline:
-                break
-
-
-def _rehearsal(family: Family, budget: int) -> Iterator[Batch]:
-    """The samples, and as much as will ever run at once.
-
-    OpenVINO keeps the memory of the largest chunk: so the replica needs no more under load than when it is ready.
-    """
-    samples = family.samples()
-    yield from samples
-    for batch in samples[-1:]:
-        longest: Any = batch.inputs[0]
-        tokens = int(family.prepare(Batch([longest], batch.direction)).tokens[0])
-        yield Batch([longest] * max(1, budget // padded_length(tokens)), batch.direction)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -11,13 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from deployments.autoscaling import Load
-from deployments.contract import Embeddings, Vector, Vectors
+from deployments.contract import Embeddings, Vectors
 from deployments.errors import InternalError, ModelUnavailable
-from deployments.families.chunks import together
-from deployments.families.protocol import Family, Prepared
 from deployments.metrics.replica import CHECK, ReplicaMeasures
 from deployments.replica import memory
-from deployments.replica.queue import Pool, Waiting
+from deployments.replica.queue import InputQueue, Waiting
+from deployments.replica.work import Work
 
 _TOKENS_A_SECOND = 2000.0
 """What a batch may expect: it is due when it would be done at this rate. So a small one passes large ones that came
@@ -30,50 +28,6 @@ _IDLE_S = 5.0
 """Without work for so long, the memory that the work has left behind goes back to the system."""
 
 
-class Work:
-    """A batch that waits for its vectors; `operation` says what for, where it is measured."""
-
-    def __init__(self, family: Family, prepared: Prepared, operation: str = "") -> None:
-        self.family = family
-        self.prepared = prepared
-        self.vectors: list[Vector | None] = [None] * len(prepared.items)
-        self.operation = operation
-        self.missing = len(prepared.items)
-        self.ready_at: float | None = time.perf_counter()
-        self._loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[None] = self._loop.create_future()
-
-    @property
-    def kind(self) -> tuple[int, str, str, str]:
-        """Work of one kind may run together."""
-        batch = self.prepared.batch
-        return id(self.family), batch.direction, repr(batch.options), self.operation
-
-    def embeddings(self) -> Embeddings:
-        """The result, once it is done."""
-        vectors = [vector for vector in self.vectors if vector is not None]
-        return Embeddings(together(vectors), self.prepared.tokens, self.prepared.truncated)
-
-    def take(self, position: int, vector: Vector) -> None:
-        """Keep one result; with the last one the work is done."""
-        self.vectors[position] = vector
-        self.missing -= 1
-        if not self.missing:
-            self.finish()
-
-    def finish(self, error: BaseException | None = None) -> None:
-        """Wake the one who waits; called by the worker's thread."""
-        self._loop.call_soon_threadsafe(self._wake, error)
-
-    def _wake(self, error: BaseException | None) -> None:
-        if self.done.done():
-            return
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
-
-
 class Worker:
     """Runs chunks, as many at a time as it has threads.
 
@@ -81,18 +35,19 @@ class Worker:
     """
 
     def __init__(self, measures: ReplicaMeasures) -> None:
-        """A worker without threads: `grow` gives it some."""
+        """A worker without threads: `reconfigure` starts some."""
         self._measures = measures
         self.load = Load()
-        self._pools: dict[tuple[int, str, str, str], Pool[Work]] = {}
+        self._queues: dict[tuple[int, str, str, str], InputQueue[Work]] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._idle = 0
-        self.budget = 256
+        self._budget = 0
         self._threads: list[threading.Thread] = []
 
-    def grow(self, threads: int) -> None:
-        """Have at least so many threads; they end with the worker."""
+    def reconfigure(self, threads: int, budget: int) -> None:
+        """Have at least so many threads, which end with the worker, and chunks of about `budget` tokens at most."""
+        self._budget = budget
         while len(self._threads) < threads and not self._closed:
             thread = threading.Thread(target=self._serve, name="model", daemon=True)
             self._threads.append(thread)
@@ -107,7 +62,7 @@ class Worker:
     def waiting_tokens(self) -> int:
         """How many tokens wait for their run, those of health checks left out."""
         with self._changed:
-            return sum(pool.tokens for kind, pool in self._pools.items() if kind[-1] != CHECK)
+            return sum(queue.tokens for kind, queue in self._queues.items() if kind[-1] != CHECK)
 
     async def run(self, work: Work) -> Embeddings:
         """Have a batch run when its turn comes. When the caller gives up, what has not started is dropped.
@@ -126,8 +81,8 @@ class Worker:
         with self._changed:
             if self._closed:
                 raise ModelUnavailable("the model's replica is being stopped")
-            pool = self._pools.setdefault(work.kind, Pool(work.prepared.layout))
-            pool.add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
+            queue = self._queues.setdefault(work.kind, InputQueue(work.prepared.layout))
+            queue.add(inputs, time.monotonic() + sum(tokens) / _TOKENS_A_SECOND)
             self._changed.notify(len(inputs))
         try:
             await work.done
@@ -183,8 +138,8 @@ class Worker:
 
     def _drop(self, work: Work) -> None:
         with self._changed:
-            if pool := self._pools.get(work.kind):
-                pool.discard(work)
+            if queue := self._queues.get(work.kind):
+                queue.discard(work)
 
     def _next(self) -> Sequence[Waiting[Work]]:
         """The next chunk, when there is one; empty when the worker is closed."""
@@ -209,17 +164,17 @@ class Worker:
             if self._closed:
                 self._abandon()
                 return []
-            _, pool = min(self._pools.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
-            return pool.take(min(self.budget, _share(pool.tokens, idle)) if idle > 1 else self.budget)
+            _, queue = min(self._queues.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
+            return queue.take(min(self._budget, _share(queue.tokens, idle)) if idle > 1 else self._budget)
 
     def _has_news(self) -> bool:
-        self._pools = {kind: pool for kind, pool in self._pools.items() if len(pool)}
-        return self._closed or bool(self._pools)
+        self._queues = {kind: queue for kind, queue in self._queues.items() if len(queue)}
+        return self._closed or bool(self._queues)
 
     def _abandon(self) -> None:
         error = ModelUnavailable("the model's replica is being stopped")
-        for pool in self._pools.values():
-            for owner in pool.owners():
+        for queue in self._queues.values():
+            for owner in queue.owners():
                 owner.finish(error)
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.records import Record, validated
 from deployments.errors import ConfigError
+from deployments.replica.settings import ReplicaSettings
 from serve_app.config import arguments
 from serve_app.config.arguments import Arguments
 from serve_app.config.resources import Demand, Resources
@@ -79,7 +80,6 @@ def _application(application: Mapping[str, Any], where: str) -> list[Demand]:
 def _settings(cards: Sequence[ModelCard]) -> dict[str, type[Record]]:
     """The class of each deployment's `user_config`, by the deployment's name."""
     from deployments.images.loader import LoaderSettings  # noqa: PLC0415  takes long to import
-    from deployments.replica.replica import ReplicaSettings  # noqa: PLC0415  brings onnxruntime
 
     loader = {"ImageLoader": LoaderSettings} if any(card.image_size for card in cards) else {}
     models: dict[str, type[Record]] = {card.deployment: ReplicaSettings for card in cards}

@@ -20,6 +20,7 @@ from deployments.catalogue.card import ModelCard
 from deployments.errors import ModelFilesError, SetupError
 from deployments.files.sources import describe
 from deployments.files.store import ModelStore, State, cache_folder
+from deployments.replica.settings import ReplicaSettings
 from serve_app.cli.files import STARTER, existing
 from serve_app.cli.terminal import console, interruptible
 from serve_app.config import arguments
@@ -48,7 +49,6 @@ def list_models(catalogue_file: CatalogueFile = STARTER) -> None:
 def show(name: Name, catalogue_file: CatalogueFile = STARTER) -> None:
     """Show all that the catalogue says of a model, and where its files are."""
     from deployments.onboarding import in_process  # noqa: PLC0415  brings onnxruntime, which takes long to import
-    from deployments.replica.replica import ReplicaSettings  # noqa: PLC0415
 
     with interruptible():
         (card,) = _chosen([name], catalogue_file)

@@ -23,8 +23,7 @@ def counts(histogram: Histogram, *labels: str) -> tuple[int, float]:
 
 async def test_a_worker_measures_each_run_and_how_long_each_batch_waited() -> None:
     model, worker = Numbers(), Worker(ReplicaMeasures("measured"))
-    worker.grow(1)
-    worker.budget = 200
+    worker.reconfigure(threads=1, budget=200)
     work: Any = model.work(41, 40, 3)
     work.operation = "update"
     await worker.run(work)

@@ -19,8 +19,9 @@ from deployments.errors import ConfigError, InternalError, ModelError, ModelUnav
 from deployments.families.protocol import Positions, Prepared
 from deployments.networks.layouts import Padded
 from deployments.networks.settings import SessionSettings
-from deployments.replica import replica as replica_module
-from deployments.replica.replica import ModelReplica, ReplicaSettings
+from deployments.replica import loading
+from deployments.replica.replica import ModelReplica
+from deployments.replica.settings import ReplicaSettings
 
 NAME = "starter/splade-tiny"
 
@@ -68,7 +69,7 @@ class Loads(list[FakeFamily]):
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     loads = Loads()
-    monkeypatch.setattr(replica_module, "load_family", loads)
+    monkeypatch.setattr(loading, "load_family", loads)
     return loads
 
 
@@ -93,13 +94,13 @@ async def queued(replica: ModelReplica, texts: list[str], direction: Direction) 
     """A call whose chunks wait in the worker's queue."""
     before = waiting(replica)
     task = asyncio.create_task(replica.embed(Batch(texts, direction)))
-    while waiting(replica) == before:  # noqa: ASYNC110  # a pool sets no event
+    while waiting(replica) == before:  # noqa: ASYNC110  # a queue sets no event
         await asyncio.sleep(0.001)
     return task
 
 
 def waiting(replica: ModelReplica) -> int:
-    return sum(map(len, replica._worker._pools.values()))
+    return sum(map(len, replica._worker._queues.values()))
 
 
 async def test_a_batch_is_cut_by_its_tokens_and_comes_back_in_its_order(replica: ModelReplica, loads: Loads) -> None:
@@ -177,7 +178,7 @@ async def test_before_the_first_request_the_model_has_run_samples_and_the_larges
 async def test_no_sample_is_run_when_the_time_for_it_is_over(
     starter: Catalogue, loads: Loads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica_module, "_WARM_UP_SECONDS", -1.0)
+    monkeypatch.setattr(loading, "_WARM_UP_SECONDS", -1.0)
     replica = ModelReplica(starter.find(NAME, "test"), None)
     await replica.reconfigure({"streams": 1})
     assert loads[0].runs == [["warm up"]]
@@ -187,7 +188,7 @@ async def test_no_sample_is_run_when_the_time_for_it_is_over(
 async def test_a_model_has_as_many_threads_as_the_replica_has_cores(
     starter: Catalogue, loads: Loads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica_module, "_reserved", lambda resource: 4 if resource == "CPU" else 0)
+    monkeypatch.setattr(loading, "reserved", lambda resource: 4 if resource == "CPU" else 0)
     replica = ModelReplica(starter.find(NAME, "test"), None)
     for said in (0, 3):
         await replica.reconfigure({"threads": said})

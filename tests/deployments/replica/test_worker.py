@@ -17,7 +17,8 @@ from deployments.families.protocol import Positions, Prepared
 from deployments.metrics.replica import ReplicaMeasures
 from deployments.networks.layouts import Padded
 from deployments.replica import worker as worker_module
-from deployments.replica.worker import Work, Worker
+from deployments.replica.work import Work
+from deployments.replica.worker import Worker
 
 
 class Numbers:
@@ -62,8 +63,7 @@ def model() -> Numbers:
 @pytest.fixture
 async def worker(model: Numbers) -> AsyncIterator[Worker]:
     worker = Worker(ReplicaMeasures())
-    worker.grow(1)
-    worker.budget = 100
+    worker.reconfigure(threads=1, budget=100)
     yield worker
     model.go_on.set()
     await asyncio.to_thread(worker.close)
@@ -161,12 +161,11 @@ async def test_a_failure_reaches_those_of_its_chunk_and_no_others(worker: Worker
 
 async def test_several_threads_share_a_batch(model: Numbers) -> None:
     worker = Worker(ReplicaMeasures())
-    worker.budget = 100
-    worker.grow(2)
+    worker.reconfigure(threads=2, budget=100)
     model.go_on.clear()
     task = start(worker, model.work(60, 61, 62))
     for _ in range(500):
-        if sum(map(len, worker._pools.values())) == 1:
+        if sum(map(len, worker._queues.values())) == 1:
             break
         await asyncio.sleep(0.01)
     assert len(model.chunks) == 0, "two chunks run, none is done"
@@ -179,8 +178,7 @@ async def test_several_threads_share_a_batch(model: Numbers) -> None:
 
 async def test_idle_threads_share_what_waits(model: Numbers) -> None:
     worker = Worker(ReplicaMeasures())
-    worker.budget = 1000
-    worker.grow(2)
+    worker.reconfigure(threads=2, budget=1000)
     for numbers, expected in (([50] * 6, [3, 3]), ([20, 20], [2])):
         await asyncio.to_thread(wait_until_idle, worker, 2)
         model.go_on.clear()
@@ -194,7 +192,7 @@ async def test_idle_threads_share_what_waits(model: Numbers) -> None:
 
 
 def wait_until_idle(worker: Worker, threads: int) -> None:
-    while worker._idle != threads or (threads < 2 and any(map(len, worker._pools.values()))):
+    while worker._idle != threads or (threads < 2 and any(map(len, worker._queues.values()))):
         time.sleep(0.001)
 
 
@@ -206,7 +204,7 @@ async def test_a_vector_too_few_is_an_error(worker: Worker, model: Numbers, monk
 
 async def test_closing_ends_the_thread_and_whoever_waits_hears_of_it(model: Numbers) -> None:
     worker = Worker(ReplicaMeasures())
-    worker.grow(1)
+    worker.reconfigure(threads=1, budget=256)
     running = await busy(worker, model)
     waiting = start(worker, model.work(5))
     await asyncio.sleep(0)
@@ -228,7 +226,7 @@ async def test_memory_goes_back_once_when_no_work_comes(monkeypatch: pytest.Monk
     monkeypatch.setattr(worker_module, "_IDLE_S", 0.01)
     monkeypatch.setattr(worker_module.memory, "release_free_memory", given.release)
     worker = Worker(ReplicaMeasures())
-    worker.grow(1)
+    worker.reconfigure(threads=1, budget=256)
     for _ in range(2):
         await worker.run(model.work(1))
         assert await asyncio.to_thread(given.acquire, timeout=10)
