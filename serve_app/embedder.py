@@ -22,7 +22,7 @@ from serve_app.config.settings import LiveSettings
 from serve_app.inference import bounds
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import Slot
-from serve_app.inference.plan import Group, plan
+from serve_app.inference.plan import Group, objects_by_model, plan
 from serve_app.inference.usage import Usage
 from serve_app.ledger.meter import ANONYMOUS, Caller, Meter, Metered
 from serve_app.observability.record import current, step
@@ -68,7 +68,7 @@ class Embedder:
         with step("decode"):
             bounds.check(slots, settings)
             groups = plan(slots, direction, self.catalogue)
-        current().planned(direction, groups)
+        current().planned(direction, objects_by_model(groups))
         patience_s = min(settings.timeout_s, until - time.monotonic())
         with (
             self.meter.metered(caller, direction, groups) as metered,

@@ -14,8 +14,8 @@ SEEN_BY_THE_GATEWAY = {"contract", "errors", "catalogue", "metrics"}
 SETS_UP = ("serve_app/app.py", "serve_app/cli/")
 KNOWS_RAY = {
     *(f"deployments/{name}.py" for name in ("autoscaling", "metrics/ray_exporter", "replica/gpu", "replica/loading")),
-    *(f"serve_app/{name}.py" for name in ("app", "cli/config_check", "cli/launcher", "cluster/model_states")),
-    *(f"serve_app/{name}.py" for name in ("embedded/deployment", "ingress")),
+    *(f"serve_app/{name}.py" for name in ("app", "cli/config_check", "cli/launcher", "cluster/handles")),
+    *(f"serve_app/{name}.py" for name in ("cluster/model_states", "embedded/deployment", "ingress")),
 }
 NOT_IN_THE_CORE = {"ray", "asyncio", "aiohttp", "httpx", "grpc", "starlette", "onnxruntime"}
 

@@ -40,14 +40,14 @@ class GrpcApi:
         method = full_name(name, message)
         metadata = context.invocation_metadata()
         with self._watch.request("grpc", lambda: method, lambda key: dict(metadata).get(key)) as record:
-            record.status = grpc.StatusCode.OK.name
+            record.answered(grpc.StatusCode.OK.name)
             return await self._answered(Call(method, _passed_on(metadata)), message, context, record)
 
     async def _answered(self, call: Call, message: Message, context: Any, record: Record) -> Message:
         try:
             reply = await self._pipeline.grpc(message, self._admitted(message, call))
         except UpstreamStatus as status:
-            record.status = status.code.name
+            record.answered(status.code.name)
             _fail(context, status.code, status.details, status.metadata)
         except InferenceError as error:
             _refuse(context, record, error)
@@ -81,7 +81,7 @@ def _for_qdrant(metadata: Metadata, access: Access) -> Metadata:
 
 def _refuse(context: Any, record: Record, error: InferenceError) -> None:
     record.failed(error)
-    record.status = GRPC[error.kind].name
+    record.answered(GRPC[error.kind].name)
     _fail(context, GRPC[error.kind], error.message, headers_of(error))
 
 

@@ -7,7 +7,7 @@ prefixes is put before a text.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,10 +15,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Direction, Vector
+from deployments.contract import Direction, Model, Vector
 from deployments.errors import InferenceError, Kind, UnknownModel, WrongInput
 from serve_app.api.management.json_bodies import Headers, dumped, encoded, question
-from serve_app.cluster.replicas import Replicas
 from serve_app.embedder import Embedder
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.ledger.meter import Caller
@@ -62,9 +61,9 @@ class Question(BaseModel):
 class OpenAiApi:
     """Answers `/v1/embeddings` and `/v1/models`."""
 
-    def __init__(self, embedder: Embedder, replicas: Replicas) -> None:
+    def __init__(self, embedder: Embedder, models: Mapping[str, Model]) -> None:
         self._embedder = embedder
-        self._replicas = replicas
+        self._models = models
 
     async def answer(self, request: Request, tenant: str | None) -> Response:
         """The vectors of the inputs, in their order.
@@ -137,7 +136,7 @@ class OpenAiApi:
             raise WrongInput(
                 f"input: has {longest} token ids in one item; at most {limit} are allowed (text_characters)"
             )
-        return await self._replicas.texts(card.name, rows)
+        return await self._models[card.name].texts(rows)
 
 
 def _is_offered(card: ModelCard) -> bool:

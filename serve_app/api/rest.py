@@ -68,7 +68,7 @@ class HttpApi:
                 try:
                     response = await self._finished(request, await self._respond(request))
                     await _answer(response, send)
-                    record.status = str(int(response.status))
+                    record.answered(str(int(response.status)))
                 except ClientGone:
                     return
 

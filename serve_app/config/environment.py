@@ -109,6 +109,12 @@ class Environment(Record):
         return bool(self.qdrant_api_key or self.qdrant_read_only_api_key)
 
     @property
+    def asks_for_traces(self) -> bool:
+        """Whether requests are traced."""
+        collector = self.otel_exporter_otlp_endpoint or self.otel_exporter_otlp_traces_endpoint
+        return bool(collector) and not self.otel_sdk_disabled
+
+    @property
     def grpc_urls(self) -> Sequence[str]:
         """Where gRPC calls go when there is a Qdrant server."""
         return self.qdrant_grpc_url or [f"{url.scheme}://{_host(url)}:6334" for url in map(urlsplit, self.qdrant_url)]

@@ -65,6 +65,14 @@ def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue) -> l
     return list(groups.values())
 
 
+def objects_by_model(groups: Iterable[Group]) -> dict[str, int]:
+    """How many inference objects there are for each model; equal ones count each."""
+    objects: dict[str, int] = {}
+    for group in groups:
+        objects[group.card.name] = objects.get(group.card.name, 0) + len(group.uses)
+    return objects
+
+
 class _Opened(NamedTuple):
     """The group of some slots, the length to cut their vectors to, and how long their texts may be."""
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from deployments.contract import Direction
-from serve_app.inference.plan import Group
+from serve_app.inference.plan import Group, objects_by_model
 from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
 from serve_app.ledger.live_rates import WHOLE, LastMinute, Moment
 from serve_app.ledger.quotas import NO_QUOTAS, Left, Quotas
@@ -79,9 +79,7 @@ class Meter:
             SwitchedOff: something that it needs is off.
             QuotaUsedUp: the tenant has used up what it may use of a model.
         """
-        objects: dict[str, int] = {}
-        for group in groups:
-            objects[group.card.name] = objects.get(group.card.name, 0) + len(group.uses)
+        objects = objects_by_model(groups)
         self._switchboard.check(caller.collection, objects)
         with self.quotas.held(caller.tenant, groups) as spent:
             metered = Metered()

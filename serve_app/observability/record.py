@@ -1,9 +1,9 @@
-"""What became of one request. The doors begin and end it; the steps on its way find it where they run."""
+"""What became of one request. The APIs begin and end it; the steps on its way find it where they run."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +15,6 @@ from typing_extensions import Self
 from deployments.contract import Direction
 from deployments.errors import InferenceError
 from deployments.metrics.instruments import STAGE_SECONDS
-from serve_app.inference.plan import Group
 from serve_app.observability import metrics
 from serve_app.observability.request_log import Form, RequestLog, is_harmless
 from serve_app.observability.tracing import Span, Tracing
@@ -92,19 +91,22 @@ class Record:
         if self.tracing:
             self.span = self.tracing.server_span(route, header, {"request.id": self.request_id})
 
-    def planned(self, direction: Direction, groups: Sequence[Group]) -> None:
-        """The request needs inference."""
+    def planned(self, direction: Direction, objects: Mapping[str, int]) -> None:
+        """The request needs inference, of so many objects by model. It may need more later on."""
         self.operation = direction
-        for group in groups:
-            self.objects[group.card.name] = self.objects.get(group.card.name, 0) + len(group.uses)
-        for model, count in self.objects.items():
+        for model, count in objects.items():
+            self.objects[model] = self.objects.get(model, 0) + count
             metrics.OBJECTS.add(count, model, direction)
 
     def used(self, tokens: Mapping[str, int]) -> None:
-        """All vectors are there; the tokens that they took, by model."""
-        self.tokens.update(tokens)
+        """All vectors that were planned last are there; the tokens that they took, by model."""
         for model, count in tokens.items():
+            self.tokens[model] = self.tokens.get(model, 0) + count
             metrics.TOKENS.add(count, model, self.operation)
+
+    def answered(self, status: str) -> None:
+        """The request is answered: with an HTTP status, or the name of a gRPC status code."""
+        self.status = status
 
     def failed(self, error: InferenceError) -> None:
         """The request ends with an error of ours."""

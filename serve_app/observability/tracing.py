@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import ConfigError
-from serve_app.config.environment import Environment
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -82,16 +81,12 @@ class Tracing:
         self._provider.shutdown()
 
 
-def start(settings: Environment) -> Tracing | None:
-    """Tracing as the environment asks for it, or none.
+def start() -> Tracing:
+    """Tracing as OpenTelemetry's variables say.
 
     Raises:
-        ConfigError: it asks for what is not installed.
+        ConfigError: OpenTelemetry is not installed.
     """
-    if settings.otel_sdk_disabled or not (
-        settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint
-    ):
-        return None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415

@@ -12,7 +12,7 @@ import orjson
 
 from deployments.catalogue.card import ImageLimits, ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.contract import Batch, Explanation, Running
+from deployments.contract import Batch, Explanation, Model, Running
 from deployments.errors import WrongInput
 from serve_app.api.management.routes import Console
 from serve_app.api.rest import HttpApi
@@ -74,6 +74,23 @@ class FakeReplicas:
             raise WrongInput(f"{model} has no token ids; send texts")
         self.rows += ids
         return [" ".join(map(str, row)) for row in ids]
+
+
+@dataclass
+class FakeConsoleModel(Model):
+    """One model of the replicas."""
+
+    replicas: FakeReplicas
+    name: str
+
+    async def running(self) -> Running:
+        return await self.replicas.running(self.name)
+
+    async def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> list[Explanation]:
+        return await self.replicas.explain(self.name, batch, indices)
+
+    async def texts(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        return await self.replicas.texts(self.name, ids)
 
 
 @dataclass
@@ -163,7 +180,8 @@ def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variable
         model_states=all_ready,
     )
     ledger = Ledger(embedder.meter, switchboard, f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=3600)
-    console = Console(authenticator, embedder, ledger, read, replicas, grpc_port=7777)
+    asked = {one.name: FakeConsoleModel(replicas, one.name) for one in CARDS}
+    console = Console(authenticator, embedder, ledger, read, asked, grpc_port=7777)
     pipeline = Pipeline(embedder, qdrant)
     http = HttpApi(pipeline, authenticator, console=console)
     return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.contract import Running
+from deployments.contract import Model, Running
 from serve_app.cluster.cached import Remembered
 from serve_app.cluster.model_states import ModelState
-from serve_app.cluster.replicas import Replicas
 from serve_app.ledger import live_rates
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.live_rates import Figures
@@ -34,10 +32,10 @@ _UNKNOWN = ModelState("unknown")
 class Models:
     """All models with their states."""
 
-    def __init__(self, catalogue: Catalogue, states: States, replicas: Replicas, ledger: Ledger) -> None:
+    def __init__(self, catalogue: Catalogue, states: States, models: Mapping[str, Model], ledger: Ledger) -> None:
         self._catalogue = catalogue
         self._states = states
-        self._replicas = replicas
+        self._models = models
         self._ledger = ledger
         self._running: dict[str, Remembered[Running]] = {}
 
@@ -76,8 +74,7 @@ class Models:
             self._running.pop(card.name, None)
             return _NOT_KNOWN
         if card.name not in self._running:
-            ask = partial(self._replicas.running, card.name)
-            self._running[card.name] = Remembered(ask, _NOT_KNOWN, _KEPT_S, _PATIENCE_S)
+            self._running[card.name] = Remembered(self._models[card.name].running, _NOT_KNOWN, _KEPT_S, _PATIENCE_S)
         return await self._running[card.name].read()
 
 

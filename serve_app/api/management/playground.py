@@ -13,10 +13,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.records import Record
-from deployments.contract import Batch, Direction, Explanation, SparseVector, Vector
+from deployments.contract import Batch, Direction, Explanation, Model, SparseVector, Vector
 from deployments.errors import InferenceError
 from serve_app.api.management.json_bodies import Answer
-from serve_app.cluster.replicas import Replicas
 from serve_app.embedder import Embedder
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.plan import missing_prefix
@@ -52,9 +51,9 @@ class Question(Record):
 class Playground:
     """Tries inputs on one model after the other, so that the times are each model's own."""
 
-    def __init__(self, embedder: Embedder, replicas: Replicas) -> None:
+    def __init__(self, embedder: Embedder, models: Mapping[str, Model]) -> None:
         self._embedder = embedder
-        self._replicas = replicas
+        self._models = models
 
     async def answer(self, asked: Question, tenant: str | None) -> Answer:
         """An output for each model and input that it reads."""
@@ -91,7 +90,7 @@ class Playground:
         own = {key: value for key, value in options.items() if key != "mrl"}
         batch = Batch([prefix + text for prefix, text in zip(prefixes, texts, strict=True)], asked.direction, own)
         indices = [v.indices.tolist() if isinstance(v, SparseVector) else [] for v in vectors.values()]
-        read = await self._replicas.explain(card.name, batch, indices)
+        read = await self._models[card.name].explain(batch, indices)
         return {
             position: _moved(explanation, len(prefix))
             for position, explanation, prefix in zip(vectors, read, prefixes, strict=True)

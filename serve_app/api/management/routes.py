@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from deployments.contract import Model
 from deployments.errors import Forbidden, InferenceError
 from serve_app.api import openai
 from serve_app.api.management import OPENAPI, playground, usage
@@ -17,7 +18,6 @@ from serve_app.api.management.models import Models, States
 from serve_app.api.management.playground import Playground
 from serve_app.api.openai import OpenAiApi
 from serve_app.auth.access import Access, Authenticator, credential
-from serve_app.cluster.replicas import Replicas
 from serve_app.console import page
 from serve_app.embedder import Embedder
 from serve_app.ledger import live_rates
@@ -56,16 +56,16 @@ class Console:
         embedder: Embedder,
         ledger: Ledger,
         states: States,
-        replicas: Replicas,
+        models: Mapping[str, Model],
         *,
         grpc_port: int | None,
     ) -> None:
         self._authenticator = authenticator
         self._embedder = embedder
         self._ledger = ledger
-        self._described = Models(embedder.catalogue, states, replicas, ledger)
-        self._openai = OpenAiApi(embedder, replicas)
-        self._playground = Playground(embedder, replicas)
+        self._described = Models(embedder.catalogue, states, models, ledger)
+        self._openai = OpenAiApi(embedder, models)
+        self._playground = Playground(embedder, models)
         self._grpc_port = grpc_port
         self._routes: Mapping[tuple[str, str], Route] = {
             ("GET", "/inference/models"): self._models,

@@ -112,13 +112,13 @@ async def test_off_the_callers_trace_passes_through_untouched() -> None:
     "variables", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:1", "OTEL_SDK_DISABLED": "true"}]
 )
 def test_tracing_is_off_by_default_and_where_it_is_switched_off(variables: dict[str, str]) -> None:
-    assert tracing.start(environment.read(variables)) is None
+    assert not environment.read(variables).asks_for_traces
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(ConfigError, match="extra 'tracing'"):
-        tracing.start(environment.read({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:1"}))
+        tracing.start()
 
 
 async def test_spans_reach_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,8 +136,8 @@ async def test_spans_reach_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
-    started = tracing.start(environment.read())
-    assert started
+    assert environment.read().asks_for_traces
+    started = tracing.start()
     gateway = Seen(Watch(started))
     await gateway.put(UPSERT, headers={"traceparent": TRACEPARENT})
     started.close()

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.management import MakeWorld, World
+from tests.support.seeing import counted
 
 
 async def play(here: World, inputs: list[Any], models: list[str], **more: Any) -> list[Any]:
@@ -93,3 +94,11 @@ async def test_a_wrong_question_is_400_and_is_not_repeated(world: MakeWorld, que
     answer = await world().ask("POST", "/inference/playground", question)
     assert answer.status == 400
     assert "secret" not in answer.content.decode()
+
+
+async def test_each_models_objects_are_counted_once(world: MakeWorld) -> None:
+    inputs = [{"text": text} for text in ("hello", "you", "there")]
+    with counted() as added:
+        await play(world(), inputs, ["d/Dense", "s/sparse", "b/bm25"])
+    objects = {name: count for name, count in added.items() if name.startswith("objects_total")}
+    assert objects == {f"objects_total{{{model},search}}": 3 for model in ("d/Dense", "s/sparse", "b/bm25")}
