@@ -86,6 +86,12 @@ def test_a_page_names_only_tests_that_exist(page: str) -> None:
         assert not test or f"def {test}(" in source, f"{path} has no {test}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_file_of_the_project_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)(?:::\w+)?`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_every_environment_variable_is_documented() -> None:
     told = "".join((ROOT / "docs" / page).read_text() for page in ("configuration.md", "access-control.md"))
     assert [n for n in (*map(str.upper, Environment.model_fields), *OTHER_VARIABLES) if f"`{n}`" not in told] == []
