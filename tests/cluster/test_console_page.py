@@ -18,8 +18,8 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from deployments.catalogue.catalogue import Catalogue
-from tests.cluster.test_examples import png
 from tests.support.browser import NAMELESS, TOO_PALE, Watched, browser, console
+from tests.support.drawings import png
 from tests.support.running import RunningService
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

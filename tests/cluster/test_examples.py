@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import threading
 import uuid
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from PIL import Image, ImageDraw
 from qdrant_client import QdrantClient, models
 
+from tests.support.drawings import png
 from tests.support.running import RunningService
 
 MINILM = "sentence-transformers/all-minilm-l6-v2"
@@ -37,14 +36,6 @@ def collection(client: QdrantClient) -> Iterator[str]:
     name = f"test-{uuid.uuid4()}"
     yield name
     client.delete_collection(name)
-
-
-def png(colour: str) -> bytes:
-    image = Image.new("RGB", (224, 224), "white")
-    ImageDraw.Draw(image).ellipse((60, 60, 164, 164), fill=colour)
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture

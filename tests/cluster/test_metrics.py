@@ -20,8 +20,8 @@ from qdrant_client import QdrantClient, models
 
 from deployments.metrics.instruments import PREFIX
 from serve_app.auth.tenants import digest
+from tests.support.observability_page import OF_RAY, table
 from tests.support.running import RunningService
-from tests.test_observability_page import OF_RAY, table
 
 MINILM, VISION = "sentence-transformers/all-minilm-l6-v2", "starter/clip-shapes-vision"
 NOT_HERE = {

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.keys import KEY, READ_ONLY_KEY
 from tests.support.models import with_late_interaction
 from tests.support.running import RunningService, free_ports
-
-KEY, READ_ONLY_KEY = "key-of-the-conformance-tests-5129", "reading-key-of-the-conformance-tests-5129"
 
 
 @pytest.fixture(scope="session")

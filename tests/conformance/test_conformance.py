@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageDraw
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from tests.conformance.conftest import KEY
 from tests.support import models as late_interaction
+from tests.support.keys import KEY
 from tests.support.running import RunningService
 
 pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")

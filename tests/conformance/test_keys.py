@@ -13,7 +13,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from tests.conformance.conftest import KEY, READ_ONLY_KEY
+from tests.support.keys import KEY, READ_ONLY_KEY
 from tests.support.running import RunningService
 
 TEA = models.Document(text="tea", model="sentence-transformers/all-minilm-l6-v2")

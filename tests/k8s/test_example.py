@@ -10,9 +10,8 @@ import yaml
 from deployments.catalogue import catalogue
 from serve_app.auth import tenants
 from serve_app.cli.config_check import check
-from tests.k8s import test_schemas
-from tests.k8s.conftest import HOME, Manifests
-from tests.k8s.test_references import selects, settings, values_of
+from tests.support.manifest_schemas import check_documents, check_ray_pods, check_ray_service
+from tests.support.manifests import HOME, Manifests, selects, settings, values_of
 
 FOLDER = HOME / "k8s" / "examples" / "own"
 
@@ -50,9 +49,9 @@ def test_the_files_are_what_the_gateway_reads(tmp_path: Path) -> None:
 
 
 def test_what_is_rendered_is_what_kuberay_and_kubernetes_take(example: Manifests) -> None:
-    test_schemas.test_the_ray_service_is_what_kuberay_takes(example)
-    test_schemas.test_every_pod_of_ray_is_what_kubernetes_takes(example)
-    test_schemas.test_every_document_is_what_kubernetes_takes(example)
+    check_ray_service(example.ray_service)
+    check_ray_pods(example)
+    check_documents(example)
 
 
 def test_nothing_of_qdrant_is_left(example: Manifests) -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from deployments.images import hosts
-from tests.k8s.conftest import Document, Manifests
-from tests.k8s.test_references import README, labels_of, selects
+from tests.support.manifests import README, Document, Manifests, labels_of, selects
 
 METADATA = ip_address("169.254.169.254")
 INSIDE = [ip_address(address) for address in ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1")]

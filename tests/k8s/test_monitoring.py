@@ -8,9 +8,8 @@ import re
 import promql_parser
 import pytest
 
-from tests.k8s.conftest import OF_PROMETHEUS, PLACES, Manifests
-from tests.k8s.test_references import labels_of, port_names, selects
-from tests.test_observability_page import expressions, selectors
+from tests.support.manifests import OF_PROMETHEUS, PLACES, Manifests, labels_of, port_names, selects
+from tests.support.observability_page import expressions, selectors
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 

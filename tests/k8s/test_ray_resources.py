@@ -9,7 +9,7 @@ import pytest
 
 from serve_app.cli.config_check import check
 from serve_app.config.resources import Demand, Resources, bytes_of, nodes_needed
-from tests.k8s.conftest import SERVE_CONFIGS, Document, Manifests
+from tests.support.manifests import SERVE_CONFIGS, Document, Manifests
 
 HOME = Path(__file__).parents[2]
 GPU_MEMORY = 22.5 * 2**30

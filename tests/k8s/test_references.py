@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +10,23 @@ import pytest
 
 from serve_app.config.environment import read
 from serve_app.config.ray_environment import SUPPORTED
-from tests.k8s.conftest import PLACES, Document, Manifests, rendered
+from tests.support.manifests import (
+    PLACES,
+    README,
+    Document,
+    Manifests,
+    labels_of,
+    port_names,
+    rendered,
+    selects,
+    settings,
+    values_of,
+)
 
 HOME = Path(__file__).parents[2]
-README = (HOME / "k8s" / "README.md").read_text(encoding="utf-8")
 BUILT_HERE = {"qdrant-inference-cpu", "qdrant-inference-gpu"}
 FROM_ELSEWHERE = {"qdrant/qdrant", "redis"}
 OF_OUR_REGISTRY = re.compile(r"^(registry\.internal/)?(?P<name>[a-z/-]+):(?P<tag>[\w.-]+)$")
-
-
-def values_of(key: str, within: Any) -> Iterator[Any]:
-    """All that stands under a key, at any depth."""
-    if isinstance(within, dict):
-        if key in within:
-            yield within[key]
-        for value in within.values():
-            yield from values_of(key, value)
-    elif isinstance(within, list):
-        for value in within:
-            yield from values_of(key, value)
-
-
-def selects(selector: Document, labels: dict[str, str]) -> bool:
-    return selector.get("matchLabels", {}).items() <= labels.items()
-
-
-def labels_of(pod: Document) -> dict[str, str]:
-    return pod["metadata"]["labels"]
-
-
-def settings(manifests: Manifests) -> dict[str, str]:
-    (config,) = (d for name, d in manifests.of_kind("ConfigMap").items() if name.startswith("settings-"))
-    return config["data"]
 
 
 def test_config_maps_and_claims_exist(manifests: Manifests) -> None:
@@ -120,10 +104,6 @@ def test_ports_named_by_services_probes_and_policies_exist(manifests: Manifests)
         for probe in [*values_of("httpGet", container), *values_of("tcpSocket", container)]:
             names = {port["name"] for port in container["ports"]}
             assert probe["port"] in names | {52365}, place
-
-
-def port_names(pod: Document) -> set[str]:
-    return {port["name"] for container in pod["spec"]["containers"] for port in container.get("ports", ())}
 
 
 def test_labels_that_policies_and_budgets_choose_exist(manifests: Manifests) -> None:

@@ -19,8 +19,7 @@ from serve_app.observability.metrics import (
     UPSTREAM_UP,
     WAITING_TOKENS,
 )
-from tests.serve_app.api.test_health import states
-from tests.support.fakes import FakeModel, FakeQdrant
+from tests.support.fakes import FakeModel, FakeQdrant, states
 from tests.support.gateway import UPSERT
 from tests.support.seeing import Seen
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,3 +88,7 @@ class FakeQdrant:
     def body(self) -> Any:
         """The last body it was sent."""
         return orjson.loads(self.requests[-1].body)
+
+
+async def states() -> Mapping[str, str]:
+    return {"org/dense": "ready", "org/vision": "scaled to zero"}

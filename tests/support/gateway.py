@@ -22,7 +22,7 @@ from serve_app.ledger.meter import Meter
 from serve_app.observability.record import Watch
 from serve_app.pipeline import Pipeline
 from serve_app.upstream.base import Upstream
-from tests.serve_app.inference.test_plan import CATALOGUE
+from tests.support.cards import CATALOGUE
 from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
 
 UPSERT = {"points": [{"id": 1, "vector": {"text": "tea", "model": "org/dense"}, "payload": {"a": 1}}]}

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from qdrant_client import grpc as q
+
 from deployments.metrics.instruments import METRICS, PREFIX
 from serve_app.api.health import Health
 from serve_app.observability.record import Watch
@@ -39,3 +41,10 @@ def counted() -> Iterator[dict[str, float]]:
     added.update(
         {name: value - before.get(name, 0) for name, value in totals().items() if value != before.get(name, 0)}
     )
+
+
+DOCUMENT = q.Document(text="tea", model="org/dense")
+
+
+def query() -> q.QueryPoints:
+    return q.QueryPoints(collection_name="c", query=q.Query(nearest=q.VectorInput(document=DOCUMENT)))

@@ -10,11 +10,11 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from deployments.catalogue.card import ModelCard
+
 HIDDEN, LAYERS, HEADS, WORDS, POSITIONS = 16, 2, 4, 50, 64
 IMAGE, PATCH, PROJECTION = 16, 8, 12
-
 Tensors = dict[str, np.ndarray]
-
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _WORDS = ("the", "is", "of", "and", "capital", "vector", "vectors", "are", "text", "##ing", "##er", "巴", "黎")
 
@@ -173,3 +173,17 @@ def _finished(tokenizer: Tokenizer, start: str, end: str, *others: str) -> Token
     ids = [(token, tokenizer.token_to_id(token)) for token in (start, end)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{start} $A {end}", special_tokens=ids)
     return tokenizer
+
+
+def card(**changes: Any) -> ModelCard:
+    fields = {
+        "name": "tiny",
+        "family": "dense",
+        "dimensions": HIDDEN,
+        "context_window": POSITIONS,
+        "pooling": "mean",
+        "licence": "none",
+        "model_card_url": "none",
+        "sources": [{"folder": ".", "files": {"config.json": {}}}],
+    }
+    return ModelCard.model_validate(fields | changes)

@@ -3,11 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Running
 from deployments.errors import ModelError, ModelFilesError
@@ -15,22 +13,9 @@ from deployments.families import load_family
 from deployments.files.store import ModelStore, cache_folder
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
+from tests.support.tiny import card
 
 CPU = SessionSettings(provider="cpu")
-
-
-def card(**changes: Any) -> ModelCard:
-    fields = {
-        "name": "tiny",
-        "family": "dense",
-        "dimensions": tiny.HIDDEN,
-        "context_window": tiny.POSITIONS,
-        "pooling": "mean",
-        "licence": "none",
-        "model_card_url": "none",
-        "sources": [{"folder": ".", "files": {"config.json": {}}}],
-    }
-    return ModelCard.model_validate(fields | changes)
 
 
 def test_a_context_window_beyond_the_models_positions_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from deployments.metrics import replica as metrics
 from deployments.metrics.instruments import STAGE_SECONDS, Histogram
 from deployments.metrics.replica import ReplicaMeasures
 from deployments.replica.worker import Worker
-from tests.deployments.replica.test_worker import Numbers
+from tests.support.numbers_model import Numbers
 
 
 def counts(histogram: Histogram, *labels: str) -> tuple[int, float]:

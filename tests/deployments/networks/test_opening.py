@@ -17,8 +17,8 @@ from deployments.networks.packed import PackedNetwork
 from deployments.networks.padded import PaddedNetwork, run_ready
 from deployments.networks.session import Build
 from deployments.networks.settings import SessionSettings
-from tests.deployments.families.test_loading import card
 from tests.support import tiny
+from tests.support.tiny import card
 
 IDS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]], np.int32)
 LENGTHS = np.array([5, 3], np.int32)

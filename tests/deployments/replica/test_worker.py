@@ -11,48 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployments.contract import Batch, DenseVectors, Direction, Embeddings, Running
+from deployments.contract import DenseVectors, Embeddings
 from deployments.errors import InternalError, ModelUnavailable
-from deployments.families.protocol import Positions, Prepared
 from deployments.metrics.replica import ReplicaMeasures
-from deployments.networks.layouts import Padded
 from deployments.replica import worker as worker_module
 from deployments.replica.work import Work
 from deployments.replica.worker import Worker
-
-
-class Numbers:
-    """A model whose vector of a number is that number; the number is also the count of its tokens."""
-
-    running = Running(None, None)
-
-    def __init__(self) -> None:
-        self.chunks: list[list[int]] = []
-        self.started = threading.Event()
-        self.go_on = threading.Event()
-        self.go_on.set()
-        self.fails_on = 0
-
-    def work(self, *numbers: int, direction: Direction = "update", options: Any = None) -> Work:
-        batch = Batch([str(number) for number in numbers], direction, options or {})
-        tokens = np.array(numbers, np.int64)
-        return Work(self, Prepared(batch, numbers, tokens, truncated=len(numbers), layout=Padded(512)))
-
-    def samples(self) -> list[Batch]:
-        return []
-
-    def prepare(self, batch: Batch) -> Prepared:
-        raise NotImplementedError
-
-    def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
-        self.started.set()
-        assert self.go_on.wait(10)
-        numbers = [prepared.items[position] for position in positions]
-        assert numbers == prepared.tokens[positions].tolist()
-        self.chunks.append(numbers)
-        if self.fails_on in numbers:
-            raise ZeroDivisionError
-        return DenseVectors(np.array(numbers, np.float32)[:, None])
+from tests.support.numbers_model import Numbers
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,12 +12,8 @@ from serve_app.api import health as health_module
 from serve_app.api.health import Health
 from serve_app.observability.metrics import UPSTREAM_UP
 from serve_app.protocol.messages import Request
-from tests.support.fakes import FakeQdrant
+from tests.support.fakes import FakeQdrant, states
 from tests.support.seeing import Seen
-
-
-async def states() -> Mapping[str, str]:
-    return {"org/dense": "ready", "org/vision": "scaled to zero"}
 
 
 def broken(qdrant: FakeQdrant, error: Any) -> None:

@@ -10,14 +10,7 @@ from deployments.errors import Overloaded
 from serve_app.config.settings import IngressSettings
 from tests.support.fakes import FakeModel, dense
 from tests.support.gateway import Gateway
-
-
-def asked(*inputs: dict[str, Any], inference: str = "update") -> dict[str, Any]:
-    return {"inputs": list(inputs), "inference": inference, "token": None}
-
-
-def text(data: Any, model: str = "org/dense", **options: Any) -> dict[str, Any]:
-    return {"data": data, "data_type": "text", "model": model, "options": options or None}
+from tests.support.inference_calls import asked, text
 
 
 async def test_embeddings_come_in_the_order_of_the_inputs_with_the_usage() -> None:

@@ -12,9 +12,9 @@ from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Access, Authenticator
 from serve_app.config import environment
 from serve_app.protocol.grpc_services import request_class
-from tests.serve_app.api.test_inference_service import asked, text
 from tests.support.gateway import UPSERT
 from tests.support.guarded import KEY, KEYS, QUERY, READ_ONLY, TOKENS, Guarded, granted, query, upsert
+from tests.support.inference_calls import asked, text
 
 
 async def test_without_keys_everybody_may_do_everything() -> None:

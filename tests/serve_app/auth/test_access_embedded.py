@@ -17,8 +17,8 @@ from serve_app.protocol import grpc_services
 from serve_app.protocol.grpc_services import request_class
 from serve_app.protocol.messages import Request
 from serve_app.upstream.embedded import EmbeddedQdrant
-from tests.serve_app.auth.test_permissions import READING, ROUTES, filled
 from tests.support.guarded import KEY, READ_ONLY, TOKENS, Guarded, Shown, granted
+from tests.support.qdrant_api import READING, ROUTES, filled
 
 LET_IN = {*READING, Permission.NOTHING}
 

@@ -10,9 +10,9 @@ import pytest
 from deployments.errors import ConfigError
 from serve_app.auth.access import Authenticator
 from serve_app.config import environment
-from tests.serve_app.api.test_inference_service import asked, text
 from tests.support.gateway import UPSERT
 from tests.support.guarded import KEY, KEYS, QUERY, READ_ONLY, Guarded, query
+from tests.support.inference_calls import asked, text
 
 
 @pytest.fixture

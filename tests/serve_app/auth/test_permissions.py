@@ -5,28 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from qdrant_client import grpc as q
 
-from deployments.catalogue.catalogue import HOME
 from serve_app.auth.permissions import Permission, of_method, of_route, other_collections, other_collections_of_message
 from serve_app.embedded import rest_routes
 from serve_app.embedded.grpc_methods import METHODS
 from serve_app.inference.places import GRPC_PLACES, REST_PLACES
 from serve_app.protocol import grpc_services
 from serve_app.protocol.paths import normalized
-
-OPENAPI = orjson.loads((HOME / "tests" / "data" / "qdrant-openapi.json").read_bytes())
-HTTP_METHODS = ("get", "put", "post", "patch", "delete")
-ROUTES = {
-    *((method.upper(), path) for path, found in OPENAPI["paths"].items() for method in found if method in HTTP_METHODS),
-    *rest_routes.ROUTES,
-    *rest_routes.FIXED,
-}
-READING = {Permission.LISTING, Permission.READ_ALL, Permission.READ, Permission.READ_EXTRAS}
+from tests.support.qdrant_api import READING, ROUTES, filled
 
 MANAGED = """
     PUT /collections/{} | PATCH /collections/{} | DELETE /collections/{} | POST /collections/aliases
@@ -41,10 +31,6 @@ MANAGED_METHODS = """
     Collections/UpdateCollectionClusterSetup Collections/CreateShardKey Collections/DeleteShardKey
     Snapshots/CreateFull Snapshots/DeleteFull
 """
-
-
-def filled(path: str) -> str:
-    return re.sub(r"{\w+}", "x", path)
 
 
 def writes(operation: Any) -> bool:

@@ -8,7 +8,7 @@ from deployments.catalogue.card import ModelCard
 from deployments.errors import Overloaded
 from serve_app.batching.admission import Admission
 from serve_app.inference.plan import Group
-from tests.serve_app.inference.test_plan import CATALOGUE
+from tests.support.cards import CATALOGUE
 
 
 class Clock:

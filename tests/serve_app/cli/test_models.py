@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from deployments.graphs import cache
 from serve_app.cli.files import STARTER
-from serve_app.cli.main import app
+from tests.support.commands import run
 
 CATALOGUE = """
 models:
@@ -38,11 +37,6 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "catalogue.yaml"
     path.write_text(CATALOGUE)
     return path
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["models", *(str(argument) for argument in arguments)])
-    return result.exit_code, result.output
 
 
 def test_models_are_listed_pulled_and_verified(catalogue: Path) -> None:

@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 
 from deployments.catalogue import catalogue
 from deployments.catalogue.card import HubSource
-from tests.serve_app.cli.test_models import run
 from tests.support import fake_hub, own_model, tiny
+from tests.support.commands import run
 from tests.support.fake_hub import COMMIT, FakeHub
 
 

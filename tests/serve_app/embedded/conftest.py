@@ -10,39 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import orjson
 import pytest
 from qdrant_client import QdrantClient
 
 from serve_app.embedded.store import EmbeddedStore, GrpcError
 from serve_app.protocol.grpc_services import request_class
-
-
-class Rest:
-    """Calls of a store's REST door with JSON as Python values."""
-
-    def __init__(self, store: EmbeddedStore) -> None:
-        self.store = store
-
-    def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        content = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
-        status, answer = self.store.rest(method, path, "wait=true", content)
-        return int(status), orjson.loads(answer)
-
-    def result(self, method: str, path: str, body: Any = None) -> Any:
-        """The result of a call that must not fail."""
-        status, answer = self(method, path, body)
-        assert status == 200, answer
-        assert answer["status"] == "ok"
-        assert answer["time"] >= 0
-        return answer["result"]
-
-    def error(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
-        """Status and text of a call that must fail."""
-        status, answer = self(method, path, body)
-        assert set(answer) == {"status", "time", "result"}
-        assert answer["result"] is None
-        return status, answer["status"]["error"]
+from tests.support.embedded import Rest
 
 
 @pytest.fixture

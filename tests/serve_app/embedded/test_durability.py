@@ -14,40 +14,14 @@ from qdrant_client.local.persistence import CollectionPersistence
 from deployments.catalogue.catalogue import HOME
 from deployments.errors import ConfigError
 from serve_app.embedded.store import EmbeddedStore
-from tests.serve_app.embedded.conftest import Rest
+from tests.support.embedded import POINTS, Rest, fill
 
-COLLECTION: dict[str, Any] = {
-    "vectors": {
-        "cosine": {"size": 3, "distance": "Cosine"},
-        "euclid": {"size": 2, "distance": "Euclid"},
-        "multi": {"size": 2, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}},
-    },
-    "sparse_vectors": {"sparse": {"modifier": "idf"}},
-}
-POINTS: list[dict[str, Any]] = [
-    {
-        "id": number,
-        "vector": {
-            "cosine": [0.1, number, 3],
-            "euclid": [number, 0.7],
-            "multi": [[number, 10], [2, 3]],
-            "sparse": {"indices": [5, number], "values": [number / 9, number]},
-        },
-        "payload": {"number": number},
-    }
-    for number in range(10, 15)
-]
 QUERIES = [
     {"query": [1, 1, 1], "using": "cosine"},
     {"query": [1, 1], "using": "euclid"},
     {"query": [[1, 0], [3, 1]], "using": "multi"},
     {"query": {"indices": [5, 12], "values": [1, 1]}, "using": "sparse"},
 ]
-
-
-def fill(rest: Rest) -> None:
-    rest.result("PUT", "/collections/c", COLLECTION)
-    rest.result("PUT", "/collections/c/points", {"points": POINTS})
 
 
 def answers(rest: Rest) -> list[Any]:
@@ -89,8 +63,8 @@ def test_a_restart_changes_no_answer(tmp_path: Path) -> None:
 KEEPER = """
 import sys
 from serve_app.embedded.store import EmbeddedStore
-from tests.serve_app.embedded.conftest import Rest
-from tests.serve_app.embedded.test_durability import fill
+from tests.support.embedded import Rest
+from tests.support.embedded import fill
 store = EmbeddedStore(sys.argv[1])
 fill(Rest(store))
 print("filled", flush=True)

@@ -8,7 +8,7 @@ import pytest
 from qdrant_client import grpc
 
 from serve_app.embedded.store import EmbeddedStore
-from tests.serve_app.embedded.conftest import Rest
+from tests.support.embedded import Rest
 
 POINTS = [[1.0, 0.0], [0.8, 0.2], [0.0, 1.0], [-1.0, 0.1], [0.3, 0.7]]
 

@@ -12,7 +12,7 @@ from qdrant_client.http import models
 
 from deployments.catalogue.catalogue import HOME
 from serve_app.embedded.rest_routes import FIXED, NOT_HERE, ROUTES
-from tests.serve_app.embedded.conftest import Rest
+from tests.support.embedded import Rest
 
 OPENAPI = orjson.loads((HOME / "tests" / "data" / "qdrant-openapi.json").read_bytes())
 DOCUMENTED = [

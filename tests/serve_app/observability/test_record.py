@@ -6,20 +6,13 @@ from typing import Any
 
 import grpc
 import pytest
-from qdrant_client import grpc as q
 
 from deployments.errors import DeadlineExceeded, Forbidden, QuotaUsedUp, UpstreamUnavailable, WrongInput
 from serve_app.observability.metrics import count_error
 from serve_app.upstream.base import UpstreamStatus
 from tests.support.fakes import FakeModel
 from tests.support.gateway import UPSERT, Context
-from tests.support.seeing import Seen, counted
-
-DOCUMENT = q.Document(text="tea", model="org/dense")
-
-
-def query() -> q.QueryPoints:
-    return q.QueryPoints(collection_name="c", query=q.Query(nearest=q.VectorInput(document=DOCUMENT)))
+from tests.support.seeing import Seen, counted, query
 
 
 async def test_an_upload_is_counted_with_its_objects_tokens_and_stages() -> None:

@@ -13,9 +13,8 @@ from serve_app.api.route_templates import template
 from serve_app.config.settings import IngressSettings
 from serve_app.observability.record import Watch
 from serve_app.observability.request_log import Form
-from tests.serve_app.observability.test_record import query
 from tests.support.gateway import UPSERT, Context
-from tests.support.seeing import Seen
+from tests.support.seeing import Seen, query
 
 SECRET = "a-text-that-nobody-may-see"
 

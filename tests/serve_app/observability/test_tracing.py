@@ -17,9 +17,8 @@ from serve_app.config import environment
 from serve_app.observability import tracing
 from serve_app.observability.record import Watch
 from serve_app.observability.tracing import Tracing
-from tests.serve_app.observability.test_record import query
 from tests.support.gateway import UPSERT, Context
-from tests.support.seeing import Seen
+from tests.support.seeing import Seen, query
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"

@@ -1,0 +1,33 @@
+"""A small catalogue: one dense model, one for images, and BM25."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deployments.catalogue.card import ModelCard, Prefixes
+from deployments.catalogue.catalogue import Catalogue
+
+DENSE = ModelCard(
+    name="org/dense",
+    aliases=("dense",),
+    family="dense",
+    dimensions=4,
+    context_window=8,
+    pooling="mean",
+    prefixes=Prefixes(query="query: ", passage="passage: "),
+    licence="MIT",
+    model_card_url="none",
+    sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
+)
+BM25 = ModelCard(name="qdrant/bm25", family="bm25", licence="MIT", model_card_url="none")
+VISION = ModelCard(
+    name="org/vision",
+    family="clip-vision",
+    dimensions=4,
+    image_size=2,
+    image_limits={"max_bytes": 10},  # type: ignore[arg-type]
+    licence="MIT",
+    model_card_url="none",
+    sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
+)
+CATALOGUE = Catalogue((DENSE, BM25, VISION), Path("test.yaml"))
