@@ -12,8 +12,8 @@ import numpy as np
 
 from deployments.catalogue import catalogue
 from deployments.contract import Batch
-from deployments.families import load_family
 from deployments.families.chunks import cut
+from deployments.families.loading import load_family
 from deployments.families.protocol import Family
 from deployments.files.store import ModelStore, cache_folder
 from deployments.replica.settings import ReplicaSettings

@@ -23,8 +23,8 @@ import orjson
 
 from benchmarks import load, processes, random_models, tables
 from deployments.contract import Batch
-from deployments.families import load_family
 from deployments.families.chunks import cut
+from deployments.families.loading import load_family
 from deployments.replica.settings import ReplicaSettings
 from tests.support.running import RunningService
 

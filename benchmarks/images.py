@@ -29,7 +29,7 @@ from PIL import Image
 from benchmarks import load, processes, random_models, tables
 from deployments.catalogue.card import ImageLimits
 from deployments.contract import Batch
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.images.decoding import decode, from_base64
 from deployments.images.fetching import Fetcher
 from deployments.images.rules import FetchRules

@@ -1,1 +1,17 @@
-"""The models: what they are, where their files come from, and how they run."""
+"""The models: what they are, where their files come from, and how they run.
+
+errors       every error that we raise ourselves
+contract     what crosses a Serve call, and what the gateway needs of a model
+metrics      instruments, and what replicas measure with them
+catalogue    what each model is
+autoscaling  policies: how many replicas a model needs
+files        where the files of models come from, and the cache where they are kept
+images       images from strangers: fetched, decoded, cut to a model's size
+graphs       ONNX graphs built from checkpoints
+networks     what onnxruntime runs, and how inputs share its rows
+families     the kinds of models: each prepares a batch and runs parts of it
+replica      the Serve deployment of a model
+onboarding   a model of one's own: inspected, checked, timed
+
+Each uses those above it, and none below.
+"""

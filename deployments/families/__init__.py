@@ -1,30 +1,17 @@
-"""The kinds of models: each prepares a batch and runs parts of it, knowing nothing of Ray, queues or budgets."""
+"""The kinds of models: each prepares a batch and runs parts of it, knowing nothing of Ray, queues or budgets.
 
-from __future__ import annotations
-
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from deployments.files.store import ModelStore, cache_folder
-
-if TYPE_CHECKING:
-    from deployments.catalogue.card import ModelCard
-    from deployments.families.protocol import Family
-    from deployments.networks.settings import SessionSettings
-
-
-def load_family(card: ModelCard, folder: Path | None, settings: SessionSettings) -> Family:
-    """Load a model from the folder of its files (none for a model without files).
-
-    Files that were pulled are read and checked first: changed weights would load as well, and give wrong vectors. A
-    family's libraries are imported only here, so that a BM25 replica carries no tokenizer.
-
-    Raises:
-        ModelError: the model cannot be run here, or not with these settings.
-        ModelFilesError: its files are missing or damaged.
-    """
-    if folder is not None:
-        ModelStore(cache_folder()).check(card, folder)
-    family: Family = import_module(card.spec.provider).load(card, folder, settings)
-    return family
+protocol          what every family does
+loading           from the files of a model to the model
+dense             text to one vector, from a BERT and a pooling
+sparse            text to a sparse vector: SPLADE
+late_interaction  text to a vector a token: ColBERT
+clip_text         the text side of CLIP
+clip_vision       the image side of CLIP
+bm25              text to a sparse vector, by Qdrant's own code
+text              what dense, sparse and clip_text share: a tokenizer, a network, and what is done with its output
+tokenizing        from texts to token ids, and how a text was read
+token_ids         token ids that somebody sends instead of a text
+pooling           from rows of tokens to a row a text; normalization
+chunks            batches cut by length, and their vectors put together
+unicode           texts that other libraries take
+"""

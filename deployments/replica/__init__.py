@@ -1,1 +1,11 @@
-"""The replica of a model: a queue, a worker, and the Serve deployment around them."""
+"""The replica of a model.
+
+replica   the class of the Serve deployment: takes batches, gives embeddings
+settings  its `user_config`
+loading   loads the model and warms it up
+work      a batch on its way
+queue     what waits, and which of it goes well together
+worker    the threads that run the model
+memory    memory that was freed, and that the system could use
+gpu       the memory of this process's GPU
+"""

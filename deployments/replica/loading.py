@@ -13,7 +13,7 @@ import numpy as np
 
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.families.protocol import Family
 from deployments.metrics import export
 from deployments.networks.layouts import padded_length

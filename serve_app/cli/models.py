@@ -117,7 +117,7 @@ def bench(
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16")] = "auto",
 ) -> None:
     """Measure how fast a model is on this machine, with inputs of several lengths."""
-    from deployments.families import load_family  # noqa: PLC0415
+    from deployments.families.loading import load_family  # noqa: PLC0415
     from deployments.networks.settings import SessionSettings  # noqa: PLC0415
     from deployments.onboarding import benchmark, in_process  # noqa: PLC0415  as above
 

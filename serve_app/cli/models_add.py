@@ -18,7 +18,7 @@ from deployments.errors import ModelError
 from deployments.files import hub
 from deployments.files.sources import fetch
 from deployments.files.store import ModelStore, cache_folder
-from deployments.onboarding.inspection import inspect
+from deployments.onboarding.inspection.inspect import inspect
 from deployments.onboarding.inspection.repository import Repository
 from serve_app.cli.files import STARTER, own_catalogue
 from serve_app.cli.models import pull_models
@@ -87,7 +87,7 @@ def _of_hub(repository: str, revision: str, name: str | None, kind: Checkpoint |
 
 def _checked(cards: Sequence[ModelCard]) -> Sequence[ModelCard]:
     """The cards with the sha256 of their files, after each model has shown that it works; else nothing is kept."""
-    from deployments.families import load_family  # noqa: PLC0415  brings onnxruntime, which takes long to import
+    from deployments.families.loading import load_family  # noqa: PLC0415  brings onnxruntime, which takes long to import
     from deployments.networks.settings import SessionSettings  # noqa: PLC0415
     from deployments.onboarding.self_check import self_check  # noqa: PLC0415
 

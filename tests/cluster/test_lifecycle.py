@@ -19,7 +19,7 @@ from qdrant_client import QdrantClient, models
 
 from deployments.catalogue import catalogue
 from deployments.contract import Batch
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.files.store import ModelStore, cache_folder
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding.in_process import embed

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deployments.contract import Batch, SparseVector, Vector, Vectors
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 from tests.parity.cases import Case

@@ -18,9 +18,9 @@ from deployments.catalogue.families import FAMILIES, FIELDS, Checkpoint, FamilyS
 from deployments.catalogue.options import check_options
 from deployments.catalogue.records import Options
 from deployments.errors import BadOption
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.networks.settings import SessionSettings
-from deployments.onboarding.inspection import DESCRIBE
+from deployments.onboarding.inspection.inspect import DESCRIBE
 
 each_family = pytest.mark.parametrize("spec", FAMILIES.values(), ids=lambda spec: spec.name)
 

@@ -12,7 +12,7 @@ import pytest
 
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch, Embeddings
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 

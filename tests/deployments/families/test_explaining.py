@@ -10,8 +10,8 @@ import pytest
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch
 from deployments.errors import WrongInput
-from deployments.families import load_family
 from deployments.families.bm25 import Bm25Model
+from deployments.families.loading import load_family
 from deployments.families.protocol import HasVocabulary, ReadsText
 from deployments.families.tokenizing import TextTokenizer
 from deployments.networks.settings import SessionSettings

@@ -10,7 +10,7 @@ import pytest
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Direction, Embeddings, MultiVectors
 from deployments.errors import ModelError
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 from tests.support import tiny

@@ -9,7 +9,7 @@ import pytest
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Running
 from deployments.errors import ModelError, ModelFilesError
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.files.store import ModelStore, cache_folder
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny

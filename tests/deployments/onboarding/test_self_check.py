@@ -14,7 +14,7 @@ from deployments.catalogue.card import Markers, ModelCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch, DenseVectors, Floats, MultiVectors, Running, Vectors
 from deployments.errors import InternalError, ModelError
-from deployments.families import load_family
+from deployments.families.loading import load_family
 from deployments.families.pooling import normalize
 from deployments.families.protocol import Positions, Prepared
 from deployments.networks.settings import SessionSettings

@@ -13,7 +13,7 @@ import pytest
 from deployments.catalogue.card import File, FolderSource, Markers, ModelCard, Prefixes
 from deployments.catalogue.families import Checkpoint
 from deployments.errors import ConfigError, ModelError, ModelFilesError
-from deployments.onboarding.inspection import inspect
+from deployments.onboarding.inspection.inspect import inspect
 from deployments.onboarding.inspection.repository import Repository
 from tests.support import own_model
 

@@ -1,0 +1,144 @@
+"""Reads what a model is out of the files that come with it, and writes its catalogue entry.
+
+What the files leave open is not guessed: the caller says the family, or the model is refused with the name of what is
+not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from deployments.catalogue.card import File, ImageLimits, ModelCard, Source
+from deployments.catalogue.families import FAMILIES, Checkpoint
+from deployments.catalogue.records import validated
+from deployments.errors import ModelError
+from deployments.onboarding.inspection import colbert
+from deployments.onboarding.inspection import sentence_transformers as st
+from deployments.onboarding.inspection.repository import CONFIG, TOKENIZER, Repository
+
+_PREPROCESSOR = "preprocessor_config.json"
+_CLIP = {"max_position_embeddings": 77, "projection_dim": 512, "image_size": 224}
+"""The settings that transformers leaves out of a config.json if they are CLIP's own."""
+
+Weights = Mapping[str, File]
+MakeSource = Callable[[Mapping[str, File]], Source]
+
+
+def inspect(
+    files: Repository, name: str, card_url: str, source: MakeSource, kind: Checkpoint | None
+) -> Sequence[ModelCard]:
+    """The catalogue's records of the model, or of the two models of a CLIP.
+
+    Args:
+        files: the model's files.
+        name: what the model shall be called; the models of a CLIP are `<name>-text` and `<name>-vision`.
+        card_url: where one can read about it.
+        source: makes the source of some of the files.
+        kind: what the checkpoint is; None to see it from its files.
+
+    Raises:
+        ModelError: names what is unknown, missing, or ambiguous.
+        ModelFilesError: a file is damaged.
+    """
+    if CONFIG not in files.paths:
+        raise ModelError(f"there is no {CONFIG}: this is no checkpoint of a model")
+    common = {"name": name, "licence": files.licence(), "model_card_url": card_url}
+    weights = {**files.weights(), CONFIG: File()}
+    found = DESCRIBE[kind or _kind(files)](files, weights)
+    return [
+        validated(
+            ModelCard,
+            {
+                **common,
+                **model.fields,
+                "name": name + FAMILIES[model.family].suffix,
+                "family": model.family,
+                "sources": [source(model.files)],
+            },
+            name,
+        )
+        for model in found
+    ]
+
+
+class _Found(NamedTuple):
+    """A model of a checkpoint: its family, the catalogue's other fields, and the files that it needs."""
+
+    family: str
+    fields: Mapping[str, Any]
+    files: Mapping[str, File]
+
+
+def _kind(files: Repository) -> Checkpoint:
+    config = files.json(CONFIG)
+    architectures = [str(name) for name in config.get("architectures") or ()]
+    modules = [module.name for module in st.modules(files)]
+    if config.get("model_type") == "clip":
+        return "clip"
+    if colbert.METADATA in files.paths or "HF_ColBERT" in architectures or modules == ["Transformer", "Dense"]:
+        return "late-interaction"
+    if "SpladePooling" in modules:
+        return "sparse"
+    if "Pooling" in modules or (not modules and [name for name in architectures if name.endswith("Model")]):
+        return "dense"
+    if modules:
+        raise ModelError(f"modules.json: models of {', '.join(modules)} are not known here")
+    if not architectures or architectures[0].endswith("ForMaskedLM"):
+        raise ModelError(
+            f"{CONFIG} names {architectures[0] if architectures else 'no architecture'}, which may be a sparse model "
+            "(SPLADE) or the base of a dense one; say which: --family sparse or --family dense"
+        )
+    raise ModelError(f"{CONFIG}: architecture '{architectures[0]}' is none of an embedding model that is known here")
+
+
+def _dense(files: Repository, weights: Weights) -> Sequence[_Found]:
+    st.expect_modules(files, "Transformer", "Pooling", "Normalize")
+    pooling, normalize = st.pooling(files)
+    dimensions = files.json(CONFIG).get("hidden_size")
+    return _text("dense", files, weights, {"dimensions": dimensions, "pooling": pooling, "normalize": normalize})
+
+
+def _sparse(files: Repository, weights: Weights) -> Sequence[_Found]:
+    st.expect_modules(files, "Transformer", "MLMTransformer", "SpladePooling")
+    for module in st.modules(files):
+        settings = files.json(f"{module.path}/{CONFIG}") if module.name == "SpladePooling" else {}
+        for name, known in (("pooling_strategy", "max"), ("activation_function", "relu")):
+            if settings.get(name, known) != known:
+                raise ModelError(f"{module.path}: {name} '{settings[name]}' cannot be run here, only '{known}'")
+    return _text("sparse", files, weights, {})
+
+
+def _late_interaction(files: Repository, weights: Weights) -> Sequence[_Found]:
+    return _text("late-interaction", files, {**weights, **colbert.extra_files(files)}, colbert.fields(files))
+
+
+def _text(family: str, files: Repository, weights: Weights, fields: Mapping[str, Any]) -> Sequence[_Found]:
+    files.expect_tokenizer()
+    fields = {"context_window": st.window(files), "prefixes": st.prefixes(files), **fields}
+    return [_Found(family, fields, {**weights, TOKENIZER: File()})]
+
+
+def _clip(files: Repository, weights: Weights) -> Sequence[_Found]:
+    files.expect_tokenizer()
+    if _PREPROCESSOR not in files.paths:
+        raise ModelError(f"there is no {_PREPROCESSOR}, which says how images are scaled")
+    config = files.json(CONFIG)
+    text = {**_CLIP, **config.get("text_config", {})}
+    vision = {**_CLIP, **config.get("vision_config", {})}
+    dimensions = config.get("projection_dim", _CLIP["projection_dim"])
+    reads = {"dimensions": dimensions, "context_window": text["max_position_embeddings"]}
+    sees = {"dimensions": dimensions, "image_size": vision["image_size"], "image_limits": ImageLimits()}
+    return [
+        _Found("clip-text", reads, {**weights, TOKENIZER: File()}),
+        _Found("clip-vision", sees, {**weights, _PREPROCESSOR: File()}),
+    ]
+
+
+DESCRIBE: Mapping[Checkpoint, Callable[[Repository, Weights], Sequence[_Found]]] = {
+    "dense": _dense,
+    "sparse": _sparse,
+    "late-interaction": _late_interaction,
+    "clip": _clip,
+}
+"""By what a checkpoint is: how its models are described."""
