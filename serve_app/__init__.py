@@ -1,1 +1,24 @@
-"""The gateway: Qdrant's protocols in front, models and Qdrant behind."""
+"""The gateway: Qdrant's protocols in front, models and Qdrant behind.
+
+| file | what is in it |
+|---|---|
+| `app` | the app builder, which a Serve config file names |
+| `ingress` | the Serve deployment in front; wiring only |
+| `pipeline` | the path of a request: find, embed, forward, usage |
+| `embedder` | plan, admit, meter, embed, fill: what all APIs share |
+| `background` | what runs beside requests |
+| `api/` | what callers speak: Qdrant's REST and gRPC, `/inference`, OpenAI's embeddings, the management API |
+| `auth/` | who may do what |
+| `inference/` | finding, planning and filling: pure functions |
+| `batching/` | from requests to batches, and how much work may wait |
+| `upstream/` | the way to Qdrant, or to the embedded store |
+| `protocol/` | messages, statuses, deadlines, compression |
+| `cluster/` | the other deployments as the ingress sees them |
+| `ledger/` | usage, quotas, switches |
+| `observability/` | metrics, traces, the request log |
+| `config/` | environment variables, arguments, settings |
+| `embedded/` | the embedded store |
+| `console/` | the page |
+| `cli/`, `__main__` | the command line |
+| `demo/` | the demo's collections |
+"""

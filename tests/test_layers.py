@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -179,3 +180,15 @@ def test_what_tests_share_lies_in_modules_without_tests() -> None:
         for module in imports(path):
             shared = module.split(".")[1:] if module.startswith("tests.") else []
             assert not [part for part in shared if part == "conftest" or part.startswith("test_")], name(path)
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=name)
+def test_a_packages_table_names_each_of_its_files(path: Path) -> None:
+    told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    if "| file |" not in told:
+        return
+    names = set(re.findall(r"`([\w/]+)`", "".join(re.findall(r"^\|([^|]+)\|", told, re.MULTILINE))))
+    files = {one.stem for one in path.parent.glob("*.py")} - {"__init__", "__main__"}
+    folders = {f"{one.parent.name}/" for one in path.parent.glob("*/__init__.py")}
+    assert files | folders <= names, "named in the table of the package"
+    assert names - {"__main__"} <= files | folders, "there is such a file"

@@ -57,12 +57,12 @@ def _ingress(entry: Any) -> Any:
     entry = copy.deepcopy(entry)
     entry["ray_actor_options"] = {"num_cpus": 1}
     entry["autoscaling_config"].update(min_replicas=2, max_replicas=2)
-    limits = entry["user_config"]
-    limits["timeout_s"] = REQUEST_TIMEOUT_S
-    limits["coalescing"] = {
-        "inputs": int(limits["coalescing"]["inputs"] / gpu.SCALE),
-        "characters": int(limits["coalescing"]["characters"] / gpu.SCALE),
-        "max_partial_batches": limits["coalescing"]["max_partial_batches"],
+    settings = entry["user_config"]
+    settings["timeout_s"] = REQUEST_TIMEOUT_S
+    settings["coalescing"] = {
+        "inputs": int(settings["coalescing"]["inputs"] / gpu.SCALE),
+        "characters": int(settings["coalescing"]["characters"] / gpu.SCALE),
+        "max_partial_batches": settings["coalescing"]["max_partial_batches"],
     }
     return entry
 

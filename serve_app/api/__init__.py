@@ -1,1 +1,14 @@
-"""The APIs: Qdrant's REST and gRPC, its inference service, OpenAI's embeddings, health checks."""
+"""The APIs: what callers speak.
+
+| file | what is in it |
+|---|---|
+| `rest` | Qdrant's REST API, as an ASGI app; hands the other APIs their requests |
+| `grpc` | Qdrant's gRPC API |
+| `inference_service` | `POST /inference`, which a Qdrant server calls |
+| `openai` | `/v1/embeddings` and `/v1/models` |
+| `health` | `/healthz`, `/livez`, `/readyz` |
+| `cors` | which pages of other origins may ask |
+| `compressed_answers` | answers that are compressed on their way out |
+| `route_templates` | a request's route without what its caller put there |
+| `management/` | the console's JSON API |
+"""

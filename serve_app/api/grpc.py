@@ -1,4 +1,4 @@
-"""The gRPC door: every method of Qdrant's services, handed to the pipeline."""
+"""Qdrant's gRPC API: every method of Qdrant's services, handed to the pipeline."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class GrpcApi:
             _fail(context, status.code, status.details, status.metadata)
         except InferenceError as error:
             _refuse(context, record, error)
-        except Exception as error:  # noqa: BLE001  the door is the last place to answer
+        except Exception as error:  # noqa: BLE001  this is the last place to answer
             # The error's own text may hold what the caller sent, so only its type is written down.
             log.error("a call failed with %s", origin(error))  # noqa: TRY400
             _refuse(context, record, InternalError("an internal error; the server's log has its origin"))
@@ -62,7 +62,7 @@ class GrpcApi:
         return response_class(call.method)()
 
     def _admitted(self, message: Any, call: Call) -> Call:
-        """The call as it goes on, where its credential allows it."""
+        """The call as it goes on, if its credential allows it."""
         permission = permissions.of_method(call.method)
         headers = [(key.encode(), value.encode()) for key, value in call.metadata if isinstance(value, str)]
         access = self._authenticator.admit(credential(headers), permission, getattr(message, "collection_name", ""))
@@ -73,7 +73,7 @@ class GrpcApi:
 
 
 def _for_qdrant(metadata: Metadata, access: Access) -> Metadata:
-    """The metadata with the key that stands in for the caller's credential, where one does."""
+    """The metadata with the key that Qdrant is shown in place of the caller's credential, if there is one."""
     if access.upstream_key is None:
         return metadata
     return [*(pair for pair in metadata if pair[0].encode() not in CARRIERS), ("api-key", access.upstream_key.decode())]

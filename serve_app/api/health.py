@@ -47,7 +47,7 @@ class Health:
         UPSTREAM_UP.set(not self._trouble)
 
     async def answer(self, request: Request) -> Response | None:
-        """The answer to a probe; None where a request is for something else."""
+        """The answer to a probe; None if a request is for something else."""
         if request.method not in {"GET", "HEAD"}:
             return None
         if request.path in {"/healthz", "/livez"}:

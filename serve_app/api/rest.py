@@ -1,4 +1,4 @@
-"""The HTTP door: an ASGI app that hands every request on."""
+"""Qdrant's REST API: an ASGI app that hands every request on."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class HttpApi:
             return self._refusal(request, error)
         except (ClientGone, GeneratorExit):
             raise
-        except Exception as error:  # noqa: BLE001  the door is the last place to answer
+        except Exception as error:  # noqa: BLE001  this is the last place to answer
             # The error's own text may hold what the caller sent, so only its type is written down.
             log.error("a request failed with %s", origin(error))  # noqa: TRY400
             internal = InternalError("an internal error; the server's log has its origin")
@@ -111,7 +111,7 @@ class HttpApi:
         return routes.refusal(request.path, error) if self._console else http_error(error)
 
     async def _admitted(self, request: Request) -> Request:
-        """The request as it goes on, where its credential allows it; without that no body is read."""
+        """The request as it goes on, if its credential allows it; without that no body is read."""
         permission, collection = permissions.of_route(request.method, request.path)
         access = self._authenticator.admit(credential(request.headers), permission, collection)
         if access.everywhere is None and permission is Permission.READ:

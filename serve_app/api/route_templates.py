@@ -9,11 +9,11 @@ import orjson
 from serve_app.api.management import OPENAPI
 from serve_app.auth import permissions
 
-_SECOND_DOOR = "POST /inference"
+_INFERENCE_SERVICE = "POST /inference"
 
 
 def template(method: str, path: str) -> str:
-    """For example `GET /collections/{collection}`; `other` where no table knows the route."""
+    """For example `GET /collections/{collection}`; `other` if no table knows the route."""
     own = f"{method} {path}"
     return own if own in _own() else permissions.template(method, path)
 
@@ -23,5 +23,5 @@ def _own() -> frozenset[str]:
     """The routes that are not Qdrant's."""
     described = orjson.loads(OPENAPI.read_bytes())
     return frozenset(
-        {_SECOND_DOOR, *(f"{m.upper()} {p}" for p, methods in described["paths"].items() for m in methods)}
+        {_INFERENCE_SERVICE, *(f"{m.upper()} {p}" for p, methods in described["paths"].items() for m in methods)}
     )

@@ -208,7 +208,7 @@ def credential(headers: Headers) -> bytes | None:
 
 
 def for_qdrant(headers: Headers, access: Access) -> Headers:
-    """The headers with the key that stands in for the caller's credential, where one does."""
+    """The headers with the key that Qdrant is shown in place of the caller's credential, if there is one."""
     if access.upstream_key is None:
         return headers
     return [*without(headers, CARRIERS), (b"api-key", access.upstream_key)]

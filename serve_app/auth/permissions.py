@@ -95,7 +95,7 @@ _METHODS = {method: permission for permission, text in _GRPC.items() for method 
 
 
 def of_route(method: str, path: str) -> tuple[Permission, str]:
-    """The permission that a REST request needs, and on which collection ("" where on none).
+    """The permission that a REST request needs, and on which collection ("" if on none).
 
     `path` is normalized (`protocol.paths`).
     """
@@ -109,7 +109,7 @@ def of_route(method: str, path: str) -> tuple[Permission, str]:
 
 
 def template(method: str, path: str) -> str:
-    """The route of a REST request without what its caller put there, for logs; `other` where no table here knows it."""
+    """The route of a REST request without what its caller put there, for logs; `other` if no table here knows it."""
     return next((shown for pattern, _, shown in _ROUTES.get(method, ()) if pattern.fullmatch(path)), "other")
 
 

@@ -1,1 +1,8 @@
-"""From requests to batches, and how much work may wait."""
+"""From requests to batches, and how much work may wait.
+
+| file | what is in it |
+|---|---|
+| `batcher` | which inputs travel together, and when: state in, batches out; no I/O |
+| `router` | the batcher at work: a queue for each model, direction and set of options |
+| `admission` | how many tokens may wait for a model |
+"""

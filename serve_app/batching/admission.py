@@ -49,16 +49,16 @@ class Admission:
         self._backlogs: dict[str, Backlog] = {}
 
     @contextmanager
-    def admitted(self, groups: Sequence[Group], limit: int) -> Iterator[None]:
+    def admitted(self, groups: Sequence[Group], queue_tokens: int) -> Iterator[None]:
         """Hold the places of a request's work for as long as the context is open.
 
-        A request that is larger than the limit by itself is let in where nothing else waits.
+        At most `queue_tokens` wait for a model; a request that is larger by itself is let in if nothing else waits.
 
         Raises:
             Overloaded: some model has no place for its part; says when it will have.
         """
         work = estimated_tokens(groups)
-        self._check(work, limit)
+        self._check(work, queue_tokens)
         for model, tokens in work.items():
             self._backlog(model).waiting += tokens
         try:
@@ -73,12 +73,12 @@ class Admission:
         """How many tokens wait for each model, as they were estimated."""
         return {model: backlog.waiting for model, backlog in self._backlogs.items()}
 
-    def _check(self, work: Mapping[str, int], limit: int) -> None:
+    def _check(self, work: Mapping[str, int], queue_tokens: int) -> None:
         for model, tokens in work.items():
             backlog = self._backlog(model)
-            if backlog.waiting and backlog.waiting + tokens > limit:
+            if backlog.waiting and backlog.waiting + tokens > queue_tokens:
                 raise Overloaded(
-                    f"{backlog.waiting} tokens wait for {model}; with {tokens} more there would be over {limit}",
+                    f"{backlog.waiting} tokens wait for {model}; with {tokens} more there would be over {queue_tokens}",
                     retry_after=backlog.seconds,
                 )
 

@@ -68,7 +68,7 @@ class _Sender:
 
     def _send(self, batches: Iterable[_Ready]) -> None:
         for batch in batches:
-            # In no request's context: where its caller hangs up, Serve cancels all calls that were made in it, and
+            # In no request's context: if its caller hangs up, Serve cancels all calls that were made in it, and
             # this one may carry the inputs of others.
             task = contextvars.Context().run(asyncio.create_task, self._run(batch))
             self._tasks[batch] = task

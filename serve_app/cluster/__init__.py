@@ -1,1 +1,8 @@
-"""The deployments of models as the ingress sees them."""
+"""The other deployments as the ingress sees them.
+
+| file | what is in it |
+|---|---|
+| `handles` | calls of models and of the image loader, and what becomes of them when a replica dies |
+| `model_states` | which models are there, by what Ray Serve's controller says |
+| `cached` | answers that may be late (stale-while-revalidate) |
+"""

@@ -1,4 +1,4 @@
-"""Answers that may be late: the last one is remembered, and nobody waits long for a new one."""
+"""Answers that may be late: the last one is served while a new one is fetched (stale-while-revalidate)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 log = logging.getLogger("ray.serve")
 
 
-class Remembered(Generic[T]):
+class Cached(Generic[T]):
     """The answer to a question that is asked anew, in the background, when the last answer is older than `kept_s`.
 
-    Who reads it then waits for the new one for `patience_s` at most, and has the last one after that, or where the
+    Who reads it then waits for the new one for `patience_s` at most, and has the last one after that, or if the
     question failed.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from serve_app.cluster.cached import Remembered
+from serve_app.cluster.cached import Cached
 
 if TYPE_CHECKING:
     from ray.serve.schema import DeploymentStatusOverview
@@ -37,14 +37,14 @@ class ModelStates:
     def __init__(self, deployments: Mapping[str, str]) -> None:
         """`deployments`: the names of the models' deployments, by model."""
         self._deployments = deployments
-        self._states = Remembered[Mapping[str, ModelState]](self._ask, {}, _KEPT_S, _PATIENCE_S)
+        self._states = Cached[Mapping[str, ModelState]](self._ask, {}, _KEPT_S, _PATIENCE_S)
 
     async def __call__(self) -> Mapping[str, str]:
         """The states in a word each, as old as `read` has them."""
         return {model: state.state for model, state in (await self.read()).items()}
 
     async def read(self) -> Mapping[str, ModelState]:
-        """The states, which are up to two seconds old; those known last where the controller does not answer."""
+        """The states, which are up to two seconds old; those known last if the controller does not answer."""
         return await self._states.read()
 
     async def _ask(self) -> Mapping[str, ModelState]:
@@ -70,7 +70,7 @@ def state(deployment: DeploymentStatusOverview) -> ModelState:
 
 
 def _reason(message: str) -> str:
-    """Of a traceback only our own error, where it has one; else its last line."""
+    """Of a traceback only our own error, if it has one; else its last line."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     ours = [line.partition(": ")[2] for line in lines if line.startswith("deployments.errors.")]
     return (ours or lines or ["no reason given"])[-1]

@@ -121,7 +121,7 @@ class Environment(Record):
 
     @property
     def shown_url(self) -> str:
-        """Qdrant's REST addresses without the credentials that may stand in them; empty where there are none."""
+        """Qdrant's REST addresses without the credentials that may stand in them; empty if there are none."""
         urls = map(urlsplit, self.qdrant_url)
         return ", ".join(url._replace(netloc=url.netloc.rpartition("@")[2]).geturl() for url in urls)
 

@@ -66,7 +66,7 @@ def total(replicas: Iterable[Resources]) -> Resources:
 def nodes_needed(node: Resources, replicas: Iterable[Resources]) -> int | None:
     """How many nodes of a size hold the replicas, put in the first one that has room, the largest replicas first.
 
-    None where a replica does not fit on an empty node.
+    None if a replica does not fit on an empty node.
     """
     left: list[Resources] = []
     for replica in sorted(replicas, key=lambda replica: (replica.gpus, replica.cpus, replica.memory), reverse=True):

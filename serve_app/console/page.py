@@ -40,7 +40,7 @@ _ALWAYS: Headers = (
 
 
 async def answer(request: Request) -> Response | None:
-    """A file, `index.html` where none is named; None where there is no such file."""
+    """A file, `index.html` if none is named; None if there is no such file."""
     name = request.path.removeprefix(PREFIX) or "index.html"
     path = FOLDER / name
     if not _NAME.fullmatch(name) or path.suffix not in _TYPES:

@@ -10,7 +10,7 @@ from serve_app.inference.objects import Slot
 
 
 class Bounds(Protocol):
-    """The limits that are checked here."""
+    """The settings that are checked here."""
 
     @property
     def objects(self) -> int:
@@ -29,7 +29,7 @@ def check(slots: Sequence[Slot], bounds: Bounds) -> None:
     """Make sure that a request is within its bounds, before anything is computed for it.
 
     Raises:
-        WrongInput: names the limit and by how much it is passed.
+        WrongInput: names the setting and by how much it is passed.
     """
     _at_most(len(slots), bounds.objects, "inference objects", "objects")
     _at_most(sum(slot.wanted.input == "image" for slot in slots), bounds.images, "images", "images")

@@ -82,7 +82,7 @@ class _Opened(NamedTuple):
 
 
 def _open(slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[tuple[str, bytes], Group]) -> _Opened:
-    """The group of a slot's model and options, a new one where there is none yet."""
+    """The group of a slot's model and options, a new one if there is none yet."""
     card = catalogue.find(slot.wanted.model, slot.where)
     options = dict(slot.wanted.options)
     mrl = _mrl(options.pop("mrl", None), card, slot.where)
@@ -109,7 +109,7 @@ def _input(wanted: InferenceObject, opened: _Opened, where: str) -> str:
 
 
 def missing_prefix(text: str, card: ModelCard, direction: Direction) -> str:
-    """What the model wants to read before a text; nothing where the text begins with it."""
+    """What the model wants to read before a text; nothing if the text begins with it."""
     prefix = card.prefixes.query if direction == "search" else card.prefixes.passage
     return "" if text.startswith(prefix) else prefix
 

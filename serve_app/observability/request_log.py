@@ -1,6 +1,6 @@
 """One line for each request, in a file of its own: who it was by its id, what it was for, how long it took.
 
-Nothing that a caller wrote stands there but the id of its request, and that only where it looks like one.
+Nothing that a caller wrote stands there but the id of its request, and that only if it looks like one.
 """
 
 from __future__ import annotations

@@ -1,1 +1,11 @@
-"""Messages of both protocols, without I/O."""
+"""Messages of both protocols, without I/O.
+
+| file | what is in it |
+|---|---|
+| `messages` | one HTTP request and its answer, or one gRPC call |
+| `grpc_services` | the methods of Qdrant's services |
+| `error_responses` | from an error to the status that each protocol has for it |
+| `deadlines` | for how long a request is worked on |
+| `compression` | compressed request bodies |
+| `paths` | paths in one spelling |
+"""

@@ -36,7 +36,7 @@ async def read_text(request: Request, limit: int) -> tuple[Request, bytes]:
 
 
 def _known(encodings: tuple[str, ...]) -> str:
-    """The one encoding that a body has, of those that are read here; empty where it has none."""
+    """The one encoding that a body has, of those that are read here; empty if it has none."""
     if not encodings or encodings == ("identity",):
         return ""
     if len(encodings) > 1 or encodings[0] not in _WINDOW_BITS:

@@ -23,7 +23,7 @@ _ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-enco
 class Request:
     """An HTTP request. `path` and `query` are as they were sent, percent-encoded; header names are lower case.
 
-    `tenant` is the caller's name, where its credential tells one; `time` is what Qdrant has for it.
+    `tenant` is the caller's name, if its credential tells one; `time` is what Qdrant has for it.
     """
 
     method: str
@@ -98,7 +98,7 @@ def json_response(status: int, body: bytes, headers: Headers = ()) -> Response:
 
 
 async def read(body: Body, limit: int | None = None) -> bytes | None:
-    """A body to its end, or None where it is longer than `limit` bytes."""
+    """A body to its end, or None if it is longer than `limit` bytes."""
     if isinstance(body, bytes):
         return body if limit is None or len(body) <= limit else None
     parts: list[bytes] = []

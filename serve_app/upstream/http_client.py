@@ -68,7 +68,7 @@ class HttpClient:
         self._idle: list[_Connection] = []
 
     async def send(self, request: Request) -> Response:
-        """The answer to a request, its body still coming in where it is not short.
+        """The answer to a request, its body still coming in if it is not short.
 
         Raises:
             NotSentError: the server cannot be reached.
@@ -200,7 +200,7 @@ class _Connection(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(over - now, self._watch)
 
     async def _stream(self, head: bytes, body: AsyncIterator[bytes | memoryview], *, chunked: bool) -> None:
-        """Send a body as it comes in, and stop where the server answers before its end."""
+        """Send a body as it comes in, and stop if the server answers before its end."""
         self._whole_request_sent = False
         sending = asyncio.ensure_future(self._send_parts(head, body, chunked=chunked))
         try:

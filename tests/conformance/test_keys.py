@@ -1,4 +1,4 @@
-"""Keys of a service that runs: asked for at both doors, and shown nowhere."""
+"""Keys of a service that runs: asked for by both APIs, and shown nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole path of a request, with a fake model and a fake Qdrant, through both doors."""
+"""The whole path of a request, with a fake model and a fake Qdrant, over both protocols."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ QUERY = {"query": {"text": "tea", "model": "org/dense"}}
 DOCUMENT = q.Document(text="tea", model="org/dense")
 
 
-class Remembering(FakeQdrant):
+class RecordingQdrant(FakeQdrant):
     """Keeps the tenants and credentials that it sees too."""
 
     def __init__(self) -> None:
@@ -52,10 +52,10 @@ class Shown(Context):
 class Guarded(Gateway):
     """A gateway with these environment variables; no Qdrant server unless they name one."""
 
-    qdrant: Remembering
+    qdrant: RecordingQdrant
 
     def __init__(self, **variables: str) -> None:
-        super().__init__(qdrant=Remembering(), authenticator=Authenticator(environment.read(variables)))
+        super().__init__(qdrant=RecordingQdrant(), authenticator=Authenticator(environment.read(variables)))
 
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         shown = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -1,4 +1,14 @@
-"""The management API: models, usage, switches and the playground, as JSON."""
+"""The management API: models, usage, switches and the playground, as JSON.
+
+| file | what is in it |
+|---|---|
+| `routes` | which route is answered by whom, and which credential it needs |
+| `models` | what each model is, and how it is at the moment |
+| `usage` | what was used, and what it costs |
+| `playground` | what models make of some inputs |
+| `json_bodies` | what the routes share: reading a question, writing an answer |
+| `schema/` | the description of the API |
+"""
 
 from pathlib import Path
 

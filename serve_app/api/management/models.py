@@ -10,7 +10,7 @@ from typing import Any
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Model, Running
-from serve_app.cluster.cached import Remembered
+from serve_app.cluster.cached import Cached
 from serve_app.cluster.model_states import ModelState
 from serve_app.ledger import live_rates
 from serve_app.ledger.ledger import Ledger
@@ -37,7 +37,7 @@ class Models:
         self._states = states
         self._models = models
         self._ledger = ledger
-        self._running: dict[str, Remembered[Running]] = {}
+        self._running: dict[str, Cached[Running]] = {}
 
     async def describe(self, free_tokens: int) -> list[dict[str, Any]]:
         """Every model as the API has it; `free_tokens` is the allowance of each."""
@@ -74,7 +74,7 @@ class Models:
             self._running.pop(card.name, None)
             return _NOT_KNOWN
         if card.name not in self._running:
-            self._running[card.name] = Remembered(self._models[card.name].running, _NOT_KNOWN, _KEPT_S, _PATIENCE_S)
+            self._running[card.name] = Cached(self._models[card.name].running, _NOT_KNOWN, _KEPT_S, _PATIENCE_S)
         return await self._running[card.name].read()
 
 

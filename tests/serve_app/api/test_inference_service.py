@@ -1,4 +1,4 @@
-"""The door for Qdrant servers."""
+"""The API for Qdrant servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys: who may come in through each door."""
+"""Keys: who may come in over each protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens through both doors: what they allow, and that nothing runs for one that does not."""
+"""Tokens over both protocols: what they allow, and that nothing runs for one that does not."""
 
 from __future__ import annotations
 

@@ -19,13 +19,13 @@ class HeldModel(FakeModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gates: list[asyncio.Event] = []
+        self.held: list[asyncio.Event] = []
 
     async def __call__(self, batch: Batch) -> Embeddings:
-        gate = asyncio.Event()
-        self.gates.append(gate)
+        go_on = asyncio.Event()
+        self.held.append(go_on)
         answer = await super().__call__(batch)
-        await gate.wait()
+        await go_on.wait()
         return answer
 
 
@@ -56,10 +56,10 @@ async def test_what_comes_while_enough_partial_batches_are_out_shares_the_next_b
     requests = [asyncio.create_task(router.embed("m", "search", {}, [text])) for text in ("a", "b", "c")]
     await settle()
     assert sent(model) == [["a"]]
-    model.gates[0].set()
+    model.held[0].set()
     await settle()
     assert sent(model) == [["a"], ["b", "c"]]
-    model.gates[1].set()
+    model.held[1].set()
     results = await asyncio.gather(*requests)
     assert [np.array_equal(r[0][0], dense(text)) for r, text in zip(results, "abc", strict=True)] == [True] * 3
 
@@ -70,13 +70,13 @@ async def test_full_batches_are_never_held_back() -> None:
     request = asyncio.create_task(router.embed("m", "update", {}, ["a", "b", "c", "d", "e"]))
     await settle()
     assert sent(model) == [["a", "b"], ["c", "d"]]
-    model.gates[0].set()
+    model.held[0].set()
     await settle()
     assert sent(model) == [["a", "b"], ["c", "d"]], "a partial batch waits while enough of them are out"
-    model.gates[1].set()
+    model.held[1].set()
     await settle()
     assert sent(model)[2:] == [["e"]]
-    model.gates[2].set()
+    model.held[2].set()
     vectors, _ = await request
     assert np.array_equal(vectors, [dense(text) for text in "abcde"])
 
@@ -93,11 +93,11 @@ async def test_a_second_batch_leaves_once_it_is_as_large_as_the_first() -> None:
     requests.append(asyncio.create_task(router.embed("m", "search", {}, ["e", "f", "g"])))
     await settle()
     assert len(sent(model)) == 2, "enough are out"
-    model.gates[1].set()
+    model.held[1].set()
     await settle()
     assert sent(model)[2:] == [["e", "f", "g"]]
-    for gate in model.gates:
-        gate.set()
+    for go_on in model.held:
+        go_on.set()
     await asyncio.gather(*requests)
 
 
@@ -119,8 +119,8 @@ async def test_searches_do_not_stand_behind_updates_nor_behind_other_options() -
     await settle()
     assert sent(model) == [["a"], ["c"], ["d"]]
     while not all(request.done() for request in requests):
-        for gate in model.gates:
-            gate.set()
+        for go_on in model.held:
+            go_on.set()
         await settle()
     assert not router.queues, "queues that nobody uses are not kept"
 
@@ -148,10 +148,10 @@ async def test_a_cancelled_request_leaves_the_queue() -> None:
     await settle()
     second.cancel()
     await settle()
-    model.gates[0].set()
+    model.held[0].set()
     await settle()
     assert sent(model) == [["a"], ["c"]]
-    model.gates[1].set()
+    model.held[1].set()
     await asyncio.gather(first, third)
 
 
@@ -229,9 +229,9 @@ async def test_a_batch_is_sent_in_the_context_of_no_request() -> None:
     router = Router({"m": model}, coalescing(max_partial_batches=1))
     asked = asyncio.gather(ask("a"), ask("b"))
     await settle()
-    model.gates[0].set()
+    model.held[0].set()
     await settle()
-    model.gates[1].set()
+    model.held[1].set()
     await asked
     assert seen == ["none", "none"]
 
@@ -253,6 +253,6 @@ async def test_new_settings_send_what_waits_in_a_busy_queue() -> None:
     settings.replace(IngressSettings(coalescing=Coalescing(max_partial_batches=2)))
     await settle()
     assert sent(model) == [["a"], ["b"]]
-    for gate in model.gates:
-        gate.set()
+    for go_on in model.held:
+        go_on.set()
     await asyncio.gather(*requests)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from serve_app.cluster.cached import Remembered
+from serve_app.cluster.cached import Cached
 
 
 class Question:
@@ -26,21 +26,21 @@ class Question:
 
 async def test_an_answer_is_kept_for_a_while() -> None:
     question = Question()
-    remembered = Remembered(question, 0, kept_s=0.05, patience_s=1)
-    assert [await remembered.read() for _ in range(3)] == [1, 1, 1]
+    cached = Cached(question, 0, kept_s=0.05, patience_s=1)
+    assert [await cached.read() for _ in range(3)] == [1, 1, 1]
     await asyncio.sleep(0.06)
-    assert await asyncio.gather(*(remembered.read() for _ in range(3))) == [2, 2, 2]
+    assert await asyncio.gather(*(cached.read() for _ in range(3))) == [2, 2, 2]
 
 
 async def test_nobody_waits_for_long_and_a_late_answer_is_taken_all_the_same() -> None:
     question = Question()
     question.go_on.clear()
-    remembered = Remembered(question, 0, kept_s=60, patience_s=0.05)
+    cached = Cached(question, 0, kept_s=60, patience_s=0.05)
     began = time.monotonic()
-    assert [await remembered.read() for _ in range(2)] == [0, 0]
+    assert [await cached.read() for _ in range(2)] == [0, 0]
     assert time.monotonic() - began < 1
     question.go_on.set()
-    assert await remembered.read() == 1
+    assert await cached.read() == 1
     assert question.times == 1
 
 
@@ -50,6 +50,6 @@ async def test_where_the_question_fails_the_last_answer_stays(caplog: pytest.Log
     async def ask() -> int:
         return next(answers, None) or {}["no answer"]
 
-    remembered = Remembered(ask, 0, kept_s=0, patience_s=1)
-    assert [await remembered.read() for _ in range(3)] == [1, 1, 1]
+    cached = Cached(ask, 0, kept_s=0, patience_s=1)
+    assert [await cached.read() for _ in range(3)] == [1, 1, 1]
     assert "failed: KeyError" in caplog.text
