@@ -8,7 +8,7 @@ RUNTIME ?= cpu
 UPGRADE ?= --upgrade
 SETUP := $(VENV)/.installed-$(RUNTIME)
 
-.PHONY: help run demo test test-examples bench bench-peers simulate chaos soak fuzz lint format openapi constraints clean
+.PHONY: help run demo test test-unit test-examples bench bench-peers simulate chaos soak fuzz lint format hooks openapi constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,10 @@ demo: $(SETUP)  ## fill collections with texts and drawings, and search them
 test: $(SETUP)  ## run all tests
 	$(BIN)/qdrant-inference models pull
 	$(BIN)/python -m pytest
+
+test-unit: $(SETUP)  ## run the tests that need no service, in under a minute
+	$(BIN)/qdrant-inference models pull
+	$(BIN)/python -m pytest -m 'not cluster and not slow'
 
 test-examples: $(SETUP)  ## run the console's examples, those in Go, Java and Rust too (minutes)
 	$(BIN)/qdrant-inference models pull
@@ -60,6 +64,9 @@ lint: $(SETUP)  ## check style and types
 format: $(SETUP)  ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: $(SETUP)  ## have git check style and types before each commit
+	$(BIN)/pre-commit install
 
 openapi: $(SETUP)  ## renew the description of the management API from its models
 	$(BIN)/python -m serve_app.api.management.schema

@@ -17,6 +17,15 @@ from tests.support.running import RunningService
 settings.register_profile("busy", deadline=None)  # a machine that does other things, too, is no failure
 settings.load_profile("busy")
 
+STARTING_RAY = {"cluster", "conformance", "chaos"}
+"""The folders of tests that start a service, Ray included."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if STARTING_RAY & set(item.path.relative_to(Path(__file__).parent).parts):
+            item.add_marker("cluster")
+
 
 @pytest.fixture(scope="session")
 def starter() -> Catalogue:

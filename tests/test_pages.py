@@ -16,7 +16,7 @@ FOLDERS = ("benchmarks", "configs", "deployments", "docs", "k8s", "serve_app", "
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 README = ROOT / "README.md"
 WORDS = 1000
-OTHER_VARIABLES = ("QDRANT_INFERENCE_CACHE", "QDRANT_INFERENCE_GRAPHS")
+OTHER_VARIABLES = ("QDRANT_INFERENCE_CACHE", "QDRANT_INFERENCE_CONFIG", "QDRANT_INFERENCE_GRAPHS")
 """Those that are read elsewhere than with the others."""
 
 

@@ -24,10 +24,12 @@ def test_both_targets_have_the_same_python_and_the_pinned_packages() -> None:
     assert ":latest" not in TEXT
 
 
-def test_the_images_have_the_version_of_the_package() -> None:
+def test_images_and_pages_have_the_version_of_the_package() -> None:
     (version,) = re.findall(r'^version = "(.+)"$', (HOME / "pyproject.toml").read_text(), re.MULTILINE)
-    for page in ("Dockerfile", "k8s/README.md"):
-        tags = re.findall(r"qdrant-inference-[cg]pu:([\d.]+\d)", (HOME / page).read_text(encoding="utf-8"))
+    for page in ("Dockerfile", "k8s/README.md", "docs/install.md"):
+        tags = re.findall(
+            r"(?:qdrant-inference-[cg]pu:|qdrant_inference-|==)([\d.]+\d)", (HOME / page).read_text(encoding="utf-8")
+        )
         assert tags, page
         assert set(tags) == {version}, page
 
