@@ -36,7 +36,7 @@ _UPSERTS: Mapping[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgres
 
 
 class Database:
-    """The database behind a URL; connects, and migrates where it has to, with the first call.
+    """The database behind a URL; connects, and migrates if it has to, with the first call.
 
     Raises (every method):
         LedgerUnavailable: it cannot be reached, or does not do what it should.

@@ -91,7 +91,7 @@ class Ledger:
         return [self.meter.last_minute.snapshot(time.time()), *(other["live"] for other in self.others)]
 
     async def start(self) -> None:
-        """Learn what is switched off, and begin. Where the database is away, all is on until it has been reached."""
+        """Learn what is switched off, and begin. If the database is away, all is on until it has been reached."""
         await self._try_to_tick(with_month=True)
         self._task = asyncio.create_task(self._run())
 

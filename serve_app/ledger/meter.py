@@ -20,7 +20,7 @@ from serve_app.ledger.switchboard import Switchboard
 
 @dataclass(frozen=True)
 class Caller:
-    """For whom inference is done: the tenant's name where it has one, the collection, and what for.
+    """For whom inference is done: the tenant's name if it has one, the collection, and what for.
 
     Without an `operation` it is for what the direction says. `again`: for a request of which a part was counted
     already.
@@ -109,7 +109,7 @@ class Meter:
         self.quotas.check(caller.tenant, models)
 
     def left(self, caller: Caller, models: Mapping[str, int]) -> Left | None:
-        """What is left of the caller's tightest quota on these models, where it has one."""
+        """What is left of the caller's tightest quota on these models, if it has one."""
         return self.quotas.left(caller.tenant, models)
 
     def take(self) -> Counts:

@@ -140,7 +140,7 @@ class Quotas:
                     )
 
     def left(self, tenant: str | None, models: Iterable[str]) -> Left | None:
-        """What is left of the tightest quota on these models; None where there is none."""
+        """What is left of the tightest quota on these models; None if there is no quota."""
         if tenant is None or tenant not in self._quotas:
             return None
         lefts = [left for model in models for left in self._lefts(tenant, model)]

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright._impl._driver import compute_driver_executable
 from qdrant_client import QdrantClient, models
 
-from serve_app.console.page import FOLDER
+from tests.support import examples
+from tests.support.examples import LANGUAGES
 from tests.support.running import RunningService
 
 pytestmark = pytest.mark.timeout(1200)
@@ -36,7 +36,6 @@ EXPECTED = {
     "starter/clip-shapes-text": "red circle",
     "starter/clip-shapes-vision": "red circle",
 }
-LANGUAGES = ("http", "curl", "python", "typescript", "rust", "java", "csharp", "go")
 
 IN_A_COLLECTION = {
     "sentence-transformers/all-minilm-l6-v2": "minilm",
@@ -48,34 +47,17 @@ IN_A_COLLECTION = {
 }
 """The vectors of a collection that is there."""
 
-FILL = """
-import { readFileSync } from "node:fs";
-const { page, address, models, asked } = JSON.parse(readFileSync(0));
-globalThis.location = new URL("inference/", address);
-const { valuesFor } = await import(`${page}/example_values.js`);
-const { fill, steps } = await import(`${page}/template.js`);
-const filled = ({ name, language, ...how }) => {
-  const model = models.find((one) => one.name === name);
-  return steps(fill(readFileSync(`${page}/examples/${language}.txt`, "utf8"), valuesFor(model, models, how)));
-};
-console.log(JSON.stringify(asked.map(filled)));
-"""
-
 
 @dataclass(frozen=True)
 class Filler:
-    """Fills in examples with the page's own code, run by the Node that Playwright brings."""
+    """Fills in examples for a service and its models."""
 
     service: RunningService
     models: Sequence[Any]
 
     def fill(self, asked: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         """The codes of each example that is asked for: `name` of the model, `language`, and what `valuesFor` takes."""
-        node, _ = compute_driver_executable()
-        given = {"page": str(FOLDER), "address": self.service.rest_address, "models": self.models, "asked": asked}
-        command = [str(node), "--no-warnings", "--input-type=module", "--eval", FILL]
-        said = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True).stdout
-        return [[part["code"] for part in parts] for parts in json.loads(said)]
+        return examples.fill(self.service.rest_address, self.models, asked)
 
     def __call__(self, model: str, language: str, collection: str, existing: str | None = None) -> list[str]:
         """The codes of one example, as the page shows them."""

@@ -179,7 +179,7 @@ async def test_the_playground_shows_tokens_vectors_words_and_similarities(watche
     dense = page.get_by_role("article", name=MINILM)
     await expect(dense.locator("mark").first).to_have_text("How")
     await expect(dense.get_by_role("img", name="Dense vector of 384 numbers")).to_have_count(3)
-    await expect(dense.locator(".cut-note")).to_contain_text("tokens at the end were not read")
+    await expect(dense.locator(".cut-note")).to_contain_text("the model did not read the last")
     assert await dense.locator("s").inner_text() != ""
     for sparse in ("qdrant/bm25", SPLADE):
         await expect(page.get_by_role("article", name=sparse).locator(".words li").first).to_be_visible()

@@ -96,16 +96,16 @@ class Console:
 
     async def _file(self, request: Request) -> Response:
         if request.method == "HEAD":
-            told = await self._file(replace(request, method="GET"))
-            length = b"%d" % len(await read(told.body) or b"")
-            return replace(told, headers=[*told.headers, (b"content-length", length)], body=b"")
+            answer = await self._file(replace(request, method="GET"))
+            length = b"%d" % len(await read(answer.body) or b"")
+            return replace(answer, headers=[*answer.headers, (b"content-length", length)], body=b"")
         if request.method == "GET" and request.path == _HOME:
             # Relative, so that it is right behind a path prefix, too.
             return Response(HTTPStatus.PERMANENT_REDIRECT, [(b"location", b"inference/")], b"")
         if request.method == "GET" and request.path == "/inference/openapi.json":
             return json_response(HTTPStatus.OK, OPENAPI.read_bytes())
         file = await page.answer(request) if request.method == "GET" else None
-        text = f"no {request.method} of this path here; /inference/openapi.json has what there is"
+        text = f"there is no {request.method} of this path; /inference/openapi.json lists the routes"
         return file or json_response(404, dumped({"status": {"error": text}, "time": 0.0, "result": None}))
 
     async def _answer_openai(self, request: Request) -> Response:
@@ -116,7 +116,7 @@ class Console:
             return self._openai.models()
         if request.method == "GET" and request.path != _EMBEDDINGS:
             return self._openai.model(unquote(request.path.removeprefix(_MODELS + "/")))
-        text = "POST /v1/embeddings, GET /v1/models and GET /v1/models/{model} is all there is"
+        text = "there is no such route; those of /v1 are POST /v1/embeddings, GET /v1/models and GET /v1/models/{model}"
         return json_response(
             404, dumped({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": None}})
         )

@@ -55,7 +55,7 @@ def question(query: str) -> Question:
     """
     asked = {name: values[-1] for name, values in parse_qs(query).items()}
     if unknown := asked.keys() - {"from", "to", "group_by"}:
-        raise MalformedRequest(f"no parameter '{min(unknown)[:40]}' here; allowed: from, to, group_by")
+        raise MalformedRequest(f"unknown parameter '{min(unknown)[:40]}'; allowed: from, to, group_by")
     groups = tuple(dict.fromkeys(asked.get("group_by", "model").split(",")))
     if not set(groups) <= _GROUPS.keys():
         raise MalformedRequest(f"group_by: expected one or several of {', '.join(_GROUPS)}, with commas between them")
@@ -63,7 +63,7 @@ def question(query: str) -> Question:
     first = _hour(asked["from"], "from") if "from" in asked else month_of(now)
     end = _hour(asked["to"], "to") if "to" in asked else hour_of(now) + 1
     if first >= end:
-        raise MalformedRequest("from: expected a time before that of to, which is now where it is not given")
+        raise MalformedRequest("from: expected a time before that of to, or before now if to is not given")
     return Question(first, end, groups)
 
 
@@ -84,7 +84,7 @@ def _name(hour: int) -> str:
 async def answer(
     asked: Question, ledger: Ledger, catalogue: Catalogue, free_tokens: int, tenant: str | None
 ) -> dict[str, Any]:
-    """The usage that was asked for; a tenant's own, or everybody's where there is none.
+    """The usage that was asked for; a tenant's own, or everybody's if there is no tenant.
 
     Raises:
         LedgerUnavailable: the database is away.

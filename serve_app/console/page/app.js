@@ -41,7 +41,7 @@ function App() {
     <main id="main" tabindex="-1">
       <h1 class="sr">${title}</h1>
       <${Warnings} />
-      ${state.isIn() ? html`<${View} />` : html`<p class="empty">${state.access.value ? "A key is needed." : "Loading …"}</p>`}
+      ${state.isIn() ? html`<${View} />` : html`<p class="empty">${state.access.value ? "This service needs a key." : "Loading …"}</p>`}
     </main>
     <p class="note" role="status">${state.said.value}</p>
     <${KeyDialog} />
@@ -74,12 +74,12 @@ function Warnings() {
     )}
     ${ledger?.behind &&
     html`<p class="warning">
-      <span role="alert">The ledger's database is away. Inference goes on; usage waits in memory to be written.</span>
+      <span role="alert">The ledger cannot reach its database. Inference goes on, and usage waits in memory.</span>
       ${" "}So far ${Math.round(ledger.behind_s)} s and ${short(ledger.waiting_tokens)} tokens.
     </p>`}
     ${ledger?.split &&
     html`<p class="warning" role="alert">
-      The ledger is in SQLite and Ray has several nodes: each counts for itself, and a switch reaches the ingress replicas of one node only.
+      The ledger is in SQLite, but Ray has several nodes: each node counts for itself, and a switch reaches the ingress replicas of one node only.
       Set QDRANT_INFERENCE_DATABASE_URL to a PostgreSQL database.
     </p>`}
     ${off && html`<p class="warning" role="alert">Inference is switched off for all models.</p>`}

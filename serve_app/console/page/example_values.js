@@ -45,6 +45,7 @@ export function valuesFor(model, models, { collection, existing, grpcPort, needs
     named: Boolean(vector),
     vector,
     collection,
+    collection_path: encodeURIComponent(collection),
     key: needsKey,
     url: address.url,
     host: address.host,

@@ -92,7 +92,7 @@ function turnAway() {
 export async function comeInAsAdmin(shown) {
   try {
     const who = await ask("GET", "access", undefined, shown);
-    if (!who.may_change_settings) return (keyProblem.value = "This is not the admin key");
+    if (!who.may_change_settings) return (keyProblem.value = "This is not the admin key.");
     key.set(shown);
     batch(() => {
       access.value = who;
@@ -162,8 +162,8 @@ async function load(name, work) {
 export const loadModels = () => load("models", async () => (models.value = (await ask("GET", "models")).models));
 export const loadSettings = () =>
   load("settings", async () => {
-    const told = await ask("GET", "settings");
-    if (Date.now() > settled) settings.value = told;
+    const now = await ask("GET", "settings");
+    if (Date.now() > settled) settings.value = now;
   });
 export const loadMonth = () =>
   seesUsage() &&

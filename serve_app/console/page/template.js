@@ -1,4 +1,4 @@
-// Fills a template: {{name}} is a value; {{#name}}…{{/name}} stays where the value is true, {{^name}}…{{/name}} where not.
+// Fills a template: {{name}} is a value; {{#name}}…{{/name}} stays if the value is true, {{^name}}…{{/name}} if not.
 // A tag alone on its line takes the line with it.
 
 const ALONE = /^[ \t]*(\{\{[#^/]\w+\}\})[ \t]*\n/gm;
@@ -6,8 +6,10 @@ const SECTION = /\{\{([#^])(\w+)\}\}([\s\S]*?)\{\{\/\2\}\}/g;
 const VALUE = /\{\{(\w+)\}\}/g;
 const STEP = /^=== (.*)\n/m;
 
-export function fill(template, values) {
-  return sections(template.replace(ALONE, "$1"), values).replace(VALUE, (_, name) => values[name]);
+/** `literal`: what stands between quotes for a text, see literals.js; figures stay as they are. */
+export function fill(template, values, literal) {
+  const shown = (value) => (typeof value === "string" ? literal(value) : value);
+  return sections(template.replace(ALONE, "$1"), values).replace(VALUE, (_, name) => shown(values[name]));
 }
 
 function sections(text, values) {

@@ -36,7 +36,7 @@ async def test_an_image_may_be_dropped_anywhere_and_chooses_the_models_that_read
     for side in ("clip-vision", "clip-text"):
         await expect(page.locator(".chips button", has_text=side)).to_have_attribute("aria-pressed", "true")
     await page.evaluate(DROP, ["notes.txt", "text/plain", "h2"])
-    await expect(page.get_by_role("alert")).to_contain_text("notes.txt is no image.")
+    await expect(page.get_by_role("alert")).to_contain_text("notes.txt is not an image.")
     await page.evaluate(DROP, ["blue.png", "image/png", "h2"])
     await expect(page.get_by_role("alert")).to_have_count(0)
     await with_collections.open("usage")
@@ -64,4 +64,4 @@ async def test_an_image_that_cannot_be_read_is_told(with_collections: Watched) -
     await page.evaluate("() => { FileReader.prototype.readAsDataURL = function () { this.onerror(); }; }")
     files = {"name": "red.png", "mimeType": "image/png", "buffer": b"red"}
     await page.get_by_label("Add image").set_input_files(files)  # type: ignore[arg-type]
-    await expect(page.get_by_role("alert")).to_contain_text("red.png cannot be read.")
+    await expect(page.get_by_role("alert")).to_contain_text("The browser cannot read red.png.")

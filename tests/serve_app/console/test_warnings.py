@@ -35,7 +35,7 @@ async def test_a_ledger_without_its_database_is_told(world: Callable[..., World]
         await watched.page.route("**/inference/live", late)
         page = await watched.open()
         await expect(page.get_by_text("So far 12 s and 3.4K tokens.")).to_be_visible()
-        await expect(page.get_by_role("alert")).to_have_text(re.compile(r"^The ledger's database is away\.\D*$"))
+        await expect(page.get_by_role("alert")).to_have_text(re.compile(r"^The ledger cannot reach its database\.\D*$"))
 
 
 async def test_a_ledger_for_each_node_is_told(world: Callable[..., World], chromium: Browser) -> None:
@@ -44,7 +44,7 @@ async def test_a_ledger_for_each_node_is_told(world: Callable[..., World], chrom
     await there.ledger.look_around()
     async with listening(there) as address, console(chromium, address) as watched:
         page = await watched.open()
-        await expect(page.get_by_role("alert")).to_contain_text("each counts for itself")
+        await expect(page.get_by_role("alert")).to_contain_text("each node counts for itself")
 
 
 async def test_a_refused_change_is_told_until_it_is_closed(world: Callable[..., World], chromium: Browser) -> None:

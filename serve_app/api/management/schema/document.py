@@ -124,8 +124,8 @@ def _answer(operation: Operation) -> dict[str, Any]:
         content["application/json"]["example"] = operation.example
     if operation.csv:
         content["text/csv"] = {"schema": {"type": "string"}, "example": operation.csv}
-    told = {"headers": headers(*QUOTA_HEADERS)} if operation.tells_quotas else {}
-    return {"description": operation.means, **told, "content": content}
+    with_headers = {"headers": headers(*QUOTA_HEADERS)} if operation.tells_quotas else {}
+    return {"description": operation.means, **with_headers, "content": content}
 
 
 def _schema(model: type[BaseModel] | None) -> dict[str, Any]:

@@ -73,8 +73,8 @@ def refusal(description: str, model: type[BaseModel], example: Example | None = 
     content: dict[str, object] = {"schema": reference("schemas", model.__name__)}
     if example is not None:
         content["example"] = example
-    told = {"headers": headers(*names)} if names else {}
-    return {"description": description, **told, "content": {"application/json": content}}
+    with_headers = {"headers": headers(*names)} if names else {}
+    return {"description": description, **with_headers, "content": {"application/json": content}}
 
 
 RESPONSES: Example = {

@@ -21,11 +21,11 @@ const add = (one) => (inputs.value = [...inputs.value, one]);
 
 /** A file as base64, with an address under which the page can show it. */
 export async function read(file) {
-  if (!file.type.startsWith("image/")) throw new Refused(0, `${file.name} is no image.`);
+  if (!file.type.startsWith("image/")) throw new Refused(0, `${file.name} is not an image.`);
   return new Promise((done, failed) => {
     const reader = new FileReader();
     reader.onload = () => done({ id: ++count, name: file.name, shown: reader.result, image: reader.result.split(",")[1] });
-    reader.onerror = () => failed(new Refused(0, `${file.name} cannot be read.`));
+    reader.onerror = () => failed(new Refused(0, `The browser cannot read ${file.name}.`));
     reader.readAsDataURL(file);
   });
 }

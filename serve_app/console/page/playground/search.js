@@ -89,7 +89,7 @@ export class Search extends Component {
 
   render() {
     if (!state.collections.value.length)
-      return html`<p class="empty">${state.isForSome() ? "The collections of this token cannot be listed here." : "There is no collection yet. The examples make one."}</p>`;
+      return html`<p class="empty">${state.isForSome() ? "This service cannot list the collections of this token." : "No collections yet. The examples create one."}</p>`;
     const vector = vectors.value.find((one) => one.name === using.value);
     return html`<div class="playground">
       <form aria-label="Search" onSubmit=${search}>
@@ -97,7 +97,7 @@ export class Search extends Component {
         <${Select} label="Vector" value=${using.value} options=${vectors.value.map((one) => one.name)} onChange=${chooseVector} />
         ${fitting(vector).length
           ? html`<${Select} label="Model" value=${model.value} options=${fitting(vector).map((one) => one.name)} onChange=${(name) => (model.value = name)} />`
-          : html`<p class="bad">No model here makes vectors like these.</p>`}
+          : html`<p class="bad">No model here makes such vectors.</p>`}
         ${readsImages()
           ? html`<label>Image <input type="file" accept="image/*" required onChange=${(event) => chooseImage(event.target.files)} /></label>
               ${image.value && html`<img class="preview" src=${image.value.shown} alt=${image.value.name} />`}`
@@ -106,7 +106,7 @@ export class Search extends Component {
         <${Request} />
       </form>
       <section aria-label="Results" aria-live="polite">
-        ${found.value ? html`<${Found} ...${found.value} />` : html`<p class="empty">What is found appears here.</p>`}
+        ${found.value ? html`<${Found} ...${found.value} />` : html`<p class="empty">Results appear here.</p>`}
       </section>
     </div>`;
   }
@@ -115,7 +115,7 @@ export class Search extends Component {
 function Select({ label, value, options, onChange }) {
   return html`<label>${label}
     <select value=${value} onChange=${(event) => onChange(event.target.value)}>
-      ${options.map((one) => html`<option value=${one} selected=${one === value}>${one || "(the one without a name)"}</option>`)}
+      ${options.map((one) => html`<option value=${one} selected=${one === value}>${one || "(no name)"}</option>`)}
     </select>
   </label>`;
 }
@@ -145,7 +145,7 @@ function Found({ points, took, time, tokens, error }) {
         </li>`,
       )}
     </ol>
-    ${!points.length && html`<p class="empty">Nothing was found.</p>`}
+    ${!points.length && html`<p class="empty">No points found.</p>`}
   `;
 }
 

@@ -5,7 +5,7 @@ import { html } from "../lib.js";
 export function Tokens({ input, order, output }) {
   if (input.image) return html`<p class="tokens"><span class="order">${order}</span><img src=${input.shown} alt=${input.name} /></p>`;
   return html`<p class="tokens" tabindex="0"><span class="order">${order}</span>${marked(input.text, output)}</p>
-    ${output.tokens_cut > 0 && html`<p class="cut-note">Cut: ${full(output.tokens_cut)} tokens at the end were not read.</p>`}`;
+    ${output.tokens_cut > 0 && html`<p class="cut-note">Cut: the model did not read the last ${full(output.tokens_cut)} tokens.</p>`}`;
 }
 
 /**

@@ -81,7 +81,7 @@ function Result({ output, inputs }) {
       ${!output.error && html`<span class="dim">${full(output.tokens)} tokens in ${ms(output.time_ms)}</span>`}
     </header>
     ${output.error && html`<p class="bad" role="alert">${output.error}</p>`}
-    ${!output.error && !output.outputs.length && html`<p class="dim">Nothing here that this model reads.</p>`}
+    ${!output.error && !output.outputs.length && html`<p class="dim">This model reads none of these inputs.</p>`}
     ${output.outputs.map(
       (one) => html`<div class="output" key=${one.input}>
         <${Tokens} input=${inputs[one.input]} order=${one.input + 1} output=${one} />

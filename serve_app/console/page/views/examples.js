@@ -4,6 +4,7 @@ import { fits, isNamedAfter, vectorsOf } from "../collection_vectors.js";
 import { sides, valuesFor } from "../example_values.js";
 import { highlighted } from "../highlight.js";
 import { Component, html, signal } from "../lib.js";
+import { LITERALS } from "../literals.js";
 import { Choice, CopyButton } from "../parts.js";
 import * as state from "../state.js";
 import { fill, steps } from "../template.js";
@@ -18,7 +19,6 @@ const LANGUAGES = {
   csharp: "C#",
   go: "Go",
 };
-const NAME = /^[\w.-]+$/;
 
 const language = signal("python");
 const collection = signal("");
@@ -38,8 +38,7 @@ function choose(name) {
 
 /** The collection's name until somebody writes one. */
 const standIn = (model) => `my-${model.name.slice(model.name.lastIndexOf("/") + 1).replace(/-(text|vision)$/, "")}`;
-const canBeHeld = () => !collection.value || NAME.test(collection.value);
-const nameFor = (model) => (NAME.test(collection.value) ? collection.value : standIn(model));
+const nameFor = (model) => collection.value || standIn(model);
 const isThere = (name) => state.collections.value.includes(name);
 
 function look(name) {
@@ -52,7 +51,7 @@ function look(name) {
 
 /** The vector that a model may be used with, one that is named after it first. */
 function vectorFor(model, vectors) {
-  const fitting = vectors.filter((vector) => fits(vector, model) && (!vector.name || NAME.test(vector.name)));
+  const fitting = vectors.filter((vector) => fits(vector, model));
   return fitting.find((vector) => isNamedAfter(vector, model)) ?? fitting[0];
 }
 
@@ -74,9 +73,9 @@ export class Examples extends Component {
           </select>
         </label>
         <label>Collection
-          <input value=${collection.value} placeholder=${standIn(model)} spellcheck=${false} list="known" aria-invalid=${!canBeHeld()}
-            aria-describedby=${canBeHeld() ? undefined : "unfit"} onInput=${(event) => (collection.value = event.target.value)} />
-          <datalist id="known">${state.collections.value.filter((name) => NAME.test(name)).map((name) => html`<option value=${name} />`)}</datalist>
+          <input value=${collection.value} placeholder=${standIn(model)} spellcheck=${false} list="known"
+            onInput=${(event) => (collection.value = event.target.value)} />
+          <datalist id="known">${state.collections.value.map((name) => html`<option value=${name} />`)}</datalist>
         </label>
         <label>gRPC port
           <input type="number" min="1" max="65535" class="port" value=${port()}
@@ -86,7 +85,6 @@ export class Examples extends Component {
       <div class="controls">
         <${Choice} label="Language" options=${LANGUAGES} value=${language.value} onChange=${choose} />
       </div>
-      ${!canBeHeld() && html`<p class="bad" id="unfit" role="alert">The examples take names of letters, digits, dots, hyphens and underscores; below stands ${standIn(model)} instead.</p>`}
       <${Program} model=${model} models=${models} />
     `;
   }
@@ -111,11 +109,11 @@ class Program extends Component {
     if (!template || (isThere(name) && !layouts.value[name])) return html`<p class="empty">Loading …</p>`;
     const vector = isThere(name) ? vectorFor(sides(model, models)[0], layouts.value[name]) : null;
     if (vector === undefined)
-      return html`<p class="bad" role="alert">The collection ${name} has no vector that ${model.name} fits. Another name gives an example that creates one.</p>`;
+      return html`<p class="bad" role="alert">The collection ${name} has no vector that fits ${model.name}. Enter another name for an example that creates one.</p>`;
     const values = valuesFor(model, models, { collection: name, existing: vector?.name, grpcPort: port(), needsKey: state.access.value.key_needed });
     return html`
       <${Remark} values=${values} />
-      ${steps(fill(template, values)).map(
+      ${steps(fill(template, values, LITERALS[language.value])).map(
         ({ title, code }) => html`<section class="step" key=${title}>
           <h2>${title}</h2>
           <div class="code">
@@ -130,11 +128,11 @@ class Program extends Component {
 
 function Remark({ values }) {
   const remarks = [
-    values.image && `Images are stored with ${values.model}; texts that search them are read by ${values.query_model}: both share one space.`,
-    !values.new && `${values.collection} is there already. The points 0 and 1 are stored in it, over those that have these ids.`,
-    values.new && values.sparse && `Sparse vectors need a name${values.idf ? ", and this model the modifier idf, by which Qdrant weighs rare words up" : ""}.`,
+    values.image && `${values.model} embeds the images, ${values.query_model} the texts that search them: their vectors share one space.`,
+    !values.new && `${values.collection} exists. The example overwrites its points 0 and 1.`,
+    values.new && values.sparse && `Sparse vectors need a name.${values.idf ? " This model needs the modifier idf, too: Qdrant then gives rare words more weight." : ""}`,
     values.new && values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
-    values.key && "The key comes from the environment variable QDRANT_API_KEY.",
+    values.key && "The programs read the key from the environment variable QDRANT_API_KEY.",
   ];
   return remarks.filter(Boolean).map((text) => html`<p class="dim">${text}</p>`);
 }

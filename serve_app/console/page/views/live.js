@@ -25,8 +25,8 @@ export function Live() {
     </div>
     <${ByModel} figures=${now.models} />
     <p class="dim small">
-      Above are requests as a whole, each once; in the table each model's own part of them. Rates are of the last ten seconds, latencies of the last minute, from ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"};
-      ledger in ${now.ledger.database === "sqlite" ? "SQLite" : "PostgreSQL"}, ${now.ledger.behind ? "behind" : "up to date"}.
+      The figures above count whole requests; the table shows each model's part of them. Rates cover the last ten seconds, latencies the last minute, in ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"}.
+      The ledger is in ${now.ledger.database === "sqlite" ? "SQLite" : "PostgreSQL"} and ${now.ledger.behind ? "behind" : "up to date"}.
     </p>
   `;
 }

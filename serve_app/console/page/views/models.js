@@ -59,13 +59,13 @@ function WhyNot() {
   if (who.may_change_settings) return null;
   const missing = who.admin === "none";
   return html`<p class="why-not">
-    <span id=${WHY_NOT}>${missing ? "No admin key is set: QDRANT_INFERENCE_ADMIN_KEY." : "The admin key is needed to turn a switch."}</span>
+    <span id=${WHY_NOT}>${missing ? "Nobody can turn a switch until QDRANT_INFERENCE_ADMIN_KEY is set." : "You need the admin key to turn a switch."}</span>
     ${!missing && html` <button onClick=${() => (state.askingAdmin.value = true)}>Enter admin key</button>`}
   </p>`;
 }
 
 const BY_OTHER_WAYS =
-  "By an alias it is refused some seconds later. A Qdrant server that asks this service for vectors does not say for which collection: it is served.";
+  "Requests by an alias stop some seconds later. A Qdrant server that asks this service for vectors does not say for which collection, and still gets them.";
 
 function turn(change, on, what, who, more = "") {
   const act = async () => {
@@ -74,7 +74,7 @@ function turn(change, on, what, who, more = "") {
   if (on) return act();
   state.confirming.value = {
     title: `Switch off ${what}?`,
-    text: `${who} will be refused with an error that says so, until it is switched on again. What is in flight finishes; requests without inference objects go on. ${more}`,
+    text: `${who} will fail with an error that says so, until you switch it on again. Requests in flight finish; requests without inference objects go on. ${more}`,
     verb: "Switch off",
     act,
   };
@@ -151,7 +151,7 @@ function Details({ model }) {
     "Shares its space with": model.shared_with.join(", "),
     "Modifier of its vectors": model.modifier,
     Options: Object.keys(model.options).join(", "),
-    Card: card(model.model_card_url),
+    "Model card": card(model.model_card_url),
   };
   return html`<tr role="row" class="details">
     <td role="cell" colspan=${COLUMNS.length}>

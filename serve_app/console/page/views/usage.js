@@ -92,7 +92,7 @@ function Shown({ over, sums, times, span, group }) {
       ? html`<${TimeChart} kind=${`${span} ${measure.value}`} stacked step=${step} times=${times} series=${series} show=${show} label=${most} />
           <${OverTime} series=${series} times=${times} step=${step} show=${show} title=${title} />
           <div class="scroll"><${Sums} rows=${rows} total=${sums.total} group=${group} /></div>`
-      : html`<p class="empty">Nothing was used in this time.</p>`}
+      : html`<p class="empty">No usage in this time.</p>`}
     <${Allowances} list=${sums.allowances} />
   `;
 }
@@ -150,7 +150,7 @@ function Sums({ rows, total, group }) {
       <tr><th scope="row">All</th><td></td>${cells(total).map((cell) => html`<td class="number">${cell}</td>`)}</tr>
     </tfoot>
   </table>
-  ${several && html`<p class="dim small">A request that used several models stands in the row of each, and once in the last.</p>`}`;
+  ${several && html`<p class="dim small">A request that used several models counts in the row of each, and once in the last row.</p>`}`;
 }
 
 const Tenant = ({ name, n }) =>

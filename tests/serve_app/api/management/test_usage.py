@@ -148,8 +148,8 @@ async def test_csv_has_the_same_rows(world: MakeWorld) -> None:
         ("group_by=text", "group_by: expected one or several of model, tenant, operation, day, hour"),
         ("from=2026-11-02&to=2026-11-01", "from: expected a time before that of to"),
         ("from=2026-11-01&to=2026-11-01", "from: expected a time before that of to"),
-        ("from=2999-01-01", "which is now where it is not given"),
-        ("groupby=day", "no parameter 'groupby' here"),
+        ("from=2999-01-01", "or before now if to is not given"),
+        ("groupby=day", "unknown parameter 'groupby'"),
     ],
 )
 async def test_a_wrong_parameter_is_named(world: MakeWorld, query: str, said: str) -> None:

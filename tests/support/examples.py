@@ -1,0 +1,58 @@
+"""The console's examples, filled by the page's own code in the Node that Playwright brings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from playwright._impl._driver import compute_driver_executable
+
+from serve_app.console.page import FOLDER
+
+LANGUAGES = ("http", "curl", "python", "typescript", "rust", "java", "csharp", "go")
+
+_FILL = """
+const { page, address, models, asked } = given;
+globalThis.location = new URL("inference/", address);
+const { readFileSync } = await import("node:fs");
+const { valuesFor } = await import(`${page}/example_values.js`);
+const { fill, steps } = await import(`${page}/template.js`);
+const { LITERALS } = await import(`${page}/literals.js`);
+const filled = ({ name, language, ...how }) => {
+  const model = models.find((one) => one.name === name);
+  const template = readFileSync(`${page}/examples/${language}.txt`, "utf8");
+  return steps(fill(template, valuesFor(model, models, how), LITERALS[language])).map((step) => step.code);
+};
+return asked.map(filled);
+"""
+_LITERALS = """
+const { LITERALS } = await import(`${given.page}/literals.js`);
+return given.texts.map(LITERALS[given.language]);
+"""
+_AROUND = """
+import {{ readFileSync }} from "node:fs";
+const run = async (given) => {{ {script} }};
+console.log(JSON.stringify(await run(JSON.parse(readFileSync(0)))));
+"""
+
+
+def _node(script: str, given: Any) -> Any:
+    node, _ = compute_driver_executable()
+    command = [str(node), "--no-warnings", "--input-type=module", "--eval", _AROUND.format(script=script)]
+    return json.loads(
+        subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True).stdout
+    )
+
+
+def fill(address: str, models: Sequence[Any], asked: Sequence[Any]) -> list[list[str]]:
+    """The codes of each example that is asked for: `name` of the model, `language`, and what `valuesFor` takes."""
+    codes: list[list[str]] = _node(_FILL, {"page": str(FOLDER), "address": address, "models": models, "asked": asked})
+    return codes
+
+
+def literals(language: str, texts: Sequence[str]) -> list[str]:
+    """What stands between quotes for these texts."""
+    written: list[str] = _node(_LITERALS, {"page": str(FOLDER), "language": language, "texts": texts})
+    return written
