@@ -1,7 +1,7 @@
 """How many replicas a model needs: by how busy they are, and by how much work waits for them.
 
 Ray Serve's own signal, requests under way, counts batches here. Of those, every ingress replica keeps some under way
-even where the model could take all of their inputs at once, so that the signal grows with the number of ingress
+even if the model could take all of their inputs at once, so that the signal grows with the number of ingress
 replicas and not with the work. docs/scaling.md has the comparison.
 
 A Serve config file names it: `autoscaling_config: {policy: {policy_function: deployments.autoscaling:replicas}}`.
@@ -71,14 +71,14 @@ def replicas(context: Any) -> tuple[float, dict[str, Any]]:
 
     So many that they are busy for 80% of their time, and that what waits is worked off within ten seconds: tokens in
     the replicas, and the batches before them, for which none has a place yet. `context` is Ray's `AutoscalingContext`.
-    Where no replica has told anything yet, all stays as it is.
+    If no replica has told anything yet, all stays as it is.
     """
     told = context.aggregated_metrics or {}
     return _wanted(_needed(told, context) if told.get(_BUSY) else context.target_num_replicas, context), {}
 
 
 def by_requests(context: Any) -> tuple[float, dict[str, Any]]:
-    """Ray Serve's own policy, for deployments where a request is one: `target_ongoing_requests` for each replica."""
+    """Ray Serve's own policy, for deployments of which a request is one: `target_ongoing_requests` for each replica."""
     from ray.serve.autoscaling_policy import replica_queue_length_autoscaling_policy  # noqa: PLC0415  takes seconds
 
     needed, state = replica_queue_length_autoscaling_policy(context)

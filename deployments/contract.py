@@ -120,7 +120,7 @@ class Explanation:
 
     `spans[i]` is where token i stands in the text, in code points; special tokens stand nowhere. `truncated_at` is
     where the model stopped reading, `cut` how many tokens came after that. `words` says what entries of a sparse vector
-    stand for, by their index, where that is known.
+    stand for, by their index, if that is known.
     """
 
     tokens: Sequence[str]

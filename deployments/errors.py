@@ -90,7 +90,7 @@ class TooLarge(RequestError):
 
 
 class UnsupportedEncoding(RequestError):
-    """The body is compressed in a way that is not read here, where it has to be looked into."""
+    """The body is compressed in a way that is not read here, and has to be looked into."""
 
     kind = Kind.UNSUPPORTED
 

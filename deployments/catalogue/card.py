@@ -23,7 +23,7 @@ def _known(family: str) -> str:
 
 
 class File(Record):
-    """One file of a model: `path` where the source has it (default: its own name), and its sha256 where known."""
+    """One file of a model: `path` where the source has it (default: its own name), and its sha256 if known."""
 
     path: str | None = None
     sha256: Sha256 | None = None
@@ -90,7 +90,7 @@ class ModelCard(Record):
     aliases: tuple[str, ...] = ()
     family: Annotated[str, AfterValidator(_known)]
     dimensions: int | None = Field(default=None, gt=0, description="of each vector; none for sparse models")
-    context_window: int | None = Field(default=None, gt=0, description="in tokens; none where there is no limit")
+    context_window: int | None = Field(default=None, gt=0, description="in tokens; none if there is no limit")
     pooling: Literal["mean", "cls", "last"] | None = None
     normalize: bool = True
     prefixes: Prefixes = Prefixes()

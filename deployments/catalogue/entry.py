@@ -82,7 +82,7 @@ def _with_entries(text: str, cards: Sequence[ModelCard]) -> str:
 
 
 def _models(text: str) -> list[Any]:
-    """What a catalogue lists; nothing where it is no YAML."""
+    """What a catalogue lists; nothing if it is no YAML."""
     try:
         return list((yaml.safe_load(text) or {}).get("models") or ())
     except yaml.YAMLError:

@@ -101,7 +101,7 @@ def _frequencies(options: Mapping[str, Any], text: str) -> SparseVector:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """A text in pieces that end between words, where there are any."""
+    """A text in pieces that end between words, if there are any."""
     start = 0
     while len(text) - start > _PIECE:
         end = max(text.rfind(space, start + 1, start + _PIECE) for space in " \n\t")

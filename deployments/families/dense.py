@@ -15,10 +15,10 @@ from deployments.networks.settings import SessionSettings
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a dense text model."""
-    pool = POOLINGS[str(card.pooling)]
+    pooled = POOLINGS[str(card.pooling)]
 
     def finish(output: Output) -> DenseVectors:
-        rows = pool(output) if isinstance(output, MultiVectors) else output  # a ready file may have pooled already
+        rows = pooled(output) if isinstance(output, MultiVectors) else output  # a ready file may have pooled already
         return DenseVectors(normalize(rows) if card.normalize else rows)
 
     network = open_packed_network(card, folder, settings, bert.encoder, bert.positions)

@@ -36,7 +36,7 @@ class Family(Protocol):
 
     @property
     def running(self) -> Running:
-        """How it runs; nothing is said of code of its own, such as BM25's."""
+        """How it runs; BM25 has neither provider nor precision."""
         ...
 
     def samples(self) -> Sequence[Batch]:

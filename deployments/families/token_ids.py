@@ -1,6 +1,6 @@
 """Token ids that somebody sends instead of a text.
 
-Models read texts here: the ids are turned into the text that they stand for, and that is read again. Where it is read
+Models read texts here: the ids are turned into the text that they stand for, and that is read again. If it is read
 as other ids, the caller would get the vector of something else than was sent; so that is refused.
 """
 

@@ -39,7 +39,7 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of each text, at most a context window of them, and how many texts were longer than that.
 
-        Of a long text only the beginning is read, where that is sure to give the same. A text without any token, of a
+        Of a long text only the beginning is read, if that is sure to give the same. A text without any token, of a
         tokenizer that adds none, is read as the first of the vocabulary: networks read something.
         """
         encodings = self._encode(["" if len(text) > self._enough else text for text in texts])
@@ -83,7 +83,7 @@ class TextTokenizer:
         return ids[0]
 
     def _encode_long(self, texts: list[str]) -> list[Encoding]:
-        """As `_encode`, but reads no more than the beginning where that is enough."""
+        """As `_encode`, but reads no more than the beginning if that is enough."""
         # Only the slower way to encode numbers the words.
         beginnings = self._tokenizer.encode_batch([well_formed(text[: self._enough]) for text in texts])
         return [

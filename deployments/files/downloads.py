@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Union
 
 Report = Callable[[str, int, Union[int, None]], None]
-"""Takes the phase ("downloading", "unpacking", ...), the bytes done, and the bytes in all where they are known."""
+"""Takes the phase ("downloading", "unpacking", ...), the bytes done, and the bytes in all if they are known."""
 
 _POLL_SECONDS = 0.2
 

@@ -56,7 +56,7 @@ def list_files(repository: str, revision: str) -> tuple[str, frozenset[str]]:
 
 
 def _size(source: HubSource, paths: list[str]) -> int | None:
-    """The bytes of some files, None where the hub does not tell.
+    """The bytes of some files, None if the hub does not tell.
 
     Without this look ahead, a hub that is away would be tried for half a minute, and a file that is missing would be
     noticed when the others have been downloaded.
@@ -93,7 +93,7 @@ def _translated(what: str) -> Iterator[Any]:
         raise ModelFilesError(f"the hub has no {what} there") from error
     except errors.RevisionNotFoundError as error:
         raise ModelFilesError("the hub has no such revision") from error
-    except errors.RepositoryNotFoundError as error:  # also where a token is missing, or may not read it
+    except errors.RepositoryNotFoundError as error:  # also if a token is missing, or may not read it
         raise ModelFilesError("the hub has no such repository, or wants a token that may read it (HF_TOKEN)") from error
     except errors.HfHubHTTPError as error:
         raise ModelFilesError(f"the hub answered {error.response.status_code} for {what}") from error

@@ -44,7 +44,7 @@ class Progress(Protocol):
     """Is told how far a pull is; called often, also from another thread.
 
     `phase` is "waiting" (for another process's pull), "checking", "downloading" or "unpacking"; `done` and `total`
-    are bytes, `total` None where it is not known.
+    are bytes, `total` None if it is not known.
     """
 
     def __call__(self, model: str, phase: str, done: int, total: int | None, /) -> None:
@@ -90,7 +90,7 @@ class ModelStore:
         return State.READY if sound else State.DAMAGED
 
     def size(self, card: ModelCard) -> int | None:
-        """The bytes of the model's files; None where it has none, or none that were pulled."""
+        """The bytes of the model's files; None if it has none, or none that were pulled."""
         manifest = self._manifest(card)
         return sum(stored.size for stored in manifest.files.values()) if manifest else None
 
@@ -114,8 +114,8 @@ class ModelStore:
     def pull(self, card: ModelCard, progress: Progress = _nobody) -> Path | None:
         """Make the model's files ready and right to the last byte, and return their folder (None: it has none).
 
-        What is there already is read and checked (0.15 s for 90 MB); what is damaged is fetched again. A start that
-        shall be quick asks `state` first and pulls only what is not ready.
+        What is there already is read and checked (0.15 s for 90 MB); what is damaged is fetched again. A quick start
+        asks `state` first and pulls only what is not ready.
 
         Raises:
             ModelFilesError: no source could give the files; names each source with its reason.
@@ -145,7 +145,7 @@ class ModelStore:
             raise ModelFilesError(f"{card.name}: {damage}; {_PULL}")
 
     def check(self, card: ModelCard, folder: Path) -> None:
-        """As `verify`, where `folder` is the one that the model's files were pulled to; of others nothing is known.
+        """As `verify`, if `folder` is the one that the model's files were pulled to; of others nothing is known.
 
         Raises:
             ModelFilesError: as for `verify`.
@@ -185,7 +185,7 @@ class ModelStore:
         return FileLock(self.cache / f".{_key(card)}.lock")
 
     def _manifest(self, card: ModelCard) -> _Manifest | None:
-        """What was pulled; None where nothing was, or from a source that the catalogue no longer names."""
+        """What was pulled; None if nothing was, or from a source that the catalogue no longer names."""
         try:
             manifest = _Manifest.model_validate_json((self._home(card) / _MANIFEST).read_bytes())
         except (OSError, ValidationError):
@@ -193,7 +193,7 @@ class ModelStore:
         return manifest if manifest.source in card.sources else None
 
     def _damage(self, card: ModelCard, report: Report) -> str | None:
-        """What is wrong with the model's files, by their bytes; None where all is right."""
+        """What is wrong with the model's files, by their bytes; None if all is right."""
         if not card.sources:
             return None
         manifest = self._manifest(card)
@@ -271,5 +271,5 @@ def _hash(path: Path, report: Report) -> _Stored:
 
 
 def _size(path: Path) -> int | None:
-    """A file's bytes; None where there is no such file."""
+    """A file's bytes; None if there is no such file."""
     return path.stat().st_size if path.is_file() else None

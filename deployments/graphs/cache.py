@@ -37,7 +37,7 @@ _KEPT = 20
 
 
 def kept(build: Callable[..., bytes], checkpoint: Checkpoint, *arguments: Any) -> bytes | Path:
-    """What `build(checkpoint, *arguments)` makes: the file that holds it, or where nothing can be kept, its bytes."""
+    """What `build(checkpoint, *arguments)` makes: the file that holds it, or its bytes if nothing can be kept."""
     entry = _graphs() / _key(build, checkpoint, arguments)
     if not _is_whole(entry):
         model = build(checkpoint, *arguments)
@@ -83,7 +83,7 @@ def _is_whole(entry: Path) -> bool:
 
 
 def _mark_as_used(entry: Path) -> None:
-    """Where a cache is only for reading nothing is forgotten either, and whoever fills it does the marking."""
+    """If a cache is only for reading, nothing is forgotten either, and whoever fills it does the marking."""
     try:
         os.utime(entry)
     except OSError as error:

@@ -21,7 +21,7 @@ _FLOATS = ("F32", "F16", "BF16", "F64")
 """What safetensors calls the types that are read here; integers would be quantized weights."""
 
 _PREFIXES = {"xlm-roberta": "roberta", "camembert": "roberta"}
-"""What stands before the names of a model's tensors, where it is not the model type."""
+"""What stands before the names of a model's tensors, if it is not the model type."""
 
 
 class Config:

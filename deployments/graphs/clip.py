@@ -87,7 +87,7 @@ def vision(checkpoint: Checkpoint, preprocessor: Preprocessor, weights: npt.DTyp
 def _end_of_text(graph: Graph, ids: str) -> str:
     """The position of each row's first end-of-text token.
 
-    Old checkpoints say 2 where they mean the token with the highest id of all.
+    Old checkpoints say 2 and mean the token with the highest id of all.
     """
     token = graph.checkpoint.setting("text_config", "eos_token_id", default=2)
     if token != 2:  # noqa: PLR2004

@@ -131,7 +131,7 @@ def _upright(file: files.ImageFile, size: int) -> tuple[Image.Image, tuple[float
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The image in RGB, on white where it is transparent.
+    """The image in RGB, on white if it is transparent.
 
     White is what CLIPImageProcessor puts below; to drop the alpha channel instead would show whatever colour an
     encoder left in pixels that nobody was to see.

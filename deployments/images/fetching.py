@@ -24,7 +24,7 @@ from deployments.images.hosts import Address
 from deployments.images.rules import FetchRules
 
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
-"""From a name to its addresses; raises OSError where there are none."""
+"""From a name to its addresses; raises OSError if there are none."""
 
 _GRACE_S = 3.0
 """How long a body may be slower than the rules ask for."""

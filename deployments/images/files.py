@@ -92,7 +92,7 @@ def damaged() -> WrongInput:
 
 
 def orientation(exif: bytes) -> int:
-    """The orientation that EXIF data states (TIFF 6.0, section 2; EXIF 3.0, section 4.6.5.1); 1 where it is broken."""
+    """The orientation that EXIF data states (TIFF 6.0, section 2; EXIF 3.0, section 4.6.5.1); 1 if it is broken."""
     exif = exif.removeprefix(_EXIF_MARK)
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:

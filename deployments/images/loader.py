@@ -1,4 +1,4 @@
-"""Images for the vision models: fetched where they are URLs, decoded, and cut to the model's size."""
+"""Images for the vision models: fetched if they are URLs, decoded, and cut to the model's size."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ImageLoader:
 
     def _configure(self, settings: LoaderSettings) -> None:
         self._settings = settings
-        # Threads start when they are needed, and those of an old pool end with the batches that use it.
+        # Threads start when they are needed, and those of an old executor end with the batches that use it.
         self._threads = ThreadPoolExecutor(settings.threads or os.cpu_count(), thread_name_prefix="decode")
 
     async def load(self, batch: ImageBatch) -> LoadedImages:

@@ -1,7 +1,7 @@
 """A thread that hands the metrics of this process to Ray's exporter.
 
 Ray's agent on every node collects them and answers `GET /metrics` for Prometheus, each name with `ray_` before it. All
-of them travel as Ray's gauges, cumulative where they are counters and histograms. Ray's own histograms would cost
+of them travel as Ray's gauges, cumulative if they are counters and histograms. Ray's own histograms would cost
 microseconds for each value, here and once more in the agent, and have a sum that is only estimated from the buckets;
 and what Ray's counters have counted stays in the agent's memory when the process is long gone.
 """

@@ -65,7 +65,7 @@ class ReplicaMeasures:
         CPU_FALLBACK.set(gpu_reserved and provider != "cuda", self.model)
 
     def gauges(self, queue_tokens: int, gpu_memory: tuple[int, int] | None) -> None:
-        """How much waits at the moment, and the memory of its GPU, used and in all, where it has one."""
+        """How much waits at the moment, and the memory of its GPU, used and in all, if it has one."""
         QUEUE_TOKENS.set(queue_tokens, self.model)
         if gpu_memory:
             GPU_USED.set(gpu_memory[0], self.model)

@@ -124,7 +124,7 @@ def _processor_has_bfloat16() -> bool:
 
 def _options(settings: SessionSettings, provider: Provider) -> Any:
     options = onnxruntime.SessionOptions()
-    # The arena would never give back what one large batch took.
+    # The arena would never return what one large batch took.
     options.enable_cpu_mem_arena = False
     if provider == "openvino":
         # OpenVINO has threads of its own; what it cannot run is an error here, not slow work for the CPU provider.

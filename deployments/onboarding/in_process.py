@@ -15,7 +15,7 @@ from deployments.networks.settings import SessionSettings
 from deployments.replica.settings import ReplicaSettings
 
 TOKEN_BUDGET = ReplicaSettings().token_budget
-"""As replicas have it where nothing else is configured."""
+"""As replicas have it if nothing else is configured."""
 
 
 def embed(family: Family, batch: Batch, budget: int = TOKEN_BUDGET) -> Embeddings:
@@ -42,7 +42,7 @@ def runs_as(card: ModelCard, settings: SessionSettings) -> str:
 
 
 def _smallest_model(_weights: npt.DTypeLike) -> bytes:
-    """A model that gives back its input, to see where a session opens."""
+    """A model that returns its input, to see how a session opens."""
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(np.float32))
     ends = [helper.make_tensor_value_info(name, kind, [1]) for name in ("input", "output")]
     node = helper.make_node("Identity", ["input"], ["output"])

@@ -102,7 +102,7 @@ def _distinct(card: ModelCard, vectors: Sequence[Vector]) -> str:
 
 
 def _difference(one: Vector, other: Vector) -> float:
-    """The largest difference of two vectors' numbers, relative to the largest number; 1 where their shapes differ."""
+    """The largest difference of two vectors' numbers, relative to the largest number; 1 if their shapes differ."""
     if isinstance(one, SparseVector) and isinstance(other, SparseVector):
         first, second = (dict(zip(vector.indices.tolist(), vector.values, strict=True)) for vector in (one, other))
         differences = np.array([first.get(index, 0) - second.get(index, 0) for index in first.keys() | second.keys()])

@@ -9,7 +9,7 @@ from ray._private.thirdparty import pynvml
 
 
 def memory() -> tuple[int, int] | None:
-    """Bytes in use and bytes in all of the first GPU that this process sees; None where there is none."""
+    """Bytes in use and bytes in all of the first GPU that this process sees; None if there is none."""
     nvml: Any = pynvml
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     try:

@@ -7,6 +7,6 @@ from contextlib import suppress
 
 
 def release_free_memory() -> None:
-    """Let the C library give free memory back; glibc keeps most of it. Takes some milliseconds."""
+    """Let the C library return free memory to the system; glibc keeps most of it. Takes some milliseconds."""
     with suppress(AttributeError):  # other C libraries have no such function, and less need of one
         ctypes.CDLL(None).malloc_trim(0)

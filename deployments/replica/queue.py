@@ -66,7 +66,7 @@ class InputQueue(Generic[Owner]):
 
     @property
     def due(self) -> float:
-        """When its most urgent input is due; infinite where nothing waits."""
+        """When its most urgent input is due; infinite if nothing waits."""
         while self._by_urgency and self._by_urgency[0][2].taken:
             heapq.heappop(self._by_urgency)
         return self._by_urgency[0][0] if self._by_urgency else float("inf")
@@ -74,7 +74,7 @@ class InputQueue(Generic[Owner]):
     def take(self, budget: int) -> Sequence[Waiting[Owner]]:
         """The next chunk: the most urgent input and those that go well with it.
 
-        What is computed for it is about `budget` tokens at most, unless one input alone is longer; empty where nothing
+        What is computed for it is about `budget` tokens at most, unless one input alone is longer; empty if nothing
         waits.
         """
         if self.due == float("inf"):

@@ -46,7 +46,7 @@ class ModelReplica(Model):
         self._stop_exporting = export.start(self._measure)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take new settings. The model is loaded again only where they need it; meanwhile the old one serves on.
+        """Take new settings. The model is loaded again only if they need it; meanwhile the old one serves on.
 
         An error here ends a replica that starts: Serve tries a few times, then gives the deployment up with the
         error's message. One that already serves also fails its health check with it.

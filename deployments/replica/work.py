@@ -11,7 +11,7 @@ from deployments.families.protocol import Family, Prepared
 
 
 class Work:
-    """A batch that waits for its vectors; `operation` says what for, where it is measured."""
+    """A batch that waits for its vectors; `operation` says what for, in metrics."""
 
     def __init__(self, family: Family, prepared: Prepared, operation: str = "") -> None:
         self.family = family

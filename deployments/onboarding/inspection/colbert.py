@@ -24,7 +24,7 @@ def fields(files: Repository) -> dict[str, Any]:
 
 
 def extra_files(files: Repository) -> dict[str, File]:
-    """The projection, where it has a file of its own."""
+    """The projection, if it has a file of its own."""
     return {name: File() for name in (_PROJECTION, "1_Dense/config.json") if _PROJECTION in files.paths}
 
 

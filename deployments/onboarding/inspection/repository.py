@@ -31,7 +31,7 @@ class Repository:
         self.paths = paths
 
     def json(self, path: str) -> dict[str, Any]:
-        """What a JSON file says; nothing where there is none.
+        """What a JSON file says; nothing if there is none.
 
         Raises:
             ModelFilesError: it is damaged, or holds no object.
@@ -44,7 +44,7 @@ class Repository:
         return content
 
     def content(self, path: str) -> Any:
-        """What a JSON file holds; None where there is none.
+        """What a JSON file holds; None if there is none.
 
         Raises:
             ModelFilesError: it is damaged.

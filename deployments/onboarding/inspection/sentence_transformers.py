@@ -36,7 +36,7 @@ class Module:
 
 
 def modules(files: Repository) -> Sequence[Module]:
-    """The steps that `modules.json` lists; none where there is no such file."""
+    """The steps that `modules.json` lists; none if there is no such file."""
     return [Module(item["type"].rpartition(".")[2], item["path"]) for item in files.content("modules.json") or ()]
 
 
