@@ -22,6 +22,7 @@ from serve_app import background
 from serve_app.api.grpc import GrpcApi
 from serve_app.api.health import Health
 from serve_app.api.management.routes import Console
+from serve_app.api.openai import OpenAiApi
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
 from serve_app.batching.router import Router
@@ -79,7 +80,8 @@ class Ingress:
         health = Health(self._upstream, states)
         port = variables.qdrant_inference_grpc_port
         console = Console(authenticator, embedder, self._ledger, states.read, replicated, grpc_port=port)
-        self._http = HttpApi(pipeline, authenticator, self._watch, health, console)
+        openai = OpenAiApi(authenticator, embedder, replicated)
+        self._http = HttpApi(pipeline, authenticator, self._watch, health, (console, openai))
         self._grpc = GrpcApi(pipeline, authenticator, self._watch)
         aliases = Aliases(self._upstream, switchboard, variables.qdrant_api_key)
         look_after = background.watch(health, embedder, self._ledger, aliases)

@@ -10,6 +10,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import unquote
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
@@ -18,6 +19,7 @@ from deployments.catalogue.card import ModelCard
 from deployments.contract import Direction, Model, Vector
 from deployments.errors import InferenceError, Kind, UnknownModel, WrongInput
 from serve_app.api.management.json_bodies import Headers, dumped, encoded, question
+from serve_app.auth.access import Authenticator, credential
 from serve_app.embedder import Embedder
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.ledger.meter import Caller
@@ -27,6 +29,8 @@ from serve_app.protocol.messages import Request, Response, json_response
 MOST_INPUTS = 2048
 """How many inputs a request may have."""
 
+_EMBEDDINGS = "/v1/embeddings"
+_MODELS = "/v1/models"
 _DIRECTIONS: dict[str, Direction] = {"query": "search", "passage": "update"}
 _TYPES = {
     Kind.UNAUTHENTICATED: "authentication_error",
@@ -61,16 +65,47 @@ class Question(BaseModel):
 class OpenAiApi:
     """Answers `/v1/embeddings` and `/v1/models`."""
 
-    def __init__(self, embedder: Embedder, models: Mapping[str, Model]) -> None:
+    def __init__(self, authenticator: Authenticator, embedder: Embedder, models: Mapping[str, Model]) -> None:
+        self._authenticator = authenticator
         self._embedder = embedder
         self._models = models
 
-    async def answer(self, request: Request, tenant: str | None) -> Response:
-        """The vectors of the inputs, in their order.
+    def owns(self, path: str) -> bool:
+        """Whether a path is OpenAI's, and not Qdrant's."""
+        return path in {_EMBEDDINGS, _MODELS} or path.startswith(_MODELS + "/")
+
+    def refusal(self, error: InferenceError) -> Response:
+        """An error in OpenAI's shape."""
+        unknown = isinstance(error, UnknownModel)
+        content = {
+            "message": error.message,
+            "type": _TYPES.get(error.kind, "server_error"),
+            "param": "model" if unknown else None,
+            "code": "model_not_found" if unknown else error.kind.value.replace(" ", "_"),
+        }
+        status = 404 if unknown else HTTP[error.kind]
+        return json_response(status, dumped({"error": content}), encoded(headers_of(error)))
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request for a path that this API owns.
 
         Raises:
-            InferenceError: see `refusal`.
+            InferenceError: see `refusal` for its shape.
         """
+        access = self._authenticator.known(credential(request.headers))
+        if (request.method, request.path) == ("POST", _EMBEDDINGS):
+            return await self._embeddings(request, access.tenant)
+        if (request.method, request.path) == ("GET", _MODELS):
+            return self._list()
+        if request.method == "GET" and request.path != _EMBEDDINGS:
+            return self._model(unquote(request.path.removeprefix(_MODELS + "/")))
+        text = "there is no such route; those of /v1 are POST /v1/embeddings, GET /v1/models and GET /v1/models/{model}"
+        return json_response(
+            404, dumped({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": None}})
+        )
+
+    async def _embeddings(self, request: Request, tenant: str | None) -> Response:
+        """The vectors of the inputs, in their order."""
         asked = await question(self._embedder.settings, request, Question)
         card = self._embedder.catalogue.find(asked.model, "model")
         if not _is_offered(card):
@@ -95,17 +130,13 @@ class OpenAiApi:
         ]
         return _response(card, data, sum(used.values()), self._embedder.quota_headers(caller, used))
 
-    def models(self) -> Response:
+    def _list(self) -> Response:
         """The models that can be asked here."""
         data = [_shown(card) for card in self._embedder.catalogue if _is_offered(card)]
         return json_response(200, dumped({"object": "list", "data": data}))
 
-    def model(self, name: str) -> Response:
-        """One of them.
-
-        Raises:
-            UnknownModel: it is not one of them.
-        """
+    def _model(self, name: str) -> Response:
+        """One of them."""
         card = self._embedder.catalogue.find(name, "model")
         if not _is_offered(card):
             raise UnknownModel(
@@ -156,15 +187,3 @@ def _response(card: ModelCard, data: Sequence[Any], tokens: int, headers: Header
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": data, "model": card.name, "usage": usage}
     return json_response(200, dumped(body), encoded(headers))
-
-
-def refusal(error: InferenceError) -> Response:
-    """An error in OpenAI's shape."""
-    unknown = isinstance(error, UnknownModel)
-    content = {
-        "message": error.message,
-        "type": _TYPES.get(error.kind, "server_error"),
-        "param": "model" if unknown else None,
-        "code": "model_not_found" if unknown else error.kind.value.replace(" ", "_"),
-    }
-    return json_response(404 if unknown else HTTP[error.kind], dumped({"error": content}), encoded(headers_of(error)))

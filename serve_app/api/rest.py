@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from deployments.errors import InferenceError, InternalError, MalformedRequest
 from serve_app.api import cors, inference_service
 from serve_app.api.compressed_answers import compressed
 from serve_app.api.health import Health
-from serve_app.api.management import routes
-from serve_app.api.management.routes import Console
 from serve_app.api.route_templates import template
 from serve_app.auth import permissions
 from serve_app.auth.access import OPEN, Authenticator, credential, for_qdrant
@@ -40,6 +38,23 @@ class ClientGone(Exception):
     """The caller hung up before its request was whole."""
 
 
+class Api(Protocol):
+    """An API of our own, on paths that Qdrant does not have."""
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is one of this API's."""
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request for such a path.
+
+        Raises:
+            InferenceError: `refusal` has its shape.
+        """
+
+    def refusal(self, error: InferenceError) -> Response:
+        """An error in the shape that this API has for it."""
+
+
 class HttpApi:
     """Qdrant's REST API, and the inference service that a Qdrant server calls."""
 
@@ -49,13 +64,14 @@ class HttpApi:
         authenticator: Authenticator = OPEN,
         watch: Watch | None = None,
         health: Health | None = None,
-        console: Console | None = None,
+        others: Sequence[Api] = (),
     ) -> None:
+        """`others` are APIs beside Qdrant's."""
         self._pipeline = pipeline
         self._authenticator = authenticator
         self._watch = watch or Watch()
         self._health = health
-        self._console = console
+        self._others = others
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection's scope, as ASGI has it."""
@@ -101,14 +117,18 @@ class HttpApi:
             return probed
         if (request.method, request.path.rstrip("/")) == ("POST", inference_service.PATH):
             return await inference_service.answer(self._pipeline.embedder, self._authenticator, request)
-        if self._console and routes.owns(request.path):
-            return await self._console.answer(request)
+        if other := self._other(request.path):
+            return await other.answer(request)
         if paths.climbs(request.path):
             raise MalformedRequest("the path has a segment '.' or '..'")
         return await self._pipeline.rest(await self._admitted(request))
 
     def _refusal(self, request: Request, error: InferenceError) -> Response:
-        return routes.refusal(request.path, error) if self._console else http_error(error)
+        other = self._other(request.path)
+        return other.refusal(error) if other else http_error(error)
+
+    def _other(self, path: str) -> Api | None:
+        return next((other for other in self._others if other.owns(path)), None)
 
     async def _admitted(self, request: Request) -> Request:
         """The request as it goes on, if its credential allows it; without that no body is read."""

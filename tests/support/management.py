@@ -15,6 +15,7 @@ from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch, Explanation, Model, Running
 from deployments.errors import WrongInput
 from serve_app.api.management.routes import Console
+from serve_app.api.openai import OpenAiApi
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
 from serve_app.batching.router import Router
@@ -183,7 +184,7 @@ def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variable
     asked = {one.name: FakeConsoleModel(replicas, one.name) for one in CARDS}
     console = Console(authenticator, embedder, ledger, read, asked, grpc_port=7777)
     pipeline = Pipeline(embedder, qdrant)
-    http = HttpApi(pipeline, authenticator, console=console)
+    http = HttpApi(pipeline, authenticator, others=(console, OpenAiApi(authenticator, embedder, asked)))
     return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states)
 
 

@@ -7,16 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 from deployments.contract import Model
 from deployments.errors import Forbidden, InferenceError
-from serve_app.api import openai
 from serve_app.api.management import OPENAPI, playground, usage
 from serve_app.api.management.json_bodies import Answer, answered, dumped, question
 from serve_app.api.management.models import Models, States
 from serve_app.api.management.playground import Playground
-from serve_app.api.openai import OpenAiApi
 from serve_app.auth.access import Access, Authenticator, credential
 from serve_app.console import page
 from serve_app.embedder import Embedder
@@ -27,24 +24,8 @@ from serve_app.protocol.error_responses import http_error
 from serve_app.protocol.messages import Request, Response, json_response, read
 
 _HOME = "/inference"
-_EMBEDDINGS = "/v1/embeddings"
-_MODELS = "/v1/models"
 
 Route = Callable[[Request, Access], Awaitable[Answer]]
-
-
-def owns(path: str) -> bool:
-    """Whether a path is the console's, and not Qdrant's."""
-    return path.startswith(page.PREFIX) or path == _HOME or _is_openai(path)
-
-
-def _is_openai(path: str) -> bool:
-    return path in {_EMBEDDINGS, _MODELS} or path.startswith(_MODELS + "/")
-
-
-def refusal(path: str, error: InferenceError) -> Response:
-    """An error in the shape that a path's API has for it."""
-    return openai.refusal(error) if _is_openai(path) else http_error(error)
 
 
 class Console:
@@ -64,7 +45,6 @@ class Console:
         self._embedder = embedder
         self._ledger = ledger
         self._described = Models(embedder.catalogue, states, models, ledger)
-        self._openai = OpenAiApi(embedder, models)
         self._playground = Playground(embedder, models)
         self._grpc_port = grpc_port
         self._routes: Mapping[tuple[str, str], Route] = {
@@ -75,6 +55,14 @@ class Console:
             ("POST", "/inference/playground"): self._play,
         }
 
+    def owns(self, path: str) -> bool:
+        """Whether a path is the console's, and not Qdrant's."""
+        return path.startswith(page.PREFIX) or path == _HOME
+
+    def refusal(self, error: InferenceError) -> Response:
+        """An error in Qdrant's own shape."""
+        return http_error(error)
+
     async def answer(self, request: Request) -> Response:
         """Answer a request for a path that the console owns.
 
@@ -82,8 +70,6 @@ class Console:
             InferenceError: see `refusal` for its shape.
         """
         began = time.perf_counter()
-        if _is_openai(request.path):
-            return await self._answer_openai(request)
         if (request.method, request.path) == ("GET", "/inference/access"):
             return answered(self._access(request), began)
         if (request.method, request.path) == ("GET", "/inference/usage"):
@@ -107,19 +93,6 @@ class Console:
         file = await page.answer(request) if request.method == "GET" else None
         text = f"there is no {request.method} of this path; /inference/openapi.json lists the routes"
         return file or json_response(404, dumped({"status": {"error": text}, "time": 0.0, "result": None}))
-
-    async def _answer_openai(self, request: Request) -> Response:
-        access = self._authenticator.known(credential(request.headers))
-        if (request.method, request.path) == ("POST", _EMBEDDINGS):
-            return await self._openai.answer(request, access.tenant)
-        if (request.method, request.path) == ("GET", _MODELS):
-            return self._openai.models()
-        if request.method == "GET" and request.path != _EMBEDDINGS:
-            return self._openai.model(unquote(request.path.removeprefix(_MODELS + "/")))
-        text = "there is no such route; those of /v1 are POST /v1/embeddings, GET /v1/models and GET /v1/models/{model}"
-        return json_response(
-            404, dumped({"error": {"message": text, "type": "invalid_request_error", "param": None, "code": None}})
-        )
 
     def _access(self, request: Request) -> Answer:
         shown = credential(request.headers)
