@@ -181,7 +181,7 @@ class Authenticator:
 def _found(credential: bytes | None, *ways: Callable[[bytes], Access | None]) -> Access:
     if credential is None:
         raise Unauthenticated("Must provide an API key or an Authorization bearer token")
-    for way in ways:
+    for way in ways if credential else ():
         access = way(credential)
         if access:
             return access

@@ -37,6 +37,13 @@ class _TenantsFile(Record):
     tenants: tuple[Tenant, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
+    def _no_empty_key(self) -> _TenantsFile:
+        for tenant in self.tenants:
+            if digest(b"") in tenant.keys:
+                raise ValueError(f"a key of the tenant '{tenant.name}' is the SHA-256 of an empty key")
+        return self
+
+    @model_validator(mode="after")
     def _each_once(self) -> _TenantsFile:
         for what, values in (
             ("name", [tenant.name for tenant in self.tenants]),

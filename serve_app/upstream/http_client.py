@@ -20,10 +20,13 @@ from typing_extensions import Self, override
 from yarl import URL
 
 from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
-from serve_app.protocol.messages import Body, Request, Response, without
+from serve_app.protocol.messages import Body, Headers, Request, Response, without
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
 """Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""
+
+_FRAMING = frozenset({b"content-length", b"content-type", b"content-encoding", b"api-key", b"authorization"})
+"""What a caller cannot have dropped by naming it in Connection: who asks, and how its body is to be read."""
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _CONNECT_S = 5.0
@@ -106,10 +109,11 @@ class HttpClient:
     def _head(self, request: Request) -> bytes:
         """The request line and the headers."""
         query = f"?{request.query}" if request.query else ""
-        names = {name for name, _ in request.headers}
+        headers = _end_to_end(request.headers)
+        names = {name for name, _ in headers}
         lines = [f"{request.method} {self._prefix}{request.path}{query} HTTP/1.1".encode("latin-1")]
-        lines += [b"%b: %b" % header for header in self._headers if header[0] not in names or header[0] == b"host"]
-        lines += [b"%b: %b" % header for header in without(request.headers, _HOP_BY_HOP)]
+        lines += [b"%b: %b" % header for header in self._headers if header[0] not in names]
+        lines += [b"%b: %b" % header for header in headers]
         if b"content-length" not in names:
             if not isinstance(request.body, bytes):
                 lines.append(b"transfer-encoding: chunked")
@@ -122,6 +126,13 @@ class HttpClient:
         for connection in self._idle:
             connection.abort()
         self._idle.clear()
+
+
+def _end_to_end(headers: Headers) -> Headers:
+    """The headers that do not end at this hop: neither by their names, nor because Connection names them."""
+    named = {name.strip().lower() for key, value in headers if key == b"connection" for name in value.split(b",")}
+    dropped = _HOP_BY_HOP | (named - _FRAMING)
+    return [pair for pair in without(headers, dropped) if not pair[0].startswith(b"proxy-")]
 
 
 async def _pieces(body: Body) -> AsyncIterator[bytes | memoryview]:
@@ -165,7 +176,7 @@ class _Connection(asyncio.Protocol):
         except BaseException:
             self.abort()
             raise
-        headers = without(self._headers, _HOP_BY_HOP)
+        headers = _end_to_end(self._headers)
         if not self._complete:
             return Response(self._status, headers, _Parts(self))
         body = b"".join(self._chunks)
@@ -180,6 +191,7 @@ class _Connection(asyncio.Protocol):
         self._chunks: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._complete = False
+        self._head_ended = False
         self._whole_request_sent = True
         self._reusable = False
         self.answering = False
@@ -315,12 +327,25 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
         self._wake()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_message_begin(self) -> None:
         """Called by the parser."""
-        self._headers.append((name.lower(), value))
+        if self._complete:
+            self._has_surplus()
+
+    def _has_surplus(self) -> None:
+        """What comes after the end of an answer belongs to no request: it is not read, and the connection ends."""
+        self._reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser, for what comes after a chunked body too; that is no header."""
+        if not self._head_ended:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Called by the parser; an informational answer (1xx) comes before the real one."""
+        if self._complete:
+            return
+        self._head_ended = True
         self._status = self._parser.get_status_code()
         self.answering = self._status >= 200  # noqa: PLR2004  where final statuses begin
         self._reusable = self._parser.should_keep_alive()
@@ -328,6 +353,9 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, part: bytes) -> None:
         """Called by the parser."""
+        if self._complete:
+            self._has_surplus()
+            return
         self._chunks.append(part)
         self._waiting_bytes += len(part)
 
@@ -337,6 +365,7 @@ class _Connection(asyncio.Protocol):
             self._complete = True
         else:
             self._headers.clear()
+            self._head_ended = False
 
     def _has_length(self) -> bool:
         """Whether the answer says where it ends; else it ends with the connection."""

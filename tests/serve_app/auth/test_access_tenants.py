@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import ConfigError
+from deployments.errors import ConfigError, Unauthenticated
 from serve_app.auth.access import Authenticator
+from serve_app.auth.tenants import Tenant
 from serve_app.config import environment
 from tests.support.gateway import UPSERT
 from tests.support.guarded import KEY, KEYS, QUERY, READ_ONLY, Guarded, query
@@ -47,6 +48,14 @@ async def test_a_tenants_key_is_known_here_and_qdrant_sees_its_own(
     assert gateway.qdrant.seen == [(tenant, [("api-key", upstream_key)])] * 4
 
 
+def test_an_empty_key_is_nobodys(tenants: Path) -> None:
+    authenticator = Authenticator(environment.read({**KEYS, "QDRANT_INFERENCE_TENANTS": str(tenants)}))
+    authenticator._tenants = {hashlib.sha256(b"").hexdigest(): Tenant(name="a", keys=("a" * 64,))}
+    for ask in (authenticator.known, authenticator.admit_server):
+        with pytest.raises(Unauthenticated):
+            ask(b"")
+
+
 async def test_a_tenant_that_reads_does_not_write(tenants: Path) -> None:
     gateway = Guarded(**KEYS, QDRANT_INFERENCE_TENANTS=str(tenants))
     assert (await gateway.send("PUT", "/collections/c/points", UPSERT, api_key="report-1")).status_code == 403
@@ -69,6 +78,7 @@ async def test_a_qdrant_server_may_be_a_tenant(tenants: Path) -> None:
         (f"tenants: [{{name: a, keys: [{'a' * 64}], access: rw}}]", "tenants.0.access"),
         (f"tenants: [{{name: a, keys: [{'a' * 64}]}}, {{name: b, keys: [{'a' * 64}]}}]", "the key 'aaa"),
         (f"tenants: [{{name: a, keys: [{'a' * 64}]}}, {{name: a, keys: [{'b' * 64}]}}]", "the name 'a' is there 2"),
+        (f"tenants: [{{name: a, keys: [{hashlib.sha256(b'').hexdigest()}]}}]", "'a' is the SHA-256 of an empty key"),
     ],
 )
 def test_a_wrong_file_of_tenants_is_named_and_no_key_of_it_shown(tmp_path: Path, content: str, said: str) -> None:

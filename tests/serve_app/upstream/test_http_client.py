@@ -116,6 +116,67 @@ async def test_an_answer_is_read_to_its_end(kind: str) -> None:
         assert server.connections == 1 + (b"close" in answer)
 
 
+@pytest.mark.parametrize(
+    "surplus",
+    [
+        OK,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nx-of: another\r\n\r\nsecret",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 500 Oops\r\n",
+        b"no HTTP at all",
+        b"\0",
+    ],
+)
+@pytest.mark.parametrize("answer", [OK, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"])
+async def test_what_comes_after_an_answer_is_no_part_of_it_nor_of_the_next(answer: bytes, surplus: bytes) -> None:
+    async with Scripted([answer + surplus, OK]) as server:
+        first = await server.client.send(Request("GET", "/x", "", [], b""))
+        assert (first.status, await read(first.body)) == (200, b"ok")
+        assert b"x-of" not in dict(first.headers)
+        assert await server.ask() == (200, b"ok")
+        assert server.connections == 2
+
+
+async def test_an_answer_to_head_with_a_body_all_the_same_ends_its_connection() -> None:
+    async with Scripted([OK, OK]) as server:
+        answer = await server.client.send(Request("HEAD", "/", "", [], b""))
+        assert answer.body == b""
+        assert await server.ask() == (200, b"ok")
+        assert server.connections == 2
+
+
+async def test_a_server_that_speaks_something_else_from_now_on_is_not_understood() -> None:
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+    async with Scripted([switching]) as server:
+        with pytest.raises(BrokenOffError):
+            await server.ask("POST")
+
+
+async def test_what_follows_a_chunked_body_is_no_header() -> None:
+    answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nset-cookie: a=b\r\n\r\n"
+    async with Scripted([answer]) as server:
+        assert (await server.client.send(Request("GET", "/x", "", [], b""))).headers == []
+
+
+async def test_headers_that_end_at_a_hop_end_here_in_both_directions() -> None:
+    hop = {"connection": "x-Own, keep-alive", "x-own": "1", "proxy-authenticate": "Basic", "keep-alive": "timeout=5"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in hop.items()).encode()
+    async with Scripted([b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-kept: 1\r\n" + lines + b"\r\nok"]) as server:
+        sent = [(name.encode(), value.encode()) for name, value in hop.items()]
+        answer = await server.client.send(Request("GET", "/x", "", [*sent, (b"x-other", b"1")], b""))
+        assert sorted(name for name, _ in answer.headers) == [b"content-length", b"x-kept"]
+        seen = {line.partition(b":")[0] for line in server.heads[0].splitlines()[1:] if line}
+        assert seen == {b"host", b"x-other"}
+
+
+async def test_a_caller_cannot_have_its_credential_or_its_bodys_length_dropped() -> None:
+    headers = [(b"connection", b"content-length, api-key"), (b"content-length", b"2"), (b"api-key", b"k")]
+    async with Scripted([OK]) as server:
+        assert await server.ask("POST", b"{}", headers) == (200, b"ok")
+        assert b"content-length: 2" in server.heads[0]
+        assert b"api-key: k" in server.heads[0]
+
+
 async def test_an_answer_to_head_has_no_body_whatever_it_announces() -> None:
     async with Scripted([b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", OK]) as server:
         answer = await server.client.send(Request("HEAD", "/", "", [], b""))
@@ -182,7 +243,8 @@ async def test_headers_of_the_hop_stay_and_all_others_pass() -> None:
     async with Scripted([OK, OK]) as server:
         headers = [
             (b"host", b"gateway"),
-            (b"connection", b"x-odd"),
+            (b"connection", b"x-hop"),
+            (b"x-hop", b"1"),
             (b"te", b"trailers"),
             (b"X-Odd", b"1"),
             (b"a", b""),
