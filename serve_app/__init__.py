@@ -17,6 +17,7 @@
 | `ledger/` | usage, quotas, switches |
 | `observability/` | metrics, traces, the request log |
 | `config/` | environment variables, arguments, settings |
+| `front/` | HAProxy as it should run, and that nobody gets past it |
 | `embedded/` | the embedded store |
 | `console/` | the page |
 | `cli/`, `__main__` | the command line |

@@ -20,7 +20,7 @@ ORDER = {
         "families", "replica", "onboarding",
     ),
     "serve_app": (
-        "protocol", "observability", "inference", "config", "demo", "console", "ledger", "embedded", "cluster",
+        "protocol", "observability", "inference", "front", "config", "demo", "console", "ledger", "embedded", "cluster",
         "batching", "auth", "upstream", "embedder", "pipeline", "api", "background", "ingress", "app",
         "cli", "__main__",
     ),
@@ -32,7 +32,7 @@ SETS_UP = ("serve_app/app.py", "serve_app/cli/")
 KNOWS_RAY = {
     *(f"deployments/{name}.py" for name in ("autoscaling", "metrics/ray_exporter", "replica/gpu", "replica/loading")),
     *(f"serve_app/{name}.py" for name in ("app", "cli/config_check", "cli/launcher", "cluster/handles")),
-    *(f"serve_app/{name}.py" for name in ("cluster/model_states", "embedded/deployment", "ingress")),
+    *(f"serve_app/{name}.py" for name in ("cluster/model_states", "embedded/deployment", "front/guard", "ingress")),
 }
 NOT_IN_THE_CORE = {"ray", "asyncio", "aiohttp", "httpx", "grpc", "starlette", "onnxruntime"}
 

@@ -14,6 +14,7 @@ from serve_app.api.rest import origin
 from serve_app.auth import permissions
 from serve_app.auth.access import CARRIERS, OPEN, Access, Authenticator, credential
 from serve_app.auth.permissions import Permission
+from serve_app.front.haproxy import HEADER
 from serve_app.observability.record import Record, Watch
 from serve_app.pipeline import Pipeline
 from serve_app.protocol.error_responses import GRPC, headers_of
@@ -23,8 +24,8 @@ from serve_app.upstream.base import UpstreamStatus
 
 log = logging.getLogger("ray.serve")
 
-_OURS = frozenset({"user-agent", "content-type", "te", "application", "request_id", "multiplexed_model_id"})
-"""Metadata that belongs to the transport or to Ray Serve, and ends here."""
+_OURS = frozenset({"user-agent", "content-type", "te", "application", "request_id", "multiplexed_model_id", HEADER})
+"""Metadata that belongs to the transport, to Ray Serve or to HAProxy, and ends here."""
 
 
 class GrpcApi:

@@ -26,6 +26,7 @@ from deployments.errors import ConfigError, SetupError
 from serve_app.cli.ports import check_free, is_free
 from serve_app.config import arguments, environment
 from serve_app.config.ray_environment import set_ray_environment
+from serve_app.front import haproxy, sockets
 
 if TYPE_CHECKING:
     from ray.serve.schema import ServeDeploySchema
@@ -49,6 +50,7 @@ class Service:
     """
 
     def __init__(self, config_path: Path) -> None:
+        os.umask(0o077)  # what this process and those that it starts write is for nobody else to read
         self._folder = Path(tempfile.mkdtemp(prefix="qi-", dir="/tmp"))
         set_ray_environment(self._folder)
         try:
@@ -56,7 +58,7 @@ class Service:
             os.environ.update(_inner_ports(self.config.http_options.port))
             os.environ.setdefault("QDRANT_INFERENCE_GRPC_PORT", str(self.config.grpc_options.port))
         except ConfigError:
-            self._folder.rmdir()
+            shutil.rmtree(self._folder)
             raise
 
     def __enter__(self) -> Self:
@@ -127,7 +129,8 @@ class Service:
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
         port = environment.read().qdrant_inference_metrics_port or None
-        ray.init(address="local", namespace="serve", _metrics_export_port=port, **quiet)
+        folder = str(self._folder / "ray")
+        ray.init(address="local", namespace="serve", _metrics_export_port=port, _temp_dir=folder, **quiet)
         try:
             client = serve_start(
                 http_options=self.config.http_options.model_dump(),
@@ -138,6 +141,16 @@ class Service:
         except (ray.exceptions.RayError, RuntimeError, TimeoutError, ValueError) as error:
             raise SetupError(f"Ray Serve did not start: {error}") from error
         self._wait(progress)
+        self._check_sockets()
+
+    def _check_sockets(self) -> None:
+        """Make sure that nothing listens beyond this machine but what the configuration opens."""
+        http, grpc = self.config.http_options, self.config.grpc_options
+        public = () if sockets.is_local(http.host) else (http.port, grpc.port)
+        open_ones = sockets.unexpected(sockets.of_this_run(os.environ[haproxy.SECRET]), public)
+        if open_ones:
+            listed = "; ".join(f"{one.process} at {one.host}:{one.port} ({one.kind})" for one in open_ones)
+            raise SetupError(f"these listen on other addresses than this machine's own, and should not: {listed}")
 
     def _wait(self, progress: Progress) -> None:
         from ray import serve  # noqa: PLC0415
@@ -174,7 +187,7 @@ class Service:
         finally:
             ray.shutdown()
             _end(self._haproxies())
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _remove_all_but_logs(self._folder)
 
     def _haproxies(self) -> list[psutil.Process]:
         """The HAProxy processes of this service, known by the folder of their configuration."""
@@ -233,6 +246,20 @@ def _drain(haproxies: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGUSR1)
     psutil.wait_procs(haproxies, timeout=_STOP_TIMEOUT_S)
+
+
+def _remove_all_but_logs(folder: Path) -> None:
+    """Ray's logs stay, for who asks afterwards what went wrong; where nothing was started, nothing stays."""
+    sessions = [path for path in folder.glob("ray/session_*") if not path.is_symlink()]
+    kept = {folder / "ray", *sessions, *(session / "logs" for session in sessions)}
+    if not sessions:
+        shutil.rmtree(folder, ignore_errors=True)
+    for parent in [folder, folder / "ray", *sessions]:
+        for path in set(parent.glob("*")) - kept:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _end(processes: list[psutil.Process]) -> None:

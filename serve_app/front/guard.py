@@ -1,0 +1,128 @@
+"""Where the ports of Ray Serve's own processes listen, and that those of the ingress answer nobody but HAProxy.
+
+Ray Serve has no setting for the first (gRPC listens on all interfaces), nor for middlewares of its gRPC servers; so
+what opens these ports is replaced here. Ray calls `in_each_process` when a process of its workers begins, and Ray Serve
+`middlewares` in each ingress replica and in its own proxy, before they open their ports.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from serve_app.front.haproxy import HEADER, HOST, SECRET
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+
+HOOKS = {
+    "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "serve_app.front.guard.in_each_process",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.front.guard:middlewares",
+}
+"""The variables by which Ray and Ray Serve know them; Ray itself makes the first of `worker_process_setup_hook`."""
+
+_NAME = HEADER.encode()
+_RAYS_OWN = frozenset({"/-/healthz", "/-/routes", "/ray.serve.RayServeAPIService/Healthz"})
+"""Asked by HAProxy itself and by Ray Serve. They say nothing that a caller could use."""
+
+
+class OnlyFromTheFront:
+    """Answers what came through HAProxy; of anything else nothing is read."""
+
+    def __init__(self, app: App, secret: str) -> None:
+        self._app = app
+        self._secret = secret
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """As ASGI has it."""
+        if scope["type"] == "http":
+            if not _came_through(scope["headers"], _NAME, self._secret) and scope["path"] not in _RAYS_OWN:
+                await send({"type": "http.response.start", "status": 421, "headers": [(b"content-length", b"0")]})
+                await send({"type": "http.response.body", "body": b""})
+                return
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != _NAME]
+        await self._app(scope, receive, send)
+
+
+def in_each_process() -> None:
+    """Have the gRPC servers by which replicas talk to each other listen where they should."""
+    from ray._common import tls_utils  # noqa: PLC0415
+
+    host = os.environ.get(HOST)
+    add: Callable[[Any, str], Any] = tls_utils.add_port_to_grpc_server
+
+    def add_port_to_grpc_server(server: Any, address: str) -> Any:
+        return add(server, f"{host}:{address.rpartition(':')[2]}")
+
+    if host:
+        vars(tls_utils)["add_port_to_grpc_server"] = add_port_to_grpc_server
+
+
+def middlewares() -> list[Any]:
+    """What stands in front of this process's HTTP server; from now on its servers listen where they should."""
+    from starlette.middleware import Middleware  # noqa: PLC0415  Ray Serve brings it
+
+    host, secret = os.environ.get(HOST), os.environ.get(SECRET)
+    _open_grpc(host, secret)
+    if host:
+        _open_http(host)
+    return [Middleware(OnlyFromTheFront, secret=secret)] if secret else []
+
+
+def _open_http(host: str) -> None:
+    """Have HTTP servers of this process listen on `host`."""
+    from ray.serve._private import http_util, proxy, replica  # noqa: PLC0415
+
+    async def start(app: Any, http_options: Any, **others: Any) -> Any:
+        own = http_options.model_copy(update={"host": host})
+        return await http_util.start_asgi_http_server(app, own, **others)
+
+    for module in (proxy, replica):
+        vars(module)["start_asgi_http_server"] = start
+
+
+def _open_grpc(host: str | None, secret: str | None) -> None:
+    """Have gRPC servers of this process listen on `host`, and answer only who shows the secret."""
+    from ray.serve._private import default_impl  # noqa: PLC0415
+
+    def add_grpc_address(server: Any, address: str) -> None:
+        if secret:
+            server.service_handler_factory = guarded(server.service_handler_factory, secret)
+        server.add_insecure_port(f"{host}:{address.rpartition(':')[2]}" if host else address)
+
+    vars(default_impl)["add_grpc_address"] = add_grpc_address
+
+
+def guarded(make: Callable[..., Any], secret: str) -> Callable[..., Any]:
+    """What makes the handlers of a gRPC server's methods, so that each looks for the secret first."""
+    import grpc  # noqa: PLC0415  most processes need nothing of this module that takes so long to import
+
+    async def admit(context: Any) -> None:
+        if not _came_through(context.invocation_metadata() or (), HEADER, secret):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this port is not for callers")
+
+    def made(service_method: str, streaming_type: Any) -> Any:
+        handler = make(service_method=service_method, streaming_type=streaming_type)
+        if service_method in _RAYS_OWN:
+            return handler
+
+        async def unary(request: Any, context: Any) -> Any:
+            await admit(context)
+            return await handler(request, context)
+
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            await admit(context)
+            async for part in handler(request, context):
+                yield part
+
+        return unary if str(streaming_type.value).endswith("unary") else stream
+
+    return made
+
+
+def _came_through(shown: Iterable[tuple[Any, Any]], name: Any, secret: str) -> bool:
+    values = [value for key, value in shown if key == name]
+    value = values[0] if len(values) == 1 else ""
+    return hmac.compare_digest(value if isinstance(value, bytes) else value.encode(), secret.encode())

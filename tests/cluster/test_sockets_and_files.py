@@ -1,0 +1,99 @@
+"""What a running service opens to others: no socket, and no file."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import httpx
+import psutil
+import pytest
+from qdrant_client import grpc as q
+
+from serve_app.front.haproxy import HEADER, SECRET
+from serve_app.front.sockets import Listening, of_this_run, unexpected
+from tests.support.running import RunningService
+
+
+def secret_of(service: RunningService) -> str:
+    """The secret of a run, which its processes find in their environment."""
+    found = {
+        process.environ()[SECRET]
+        for process in psutil.process_iter()
+        if process in service.family() and SECRET in process.environ()
+    }
+    (secret,) = found
+    return secret
+
+
+@pytest.fixture(scope="module")
+def sockets(service: RunningService) -> list[Listening]:
+    return list(of_this_run(secret_of(service)))
+
+
+def test_on_one_machine_nothing_listens_beyond_it(service: RunningService, sockets: list[Listening]) -> None:
+    assert {service.rest_port, service.grpc_port} <= {one.port for one in sockets}
+    assert any("gcs_server" in one.process for one in sockets)
+    assert unexpected(sockets, ()) == []
+
+
+def test_nobody_gets_past_haproxy(service: RunningService, sockets: list[Listening]) -> None:
+    """Whatever port of Ray Serve's is asked, over HTTP and gRPC, answers no request for a collection."""
+    inner = [one for one in sockets if re.search("ServeReplica|ProxyActor", one.process)]
+    assert len(inner) > 5
+    for one in inner:
+        assert not _answers_http(one.port), one
+        for metadata in ((), (("application", "inference"),), ((HEADER, "x"),)):
+            assert not _answers_grpc(one.port, metadata), one
+    assert _answers_http(service.rest_port)
+    assert _answers_grpc(service.grpc_port, ())
+
+
+def _answers_http(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/collections", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _answers_grpc(port: int, metadata: tuple[tuple[str, str], ...]) -> bool:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            q.CollectionsStub(channel).List(q.ListCollectionsRequest(), metadata=metadata, timeout=5)
+        except grpc.RpcError:
+            return False
+    return True
+
+
+def _open_to_others(folder: Path) -> Iterator[Path]:
+    """What others may read or write in a folder, as far as they get; a folder that is closed hides what is in it."""
+    mode = stat.S_IMODE(folder.lstat().st_mode)
+    if folder.is_symlink() or not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return
+    yield folder
+    if folder.is_dir():
+        for path in folder.iterdir():
+            yield from _open_to_others(path)
+
+
+def test_private_files_are_private(service: RunningService) -> None:
+    data = Path(service.variables["QDRANT_INFERENCE_DATA"])
+    assert any(data.iterdir())
+    for path in [data, *data.rglob("*")]:
+        assert not stat.S_IMODE(path.lstat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO), path
+    run = next(parent for parent in service.logs.parents if parent.name.startswith("qi-"))
+    assert list(_open_to_others(run)) == []
+    (token,) = run.glob("token")
+    assert stat.S_IMODE(token.stat().st_mode) == stat.S_IRUSR | stat.S_IWUSR
+
+
+def test_the_generated_configuration_ends_every_wait(service: RunningService) -> None:
+    run = next(parent for parent in service.logs.parents if parent.name.startswith("qi-"))
+    (file,) = run.glob("*/haproxy.cfg")
+    config = file.read_text()
+    waits = {name: int(s) for name, s in re.findall(r"^ *timeout (client|http-\S+) (\d+)s$", config, re.MULTILINE)}
+    assert waits["client"] == waits["http-request"] == 15
+    assert waits["http-keep-alive"] <= 90

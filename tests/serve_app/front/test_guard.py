@@ -1,0 +1,163 @@
+"""Nobody gets past HAProxy: neither over HTTP nor over gRPC."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+from unittest.mock import Mock
+
+import grpc
+import pytest
+from ray._common import tls_utils
+from ray._private import ray_constants
+from ray.serve._private import constants, default_impl, grpc_util, http_util, proxy, replica
+from ray.serve._private.proxy_request_response import gRPCStreamingType
+from ray.serve.config import HTTPOptions
+
+from serve_app.front import guard
+from serve_app.front.haproxy import HEADER, HOST, SECRET
+
+NAME, SECRET_VALUE = HEADER.encode(), "a-secret-of-the-tests"
+SHOWN = (NAME, SECRET_VALUE.encode())
+
+
+async def asked(path: str, *headers: tuple[bytes, bytes]) -> tuple[int, list[Any]]:
+    """The status, and the headers that the app behind the guard saw."""
+    seen: list[Any] = []
+    statuses: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend(scope["headers"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Any:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await guard.OnlyFromTheFront(app, SECRET_VALUE)(
+        {"type": "http", "path": path, "headers": list(headers)}, receive, send
+    )
+    return statuses[0], seen
+
+
+@pytest.mark.parametrize(
+    "headers", [[], [(NAME, b"")], [(NAME, b"wrong")], [SHOWN, SHOWN], [(NAME, b"x"), SHOWN], [(b"x", SHOWN[1])]]
+)
+async def test_without_the_secret_nothing_is_answered_and_nothing_read(headers: list[tuple[bytes, bytes]]) -> None:
+    assert await asked("/collections", *headers) == (421, [])
+
+
+async def test_with_the_secret_a_request_goes_on_without_it() -> None:
+    assert await asked("/collections", SHOWN, (b"x", b"1")) == (200, [(b"x", b"1")])
+
+
+async def test_rays_own_checks_pass() -> None:
+    assert (await asked("/-/healthz"))[0] == 200
+
+
+class Aborted(Exception):
+    pass
+
+
+def context(*metadata: tuple[str, str]) -> Any:
+    async def abort(code: grpc.StatusCode, details: str) -> None:
+        raise Aborted(code, details)
+
+    return Mock(invocation_metadata=lambda: metadata, abort=abort)
+
+
+def handler_of(method: str, kind: gRPCStreamingType) -> Any:
+    def make(service_method: str, streaming_type: Any) -> Any:
+        async def unary(request: Any, context: Any) -> Any:
+            return request
+
+        async def stream(request: Any, context: Any) -> Any:
+            yield request
+
+        return unary if streaming_type.value.endswith("unary") else stream
+
+    return guard.guarded(make, SECRET_VALUE)(service_method=method, streaming_type=kind)
+
+
+@pytest.mark.parametrize("kind", list(gRPCStreamingType))
+async def test_no_kind_of_call_passes_without_the_secret(kind: gRPCStreamingType) -> None:
+    async def call(shown: Any) -> Any:
+        answer = handler_of("/qdrant.Points/Upsert", kind)("request", shown)
+        return [part async for part in answer] if hasattr(answer, "__aiter__") else [await answer]
+
+    assert await call(context((HEADER, SECRET_VALUE))) == ["request"]
+    for shown in ((), [(HEADER, "x")], [(HEADER, "x"), (HEADER, SECRET_VALUE)], [(HEADER, b"\xff")]):
+        with pytest.raises(Aborted):
+            await call(context(*shown))
+
+
+async def test_haproxys_own_check_of_grpc_passes() -> None:
+    healthz = handler_of("/ray.serve.RayServeAPIService/Healthz", gRPCStreamingType.UNARY_UNARY)
+    assert await healthz("request", context()) == "request"
+
+
+@pytest.fixture
+def hooked(monkeypatch: pytest.MonkeyPatch) -> Any:
+    for module, name in (
+        (default_impl, "add_grpc_address"),
+        (proxy, "start_asgi_http_server"),
+        (replica, "start_asgi_http_server"),
+    ):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setenv(HOST, "127.0.0.1")
+    monkeypatch.setenv(SECRET, SECRET_VALUE)
+    return guard.middlewares()
+
+
+async def test_grpc_servers_listen_where_they_should_and_are_guarded(hooked: Any) -> None:
+    server = Mock(service_handler_factory=Mock())
+    default_impl.add_grpc_address(server, "[::]:21000")
+    server.add_insecure_port.assert_called_once_with("127.0.0.1:21000")
+    assert server.service_handler_factory.__qualname__.startswith("guarded")
+
+
+async def test_replicas_talk_to_each_other_where_they_should(hooked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls_utils, "add_port_to_grpc_server", tls_utils.add_port_to_grpc_server)
+    guard.in_each_process()
+    server = Mock()
+    tls_utils.add_port_to_grpc_server(server, "[::]:0")
+    server.add_insecure_port.assert_called_once_with("127.0.0.1:0")
+
+
+def test_ray_knows_the_hooks_by_these_names() -> None:
+    hook, callback = guard.HOOKS
+    assert hook == ray_constants.WORKER_PROCESS_SETUP_HOOK_ENV_VAR
+    assert "HTTP_PROXY_CALLBACK_IMPORT_PATH" in callback
+    assert f'"{callback}"' in inspect.getsource(constants)
+
+
+async def test_http_servers_listen_where_they_should(hooked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[HTTPOptions] = []
+
+    async def start(app: Any, options: HTTPOptions, **_: Any) -> None:
+        started.append(options)
+
+    monkeypatch.setattr(http_util, "start_asgi_http_server", start)
+    for module in (proxy, replica):
+        await module.start_asgi_http_server(None, HTTPOptions(host="0.0.0.0", port=30000), event_loop=None)
+    assert [(options.host, options.port) for options in started] == [("127.0.0.1", 30000)] * 2
+    assert [one.kwargs["secret"] for one in hooked] == [SECRET_VALUE]
+
+
+def test_ray_serve_still_opens_its_ports_by_what_is_replaced() -> None:
+    """The names that the guard replaces: where Ray renames one, this fails and not the protection, silently."""
+    assert "import add_grpc_address" in inspect.getsource(grpc_util.start_grpc_server)
+    assert "start_asgi_http_server(" in inspect.getsource(replica)
+    assert "from ray._common.tls_utils import add_port_to_grpc_server" in inspect.getsource(replica)
+    assert "start_asgi_http_server(" in inspect.getsource(proxy)
+
+
+async def test_on_a_cluster_ports_stay_where_ray_puts_them(hooked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(HOST)
+    guard.middlewares()
+    server = Mock()
+    default_impl.add_grpc_address(server, "[::]:21000")
+    server.add_insecure_port.assert_called_once_with("[::]:21000")

@@ -1,0 +1,214 @@
+"""HAProxy as it is started: with what Ray Serve writes, made stricter; and what becomes of slow callers."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from ray.serve._private.common import RequestProtocol
+from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
+from ray.serve.config import HTTPOptions, gRPCOptions
+
+from serve_app.front import haproxy
+from tests.support.running import free_ports
+
+SECRET_VALUE = "a-secret-of-the-tests"
+WAIT_S = 1
+ADD_TO_SERVER = "serve_app.protocol.grpc_services.add_to_server"
+
+
+class Front:
+    """A configuration by Ray Serve itself, for a backend at `backend`."""
+
+    def __init__(self, folder: Path, backend: int = 30000) -> None:
+        self.rest, self.grpc, self.stats, self.metrics = free_ports(4)
+        self.file = folder / "haproxy.cfg"
+        config = HAProxyConfig(
+            http_options=HTTPOptions(host="127.0.0.1", port=self.rest, keep_alive_timeout_s=30),
+            grpc_options=gRPCOptions(port=self.grpc, grpc_servicer_functions=[ADD_TO_SERVER]),
+            socket_path=str(folder / "admin.sock"),
+            server_state_base=str(folder),
+            server_state_file=str(folder / "state"),
+            metrics_socket_path=str(folder / "metrics.sock"),
+            stats_port=self.stats,
+            metrics_port=self.metrics,
+            has_received_routes=True,
+            is_head=True,
+            log_target=str(folder / "log.sock"),
+        )
+        servers = [ServerConfig(name="replica", host="127.0.0.1", port=backend)]
+        protocols = {"http": RequestProtocol.HTTP, "grpc": RequestProtocol.GRPC}
+        backends = {
+            name: BackendConfig(name=name, path_prefix="/", servers=servers, app_name="a", protocol=protocol)
+            for name, protocol in protocols.items()
+        }
+        api = HAProxyApi(cfg=config, config_file_path=str(self.file), backend_configs=backends)
+        api._generate_config_file_internal()
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> str:
+    return Front(tmp_path).file.read_text()
+
+
+def test_every_wait_before_a_request_is_whole_ends(written: str) -> None:
+    config = haproxy.stricter(written, "127.0.0.1", SECRET_VALUE)
+    waits = {name: int(s) for name, s in re.findall(r"^ *timeout (client|http-\S+) (\d+)s$", config, re.MULTILINE)}
+    assert waits == {"client": 15, "http-request": 15, "http-keep-alive": 30}
+    assert not re.search(r"timeout client 3600", config)
+
+
+def test_nothing_of_it_listens_on_all_interfaces(written: str) -> None:
+    before = re.findall(r"^ *bind (\S+)", written, re.MULTILINE)
+    assert sum(not bind.startswith("127.0.0.1:") for bind in before) == 2, "the pages"
+    config = haproxy.stricter(written, "127.0.0.1", None)
+    assert all(bind.startswith("127.0.0.1:") for bind in re.findall(r"^ *bind (\S+)", config, re.MULTILINE))
+    assert "mode 600 level admin" in config
+
+
+def test_on_a_cluster_the_pages_stay_where_prometheus_finds_them(written: str) -> None:
+    assert re.findall(r"^ *bind (\S+)", haproxy.stricter(written, None, None), re.MULTILINE) == re.findall(
+        r"^ *bind (\S+)", written, re.MULTILINE
+    )
+
+
+def test_every_way_in_shows_the_secret(written: str) -> None:
+    config = haproxy.stricter(written, None, SECRET_VALUE)
+    for frontend in ("http_frontend", "grpc_frontend"):
+        (section,) = re.findall(rf"^frontend {frontend}\n((?:(?:[ ].*)?\n)*)", config, re.MULTILINE)
+        assert f"http-request set-header {haproxy.HEADER} {SECRET_VALUE}" in section
+
+
+def test_what_is_stricter_stays_as_it_is(written: str) -> None:
+    config = haproxy.stricter(written, "127.0.0.1", SECRET_VALUE)
+    assert haproxy.stricter(config, "127.0.0.1", SECRET_VALUE) == config
+
+
+@pytest.mark.parametrize("line", ["timeout client", "frontend prometheus", "listen stats", "frontend grpc_frontend"])
+def test_a_configuration_that_is_not_as_expected_starts_nothing(written: str, line: str) -> None:
+    with pytest.raises(ValueError, match="HAProxy's configuration has"):
+        haproxy.stricter(written.replace(line, f"{line}2"), "127.0.0.1", SECRET_VALUE)
+
+
+class Backend(ThreadingHTTPServer):
+    """Keeps the headers of what reaches it, and answers when a body is whole, after `takes_s`."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.takes_s = 0.0
+        self.seen: list[Message] = []
+
+    def handle_error(self, *_: object) -> None:
+        """A caller that hangs up is what is tried here."""
+
+
+class Answering(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Backend
+
+    def do_GET(self) -> None:
+        if self.path != "/-/healthz":
+            self.server.seen.append(self.headers)
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        time.sleep(self.server.takes_s)
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    with Backend() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def front(tmp_path: Path, backend: Backend) -> Iterator[Front]:
+    """HAProxy itself, by the program that Ray Serve would start, with waits of a second."""
+    front = Front(tmp_path, backend.server_port)
+    program = tmp_path / "program.py"
+    program.write_text(Path(haproxy.__file__).read_text().replace("WAIT_S = 15", f"WAIT_S = {WAIT_S}"))
+    (tmp_path / "500.http").write_text("HTTP/1.0 500 Error\r\n\r\n")
+    variables = {**os.environ, haproxy.SECRET: SECRET_VALUE, haproxy.HOST: "127.0.0.1", haproxy.RAYS_BINARY: "itself"}
+    arguments = [sys.executable, "-I", str(program), "-db", "-f", str(front.file)]
+    with subprocess.Popen(arguments, env=variables, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 30
+        while not talk(front, b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n").startswith(b"HTTP/1.1 200"):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        backend.seen.clear()
+        yield front
+        process.kill()
+
+
+def talk(front: Front, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    """The beginning of what comes back for some bytes; empty where nothing does before the connection ends.
+
+    Raises:
+        TimeoutError: the connection has not ended either.
+    """
+    try:
+        with socket.create_connection(("127.0.0.1", front.rest), timeout=10 * WAIT_S) as connection:
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause_s)
+            return connection.recv(1000)
+    except (ConnectionError, BrokenPipeError):
+        return b""
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\nx-a: "])
+def test_a_head_that_is_never_whole_ends(front: Front, backend: Backend, sent: bytes) -> None:
+    answer = talk(front, sent)
+    assert not answer or answer.startswith(b"HTTP/1.1 408")
+    assert backend.seen == []
+
+
+def test_a_head_that_drips_ends(front: Front, backend: Backend) -> None:
+    drops = [b"GET / HTTP/1.1\r\nhost: x\r\nx-a: ", *[b"a"] * 8, b"\r\n\r\n"]
+    answer = talk(front, *drops, pause_s=WAIT_S / 3)
+    assert not answer or answer.startswith(b"HTTP/1.1 408")
+    assert backend.seen == []
+
+
+def test_a_body_that_is_never_whole_ends(front: Front) -> None:
+    answer = talk(front, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc")
+    assert not answer or answer.startswith((b"HTTP/1.1 408", b"HTTP/1.1 400"))
+
+
+def test_a_body_whose_bytes_move_is_not_cut(front: Front) -> None:
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 12\r\n\r\n"
+    assert talk(front, head, *[b"a"] * 12, pause_s=WAIT_S / 4).startswith(b"HTTP/1.1 200")
+
+
+def test_an_answer_may_take_longer_than_a_caller_may_be_silent(front: Front, backend: Backend) -> None:
+    backend.takes_s = 3 * WAIT_S
+    answer = talk(front, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nab")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_what_a_caller_says_is_the_secret_does_not_count(front: Front, backend: Backend) -> None:
+    lie = f"{haproxy.HEADER}: of-the-caller\r\n".encode()
+    talk(front, b"GET /x HTTP/1.1\r\nhost: x\r\n" + lie * 2 + b"\r\n")
+    (headers,) = backend.seen
+    assert headers.get_all(haproxy.HEADER) == [SECRET_VALUE]
