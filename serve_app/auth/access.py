@@ -19,6 +19,7 @@ from serve_app.auth import jwt, tenants
 from serve_app.auth.jwt import Global, Level
 from serve_app.auth.permissions import Permission
 from serve_app.config.environment import Environment
+from serve_app.ledger.counts import NO_NAMES
 from serve_app.protocol.messages import Headers, without
 
 CARRIERS = frozenset({b"api-key", b"authorization"})
@@ -38,13 +39,15 @@ class Access:
     """What a credential allows: something in all collections, or else in those that are named.
 
     `tenant` is the caller's name, if there is one; `upstream_key` is the key to show to Qdrant instead of a credential
-    that only this gateway knows.
+    that only this gateway knows. `if_value_exists`: the credential is good only if Qdrant finds a value, which it alone
+    can look up.
     """
 
     everywhere: Global | None = None
     collections: Mapping[str, Level] = field(default_factory=dict)
     tenant: str | None = None
     upstream_key: bytes | None = field(default=None, repr=False)
+    if_value_exists: bool = False
 
     def check(self, permission: Permission, collection: str) -> None:
         """Let pass what is allowed.
@@ -123,12 +126,16 @@ class Authenticator:
         return "open" if self._open else "none"
 
     def known(self, credential: bytes | None) -> Access:
-        """What a caller of the console may do.
+        """What a caller may do on routes that this gateway answers by itself.
 
         Raises:
             Unauthenticated: there is no credential, or none that is known here.
+            Forbidden: it is a token with a claim that Qdrant would have to check, which sees nothing of these requests.
         """
-        return _EVERYTHING if self._open else _found(credential, self._of_key, self._of_token)
+        access = _EVERYTHING if self._open else _found(credential, self._of_key, self._of_token)
+        if access.if_value_exists:
+            raise Forbidden("Forbidden: only Qdrant checks value_exists, and it does not see requests of this route")
+        return access
 
     def admit_admin(self, credential: bytes | None) -> None:
         """Let pass who may change the console's settings. Where no key is set at all, that is everybody, as in Qdrant.
@@ -173,9 +180,14 @@ class Authenticator:
             return None
         if claims.value_exists is not None and self._store_knows_no_keys:
             raise Unauthenticated("Invalid JWT: the embedded store cannot look up what value_exists names")
-        if isinstance(claims.access, str):
-            return Access(claims.access, tenant=claims.subject)
-        return Access(None, {grant.collection: grant.access for grant in claims.access}, tenant=claims.subject)
+        everywhere = claims.access if isinstance(claims.access, str) else None
+        grants = () if isinstance(claims.access, str) else claims.access
+        return Access(
+            everywhere,
+            {grant.collection: grant.access for grant in grants},
+            tenant=None if claims.subject in NO_NAMES else claims.subject,
+            if_value_exists=claims.value_exists is not None,
+        )
 
 
 def _found(credential: bytes | None, *ways: Callable[[bytes], Access | None]) -> Access:

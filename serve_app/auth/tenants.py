@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from deployments.catalogue.card import Sha256
 from deployments.catalogue.records import Record, from_file
 from serve_app.auth.jwt import Global
+from serve_app.ledger.counts import NO_NAMES
 from serve_app.ledger.quotas import Quota
 
 
@@ -24,10 +25,17 @@ class Tenant(Record):
     `quotas` by a model's name, or `*` for each model that is not named.
     """
 
-    name: str = Field(min_length=1)
+    name: str
     access: Global = "m"
     keys: tuple[Sha256, ...] = Field(min_length=1)
     quotas: Mapping[str, Quota] = {}
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if name in NO_NAMES:
+            raise ValueError("the usage of several callers is counted under this name; choose another")
+        return name
 
 
 class _TenantsFile(Record):

@@ -12,6 +12,9 @@ Operation = Literal["update", "search", "embeddings", "playground"]
 OTHERS = "(others)"
 """The tenant under which usage is counted that has no room of its own."""
 
+NO_NAMES = frozenset({"", OTHERS})
+"""Names that no tenant has: the ledger counts the usage of several callers under them."""
+
 _HOUR_S = 3600
 
 
