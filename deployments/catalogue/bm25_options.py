@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from typing_extensions import override
 
+from deployments.catalogue.languages import StemmerLanguage, StopwordsLanguage
 from deployments.catalogue.records import Options
 
-Language = Literal[
-    "arabic", "azerbaijani", "basque", "bengali", "catalan", "chinese", "danish", "dutch", "english", "finnish",
-    "french", "german", "greek", "hebrew", "hinglish", "hungarian", "indonesian", "italian", "japanese", "kazakh",
-    "nepali", "norwegian", "portuguese", "romanian", "russian", "slovene", "spanish", "swedish", "tajik", "turkish",
-]  # fmt: skip
-SnowballLanguage = Literal[
-    "arabic", "armenian", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
-    "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
-]  # fmt: skip
+
+class Lenient(Options):
+    """Options of which Qdrant's own code passes over what it does not know."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
-class Stopwords(Options):
+class Stopwords(Lenient):
     """Words to leave out: those of some languages, and some more."""
 
-    languages: list[Language] | None = Field(default=None, max_length=100, fail_fast=True)
+    languages: list[StopwordsLanguage] | None = Field(default=None, max_length=100, fail_fast=True)
     custom: list[str] | None = Field(default=None, max_length=5000, fail_fast=True)
 
 
@@ -32,14 +29,14 @@ def _as_stopwords(value: Any) -> Any:
     return {"languages": [value]} if isinstance(value, str) else value
 
 
-class Snowball(Options):
+class Snowball(Lenient):
     """Reduce words to their stems by the rules of a language."""
 
     type: Literal["snowball"]
-    language: SnowballLanguage
+    language: StemmerLanguage
 
 
-class NoStemmer(Options):
+class NoStemmer(Lenient):
     """Leave words as they are."""
 
     type: Literal["none"]
@@ -53,14 +50,18 @@ _PREFIXED_CHARACTERS = 100_000
 """Of a text, each of whose words becomes as many terms as it has letters."""
 
 
-class Bm25Options(Options):
-    """`Bm25Config` of Qdrant's REST API; what is not given has Qdrant's default."""
+class Bm25Options(Lenient):
+    """`Bm25Config` of Qdrant's REST API; what is not given has Qdrant's default.
+
+    A `language` that Qdrant does not know, as by `none` or a capital letter, means no stemming and no stop words
+    (src/common/inference/bm25_inference.rs).
+    """
 
     k: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     b: float | None = Field(default=None, ge=0, le=1)
     avg_len: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    tokenizer: Literal["prefix", "whitespace", "word", "multilingual"] | None = None
-    language: Language | None = None
+    tokenizer: Literal["prefix", "whitespace", "word", "multilingual", "code"] | None = None
+    language: str | None = Field(default=None, max_length=100)
     lowercase: bool | None = None
     ascii_folding: bool | None = None
     stopwords: Annotated[Stopwords | None, BeforeValidator(_as_stopwords)] = None

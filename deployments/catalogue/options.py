@@ -23,7 +23,7 @@ def check_options(card: ModelCard, options: Mapping[str, Any], where: str) -> di
     """
     known = card.spec.options
     unknown = next((name for name in options if name not in known.model_fields), None)
-    if unknown is not None:
+    if unknown is not None and known.model_config.get("extra") == "forbid":
         allowed = ", ".join(known.model_fields) or "none"
         raise BadOption(f"{where}: '{card.name}' has no option '{unknown[:100]}'; its options: {allowed}")
     try:

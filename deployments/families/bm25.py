@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import qdrant_edge
 
 from deployments.catalogue.bm25_options import PREFIX_TOKEN_LEN, Bm25Options, NoStemmer, Snowball, Stopwords
 from deployments.catalogue.card import ModelCard
+from deployments.catalogue.languages import STEMMER_CODES, STOPWORD_CODES, Language, SnowballLanguage
 from deployments.contract import Batch, Explanation, Running, SparseVector, SparseVectors
 from deployments.errors import BadOption
 from deployments.families.chunks import pack
@@ -143,15 +144,30 @@ def _made(options: str) -> qdrant_edge.Bm25:
 
 
 def _config(options: Bm25Options) -> qdrant_edge.Bm25Config:
-    plain = options.model_dump(exclude={"tokenizer", "stopwords", "stemmer"})
+    plain = options.model_dump(exclude={"tokenizer", "language", "stopwords", "stemmer"})
+    language = STOPWORD_CODES.get(options.language or "", options.language)
+    defaults = {"language": language} if language in {None, *get_args(Language)} else _of_no_stopwords(language)
     if options.tokenizer == "prefix" and options.max_token_len is None:
         plain["max_token_len"] = PREFIX_TOKEN_LEN
     return qdrant_edge.Bm25Config(
         **plain,
         tokenizer=_member(qdrant_edge.TokenizerType, options.tokenizer),
-        stopwords=_stopwords(options.stopwords),
-        stemmer=_stemmer(options.stemmer),
+        **{**defaults, **_given(stopwords=_stopwords(options.stopwords), stemmer=_stemmer(options.stemmer))},
     )
+
+
+def _of_no_stopwords(language: str | None) -> dict[str, Any]:
+    """What stands for a language that has no stop words: its stemmer, if there is one. The library refuses its name."""
+    name = STEMMER_CODES.get(language or "", language)
+    known = name in get_args(SnowballLanguage)
+    return {
+        "stopwords": qdrant_edge.StopwordsSet(),
+        "stemmer": _snowball(str(name)) if known else qdrant_edge.DisabledStemmer(),
+    }
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _member(enum: Any, name: str | None) -> Any:
@@ -171,4 +187,8 @@ def _stemmer(stemmer: Snowball | NoStemmer | None) -> Any:
         return None
     if isinstance(stemmer, NoStemmer):
         return qdrant_edge.DisabledStemmer()
-    return qdrant_edge.SnowballParams(_member(qdrant_edge.SnowballLanguage, stemmer.language))
+    return _snowball(stemmer.language)
+
+
+def _snowball(language: str) -> qdrant_edge.SnowballParams:
+    return qdrant_edge.SnowballParams(_member(qdrant_edge.SnowballLanguage, language))

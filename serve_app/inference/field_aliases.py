@@ -1,9 +1,9 @@
 """Names that Qdrant's REST API takes beside those of its OpenAPI schema.
 
 Source: Qdrant 1.19, the serde aliases in lib/api/src/rest/schema.rs, lib/collection/src/operations/{types,config_diff,
-cluster_ops,vector_ops}.rs, lib/shard/src/scroll.rs, lib/segment/src/{types,data_types/index}.rs,
+cluster_ops,vector_ops}.rs, lib/shard/src/scroll.rs, lib/segment/src/types.rs,
 lib/storage/src/content_manager/collection_meta_ops.rs and src/common/update.rs. A body with both names of a field is
-refused there.
+refused there. Languages have other names, too: `deployments.catalogue.languages`.
 """
 
 from __future__ import annotations
@@ -39,22 +39,6 @@ FIELD_ALIASES: Mapping[str, Mapping[str, str]] = {
     "WithLookup": {"with_vector": "with_vectors"},
 }
 """By the schema's name in the OpenAPI document: the name that a field may have instead, and its own."""
-
-STEMMER_ALIASES: Mapping[str, str] = {
-    "ar": "arabic", "hy": "armenian", "da": "danish", "nl": "dutch", "en": "english", "fi": "finnish", "fr": "french",
-    "de": "german", "el": "greek", "hu": "hungarian", "it": "italian", "no": "norwegian", "pt": "portuguese",
-    "ro": "romanian", "ru": "russian", "es": "spanish", "sv": "swedish", "ta": "tamil", "tr": "turkish",
-}  # fmt: skip
-"""Languages of the Snowball stemmers (`SnowballLanguage`)."""
-
-STOPWORD_ALIASES: Mapping[str, str] = {
-    "ar": "arabic", "az": "azerbaijani", "eu": "basque", "bn": "bengali", "ca": "catalan", "zh": "chinese",
-    "da": "danish", "nl": "dutch", "en": "english", "fi": "finnish", "fr": "french", "de": "german", "el": "greek",
-    "he": "hebrew", "hi-en": "hinglish", "hu": "hungarian", "id": "indonesian", "it": "italian", "jp": "japanese",
-    "kk": "kazakh", "ne": "nepali", "no": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian",
-    "sl": "slovene", "es": "spanish", "sv": "swedish", "tg": "tajik", "tr": "turkish",
-}  # fmt: skip
-"""Languages of the stop words (`Language`)."""
 
 
 def with_aliases(schema: str, fields: Mapping[str, Any]) -> dict[str, Any]:

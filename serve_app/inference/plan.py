@@ -84,11 +84,16 @@ class _Opened(NamedTuple):
 def _open(slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[tuple[str, bytes], Group]) -> _Opened:
     """The group of a slot's model and options, a new one if there is none yet."""
     card = catalogue.find(slot.wanted.model, slot.where)
-    options = dict(slot.wanted.options)
-    mrl = _mrl(options.pop("mrl", None), card, slot.where)
+    options = {name: _whole(value) for name, value in slot.wanted.options.items()}
+    mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, slot.where)
     options = check_options(card, options, slot.where)
     group = groups.setdefault((card.name, as_key(options, slot.where)), Group(card, direction, options))
     return _Opened(group, mrl, longest_text(card, options))
+
+
+def _whole(value: Any) -> Any:
+    """Numbers of gRPC's `Value` and of some languages' JSON are doubles: `64.0` is 64."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _input(wanted: InferenceObject, opened: _Opened, where: str) -> str:

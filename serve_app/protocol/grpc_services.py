@@ -1,4 +1,4 @@
-"""The methods of Qdrant's gRPC services and of gRPC's own health service, read off their descriptors."""
+"""The methods of Qdrant's gRPC services and of gRPC's own health service, read off their descriptors; reflection."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import grpc
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha._async import ReflectionServicer
 from qdrant_client.grpc import (
     collections_pb2,
     collections_service_pb2,
@@ -43,14 +46,44 @@ _ADDED: Sequence[Callable[[Any, Any], None]] = (
     collections_service_pb2_grpc.add_CollectionsServicer_to_server,
     snapshots_service_pb2_grpc.add_SnapshotsServicer_to_server,
     qdrant_pb2_grpc.add_QdrantServicer_to_server,
-    health_pb2_grpc.add_HealthServicer_to_server,
 )
+
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+_REFLECTION = "grpc.reflection.v1.ServerReflection"
+"""Its messages are those of v1alpha on the wire. That one Ray Serve has itself (`grpc_options.enable_reflection`)."""
 
 
 def add_to_server(servicer: Any, server: Any) -> None:
     """Have a gRPC server accept all of these services; the Serve config file names this (`grpc_servicer_functions`)."""
     for add in _ADDED:
         add(servicer, server)
+    _add_handlers(server, _HEALTH, {m.name: _unary(servicer, m) for m in _all_methods() if _is_of(m, _HEALTH)})
+    # Ray Serve has this answered where it comes in, and not by a replica.
+    getattr(server, "add_passthrough_service", lambda _: None)(_REFLECTION)
+    names = sorted({method.containing_service.full_name for method in _all_methods()})
+    handler = grpc.stream_stream_rpc_method_handler(
+        ReflectionServicer([*names, _REFLECTION]).ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    _add_handlers(server, _REFLECTION, {"ServerReflectionInfo": handler})
+
+
+def _add_handlers(server: Any, service: str, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    server.add_registered_method_handlers(service, handlers)
+
+
+def _unary(servicer: Any, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+    return grpc.unary_unary_rpc_method_handler(
+        getattr(servicer, method.name),
+        request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
+        response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
+    )
+
+
+def _is_of(method: MethodDescriptor, service: str) -> bool:
+    return bool(method.containing_service.full_name == service)
 
 
 def _all_methods() -> Iterator[MethodDescriptor]:

@@ -179,3 +179,37 @@ def test_what_callers_choose_fills_no_cache(embed: Any, monkeypatch: pytest.Monk
     assert len(kept) < 30
     embed([RECIPE], stopwords={"custom": ["x" * 15_000]})
     assert kept.weight <= 200_000
+
+
+TEXT = "The cats are running in the gardens"
+
+
+@pytest.mark.parametrize("language", ["none", "English", "klingon", ""])
+def test_a_language_that_qdrant_does_not_know_has_neither_stemmer_nor_stop_words(embed: Any, language: str) -> None:
+    plain = embed([TEXT], stemmer={"type": "none"}, stopwords={}).vectors[0]
+    found = embed([TEXT], language=language).vectors[0]
+    assert len(found.indices) == 6
+    assert found.indices.tolist() == plain.indices.tolist()
+    assert found.values.tolist() == plain.values.tolist()
+
+
+@pytest.mark.parametrize(("code", "name"), [("en", "english"), ("de", "german"), ("zh", "chinese"), ("jp", "japanese")])
+def test_a_code_stands_for_its_language(embed: Any, code: str, name: str) -> None:
+    by_code, by_name = (embed([TEXT], language=said).vectors[0].indices.tolist() for said in (code, name))
+    assert by_code == by_name
+
+
+def test_a_language_with_a_stemmer_and_without_stop_words_is_stemmed(embed: Any) -> None:
+    stemmer = {"type": "snowball", "language": "armenian"}
+    word = "\u0574\u0561\u0580\u0564\u056f\u0561\u0576\u0581"
+    (short,) = embed([word], language="hy").vectors[0].indices.tolist()
+    assert [short] == embed([word], stemmer=stemmer, stopwords={}).vectors[0].indices.tolist()
+    assert [short] != embed([word], language="none").vectors[0].indices.tolist()
+
+
+def test_what_is_said_of_stop_words_goes_before_the_language(embed: Any) -> None:
+    assert len(embed([TEXT], language="none", stopwords="english").vectors[0].indices) == 3
+
+
+def test_the_tokenizer_for_code_is_there(embed: Any) -> None:
+    assert len(embed(["readFile_name"], tokenizer="code", language="none").vectors[0].indices) > 1

@@ -11,7 +11,8 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
 
-from serve_app.inference.field_aliases import FIELD_ALIASES, STEMMER_ALIASES, STOPWORD_ALIASES
+from deployments.catalogue.languages import STEMMER_CODES, STOPWORD_CODES
+from serve_app.inference.field_aliases import FIELD_ALIASES
 from serve_app.inference.find_proto import HOLDERS
 from serve_app.inference.places import GRPC_PLACES, REST_PLACES, SCHEMAS, rest_place
 
@@ -117,8 +118,8 @@ def test_no_other_name_stands_for_a_field_that_names_a_collection() -> None:
 
 def test_languages_may_be_named_by_their_codes() -> None:
     snowball, stopwords = (DEFINITIONS[name]["enum"] for name in ("SnowballLanguage", "Language"))
-    assert sorted(STEMMER_ALIASES.values()) == sorted(snowball)
-    assert sorted(STOPWORD_ALIASES.values()) == sorted(stopwords)
+    assert sorted(STEMMER_CODES.values()) == sorted(snowball)
+    assert sorted(STOPWORD_CODES.values()) == sorted(stopwords)
 
 
 def reaches(descriptor: Descriptor, seen: set[str]) -> bool:

@@ -68,6 +68,18 @@ def test_a_prefix_is_put_by_direction_and_never_twice(
     assert group.inputs == [expected]
 
 
+def test_a_whole_number_may_come_as_a_double_and_bm25_passes_over_what_it_does_not_know(written: Written) -> None:
+    dense, sparse = planned(
+        "update",
+        written.slot("a", text="one", options={"mrl": 2.0}),
+        written.slot("b", text="one", model="qdrant/bm25", options={"mrl": 2, "min_token_len": 3.0, "k": 1.0}),
+    )
+    assert dense.uses[0].mrl == 2
+    assert dict(sparse.options) == {"min_token_len": 3, "k": 1.0}
+    with pytest.raises(BadOption):
+        planned("update", written.slot("a", text="one", options={"mrl": 2.5}))
+
+
 def test_models_and_options_make_groups_of_their_own(written: Written) -> None:
     groups = planned(
         "update",
@@ -98,9 +110,8 @@ def test_models_and_options_make_groups_of_their_own(written: Written) -> None:
         ({"text": "a", "options": {"mrl": True}}, BadOption, "from 1 to 4"),
         ({"text": "a", "options": {"mrl": "2"}}, BadOption, "from 1 to 4"),
         ({"text": "a", "options": {"colour": 1}}, BadOption, "colour"),
-        ({"text": "a", "model": "qdrant/bm25", "options": {"mrl": 2}}, BadOption, "mrl"),
         ({"text": "a", "model": "qdrant/bm25", "options": {"k": "much"}}, BadOption, "k"),
-        ({"text": "a", "model": "qdrant/bm25", "options": {"kk": 1.0}}, BadOption, "kk"),
+        ({"image": "aGk=", "model": "org/vision", "options": {"kk": 1.0}}, BadOption, "kk"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_with_its_place(
