@@ -6,9 +6,9 @@ A card says nothing of replicas, threads or precision; those are settings of the
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from deployments.catalogue.families import FAMILIES, FIELDS, FamilySpec, Modality, VectorKind
 from deployments.catalogue.records import Record
@@ -63,6 +63,11 @@ class Prefixes(Record):
     passage: str = ""
 
 
+def _prefixes(value: Any) -> Any:
+    """`prefixes: false` says that there are none, also where a copied entry has some."""
+    return {} if value is False else value
+
+
 class Markers(Record):
     """Late interaction: the token ids that mark queries and documents, and how queries are filled up."""
 
@@ -93,7 +98,7 @@ class ModelCard(Record):
     context_window: int | None = Field(default=None, gt=0, description="in tokens; none if there is no limit")
     pooling: Literal["mean", "cls", "last"] | None = None
     normalize: bool = True
-    prefixes: Prefixes = Prefixes()
+    prefixes: Annotated[Prefixes, BeforeValidator(_prefixes)] = Prefixes()
     markers: Markers | None = None
     image_size: int | None = Field(default=None, gt=0, description="side of the square that the model sees, in pixels")
     image_limits: ImageLimits | None = None

@@ -19,6 +19,7 @@ from deployments.contract import Pixels
 from deployments.errors import WrongInput
 from deployments.images import files
 
+_PLAIN = str.maketrans("-_", "+/", " \t\r\n")
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _SIDES = 3
 """A JPEG is decoded at a half, quarter or eighth of its size as long as its short side stays this many times the
@@ -41,16 +42,18 @@ _BOTTOM_TO_TOP = {3, 4, 7, 8}
 
 
 def from_base64(text: str, max_bytes: int) -> bytes:
-    """The bytes of a base64 text (RFC 4648, section 4, padded, no line breaks), with or without `data:...;base64,`.
+    """The bytes of a base64 text (RFC 4648), with or without `data:...;base64,`.
+
+    Either alphabet is read (section 4, or 5 for URLs and file names), padded or not, in lines or not: what tools print.
 
     Raises:
         WrongInput: the text is not base64, or too long for `max_bytes`.
     """
     prefix = _DATA_URL.match(text)
-    encoded = text[prefix.end() :] if prefix else text
-    _check_bytes(len(encoded) // 4 * 3 - encoded.endswith("=") - encoded.endswith("=="), max_bytes)
+    encoded = (text[prefix.end() :] if prefix else text).translate(_PLAIN).rstrip("=")
+    _check_bytes(len(encoded) * 3 // 4, max_bytes)
     try:
-        return base64.b64decode(encoded, validate=True)
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError as error:
         raise WrongInput("the image is neither an http(s) URL nor valid base64") from error
 

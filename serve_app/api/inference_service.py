@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -40,11 +41,24 @@ def _encoded(headers: Sequence[tuple[str, str]]) -> Headers:
 
 
 async def _admitted(embedder: Embedder, authenticator: Authenticator, request: Request) -> tuple[Reading, Access]:
-    """What a server asks for that may ask. Its key stands in a header, or as Qdrant sends it, in the body's `token`."""
-    header = credential(request.headers)
+    """What a server asks for that may ask. Its key stands in a header, or as Qdrant sends it, in the body's `token`.
+
+    A header goes first: instead of the token of its configuration, Qdrant sends the subject of its caller's JWT.
+    """
+    header = credential(request.headers) or _of_url(request)
     access = authenticator.admit_server(header) if header is not None else None
     _, text = await read_text(request, embedder.settings.current.body_bytes)
     reading = service_protocol.read(text)
     if access is None:
         access = authenticator.admit_server(reading.token.encode() if reading.token is not None else None)
     return reading, access
+
+
+def _of_url(request: Request) -> bytes | None:
+    """The key of an address such as `http://qdrant:KEY@gateway:6333/inference`; clients send it as Basic (RFC 7617)."""
+    kind, _, encoded = (request.header("authorization") or "").partition(" ")
+    try:
+        user, _, password = base64.b64decode(encoded if kind.lower() == "basic" else "").partition(b":")
+    except ValueError:
+        return None
+    return password or user or None

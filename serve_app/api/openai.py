@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Direction, Model, Vector
-from deployments.errors import InferenceError, Kind, UnknownModel, WrongInput
+from deployments.errors import BadOption, InferenceError, Kind, UnknownModel, WrongInput
 from serve_app.api.management.json_bodies import Headers, dumped, encoded, question
 from serve_app.auth.access import Authenticator, credential
 from serve_app.embedder import Embedder
@@ -45,6 +45,12 @@ _TYPES = {
 
 _LOOKED_AT = 131_072
 """Items of a list that are looked at: ids of tokens are numbers, of which a text may have many."""
+
+_NOT_OURS = (
+    "input: token ids are refused, since clients send those of OpenAI's tokenizer, which stand for other texts here: "
+    "send texts (in LangChain: check_embedding_ctx_length=False); for ids of the model's own tokenizer there is the "
+    "setting token_ids"
+)
 
 T = TypeVar("T")
 _Several = Annotated[list[T], Field(max_length=_LOOKED_AT, fail_fast=True)]
@@ -80,7 +86,7 @@ class OpenAiApi:
         content = {
             "message": error.message,
             "type": _TYPES.get(error.kind, "server_error"),
-            "param": "model" if unknown else None,
+            "param": "model" if unknown else _param(error.message),
             "code": "model_not_found" if unknown else error.kind.value.replace(" ", "_"),
         }
         status = 404 if unknown else HTTP[error.kind]
@@ -110,10 +116,10 @@ class OpenAiApi:
         card = self._embedder.catalogue.find(asked.model, "model")
         if not _is_offered(card):
             raise WrongInput(f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do")
+        options = _cut(asked.dimensions, card)
         caller = Caller(tenant, operation="embeddings")
         texts = await self._as_texts(asked, card, caller)
         vectors: list[Vector | None] = [None] * len(texts)
-        options = {} if asked.dimensions is None else {"mrl": asked.dimensions}
         slots = [
             Slot(
                 "input" if isinstance(asked.input, str) else f"input[{position}]",
@@ -158,8 +164,10 @@ class OpenAiApi:
 
     async def _read(self, rows: Sequence[Sequence[int]], card: ModelCard, caller: Caller) -> Sequence[str]:
         """The texts of token ids. That is a replica's work, so what would be refused after it is refused before it."""
-        self._embedder.meter.check(caller, [card.name])
         settings = self._embedder.settings.current
+        if not settings.token_ids:
+            raise WrongInput(_NOT_OURS)
+        self._embedder.meter.check(caller, [card.name])
         if len(rows) > settings.objects:
             raise WrongInput(f"input: has {len(rows)} items; at most {settings.objects} are allowed (objects)")
         longest, limit = max(map(len, rows)), settings.text_characters
@@ -168,6 +176,15 @@ class OpenAiApi:
                 f"input: has {longest} token ids in one item; at most {limit} are allowed (text_characters)"
             )
         return await self._models[card.name].texts(rows)
+
+
+def _cut(dimensions: int | None, card: ModelCard) -> Mapping[str, int]:
+    """The options that cut vectors to a length."""
+    if dimensions is None:
+        return {}
+    if not 1 <= dimensions <= (card.dimensions or 0):
+        raise BadOption(f"dimensions: expected a whole number from 1 to {card.dimensions}")
+    return {"mrl": dimensions}
 
 
 def _is_offered(card: ModelCard) -> bool:
@@ -187,3 +204,9 @@ def _response(card: ModelCard, data: Sequence[Any], tokens: int, headers: Header
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": data, "model": card.name, "usage": usage}
     return json_response(200, dumped(body), encoded(headers))
+
+
+def _param(message: str) -> str | None:
+    """The field that an error begins with, if it is one of a request's."""
+    name = message.partition(":")[0].partition("[")[0]
+    return name if name in Question.model_fields else None

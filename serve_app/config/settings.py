@@ -43,6 +43,10 @@ class IngressSettings(Record):
         gt=0,
         description="of Qdrant's silence, in any request: until it answers, and while a body comes or goes",
     )
+    token_ids: bool = Field(
+        default=False,
+        description="whether the token ids that /v1/embeddings is sent are of the model's own tokenizer; else refused",
+    )
     enable_cors: bool = Field(
         default=True, description="whether scripts of web pages elsewhere may call the service, as in Qdrant"
     )

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from deployments.catalogue.card import File, Markers, ModelCard, Prefixes
 from deployments.catalogue.catalogue import HOME, load
@@ -57,6 +58,14 @@ def test_the_example_of_the_documentation_loads(tmp_path: Path) -> None:
     *included, ours = load(tmp_path / "own.yaml")
     assert len(included) == len(load(MODELS / "starter.yaml"))
     assert (ours.name, ours.prefixes.query) == ("shop/products", "query: ")
+
+
+def test_prefixes_can_be_switched_off() -> None:
+    (e5,) = [card for card in load(MODELS / "qdrant-cloud.yaml") if card.name == "intfloat/multilingual-e5-small"]
+    content = e5.model_dump(exclude_unset=True)
+    assert ModelCard.model_validate({**content, "prefixes": False}).prefixes == Prefixes()
+    with pytest.raises(ValidationError):
+        ModelCard.model_validate({**content, "prefixes": True})
 
 
 @pytest.mark.parametrize("record", [ModelCard, Markers, Prefixes, File])

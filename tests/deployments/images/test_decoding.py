@@ -174,6 +174,21 @@ def test_more_bytes_than_the_limit_are_refused() -> None:
         decode(data, 16, ImageLimits(max_bytes=len(data) - 1))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+/8Ac2VjcmV0\n",
+        "+/8A\r\nc2Vj\r\ncmV0",
+        "-_8Ac2VjcmV0",
+        "data:;base64,+/8A c2Vj\tcmV0",
+        "+/8Ac2VjcmV0ISE",
+        "+/8Ac2VjcmV0ISE=",
+    ],
+)
+def test_base64_is_taken_in_lines_url_safe_and_without_padding(text: str) -> None:
+    assert from_base64(text, 100).startswith(b"\xfb\xff\x00secret")
+
+
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,", "DATA:;base64,", "data:image/png;charset=x;base64,"])
 def test_base64_is_taken_with_and_without_a_data_prefix(prefix: str) -> None:
     encoded = prefix + base64.b64encode(b"\xfb\xff\x00secret").decode()
@@ -181,7 +196,7 @@ def test_base64_is_taken_with_and_without_a_data_prefix(prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["c2VjcmV0!", "c2VjcmV", "c2Vj\ncmV0", " c2VjcmV0", "-_-_", "c2VjcmV0é", "data:image/png,c2VjcmV0", "a==="]
+    "text", ["c2VjcmV0!", "c2Vjc", "c2Vj\x00cmV0", "c2Vj=cmV0", "c2VjcmV0é", "data:image/png,c2VjcmV0", "a==="]
 )
 def test_bad_base64_is_an_error_that_does_not_quote_it(text: str) -> None:
     with pytest.raises(WrongInput) as caught:

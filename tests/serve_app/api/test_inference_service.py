@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from deployments.errors import Overloaded
+from serve_app.auth.access import Authenticator
+from serve_app.config import environment
 from serve_app.config.settings import IngressSettings
 from tests.support.fakes import FakeModel, dense
 from tests.support.gateway import Gateway
@@ -66,3 +68,21 @@ async def test_a_full_queue_is_429_with_retry_after(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(FakeModel, "__call__", full)
     answer = await Gateway().client.post("/inference", json=asked(text("a")))
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("qdrant:{key}@", 200), ("{key}@", 200), ("qdrant:wrong@", 401), ("", 401)],
+)
+async def test_a_key_in_the_configured_url_survives_callers_with_a_jwt(address: str, status: int) -> None:
+    key = "k" * 20
+    gateway = Gateway(authenticator=Authenticator(environment.read({"QDRANT_API_KEY": key})))
+    body = {**asked(text("one")), "token": "the subject of a caller's JWT"}
+    answer = await gateway.client.post(f"http://{address.format(key=key)}gateway/inference", json=body)
+    assert answer.status_code == status
+
+
+async def test_no_url_opens_more_than_this_api() -> None:
+    gateway = Gateway(authenticator=Authenticator(environment.read({"QDRANT_API_KEY": "k" * 20})))
+    answer = await gateway.client.get(f"http://qdrant:{'k' * 20}@gateway/collections")
+    assert answer.status_code == 401

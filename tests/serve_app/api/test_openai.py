@@ -44,8 +44,28 @@ async def test_dimensions_cut_and_normalize(world: MakeWorld) -> None:
     assert np.linalg.norm(vector) == pytest.approx(1)
 
 
+OWN_IDS = IngressSettings(token_ids=True)
+
+
+@pytest.mark.parametrize("given", [[1, 2], [[1, 2], [3]]])
+async def test_token_ids_are_refused_unless_they_are_said_to_be_the_models_own(world: MakeWorld, given: Any) -> None:
+    here = world()
+    refused = await embed(here, given)
+    assert (refused.status, here.replicas.rows) == (400, [])
+    assert "check_embedding_ctx_length=False" in refused.json["error"]["message"]
+    assert refused.json["error"]["param"] == "input"
+
+
+@pytest.mark.parametrize("dimensions", [0, -1, 5])
+async def test_a_wrong_number_of_dimensions_is_named_as_the_caller_named_it(world: MakeWorld, dimensions: int) -> None:
+    error = (await embed(world(), "one", dimensions=dimensions)).json["error"]
+    assert error["message"] == "dimensions: expected a whole number from 1 to 4"
+    assert error["param"] == "dimensions"
+
+
 async def test_token_ids_are_turned_into_texts(world: MakeWorld) -> None:
     here = world()
+    here.settings.replace(OWN_IDS)
     one = (await embed(here, [1, 2])).json["data"]
     np.testing.assert_allclose(one[0]["embedding"], dense("passage: 1 2"), rtol=1e-6)
     assert len((await embed(here, [[1, 2], [3]])).json["data"]) == 2
@@ -61,6 +81,7 @@ async def test_token_ids_are_not_read_for_what_is_refused(world: MakeWorld, tmp_
         qdrant_api_key="k" * 20,
         qdrant_inference_tenants=tenants_file(tmp_path, quotas),
     )
+    here.settings.replace(OWN_IDS)
     shop = {"api_key": "shop" * 10}
     question = {"model": "d/Dense", "input": [1, 2]}
     assert (await here.ask("POST", "/v1/embeddings", question, **shop)).status == 200
@@ -73,7 +94,7 @@ async def test_token_ids_are_not_read_for_what_is_refused(world: MakeWorld, tmp_
 
 async def test_token_ids_keep_to_the_limits_of_texts(world: MakeWorld) -> None:
     here = world()
-    here.settings.replace(IngressSettings(text_characters=3, objects=2))
+    here.settings.replace(IngressSettings(text_characters=3, objects=2, token_ids=True))
     for given, said in (([1] * 4, "text_characters"), ([[1], [1] * 4], "text_characters"), ([[1]] * 3, "objects")):
         refused = await embed(here, given)
         assert (refused.status, here.replicas.rows) == (400, [])

@@ -105,7 +105,7 @@ async def test_health_has_what_qdrants_has_and_no_stream(channel: grpc.aio.Chann
     assert refused.value.details() == "Method not found!"
 
 
-def test_ray_serve_answers_reflection_itself() -> None:
+async def test_ray_serve_answers_reflection_itself() -> None:
     server = gRPCGenericServer(lambda **_: None)
     grpc_services.add_to_server(Mock(), server)
     assert server._passthrough_service_names == {"grpc.reflection.v1.ServerReflection"}
