@@ -1,4 +1,4 @@
-# One door for people and for CI. Every target sets up what it needs; nothing is installed outside .venv.
+# One entry for people and for CI. Every target sets up what it needs; nothing is installed outside .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,4 +1,4 @@
-"""The bare model: tokenizer and session in this process, fed in the best way that there is. Nothing can be faster."""
+"""The model alone: tokenizer and session in this process, fed in the best way that there is. Nothing can be faster."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def load(model: str = MINILM, settings: ReplicaSettings = ONE_STREAM) -> Family:
 
 
 @dataclass
-class Bare:
-    """What the bare model does in a second, and how long it takes for one text (the median, in milliseconds)."""
+class Baseline:
+    """What the model alone does in a second, and how long it takes for one text (the median, in milliseconds)."""
 
     texts_per_second: float
     one_text_ms: float
 
 
-def measure(texts: Sequence[str]) -> Bare:
+def measure(texts: Sequence[str]) -> Baseline:
     """All texts at once, sorted by length and cut by a token budget; then some of them one by one.
 
     Of all ways of feeding the model that are tried, each twice, the fastest counts: one chunk after the other on all
@@ -49,7 +49,7 @@ def measure(texts: Sequence[str]) -> Bare:
         _rate(family, texts[:200], settings)
         budgets = (settings.token_budget, 2 * settings.token_budget)
         rates += [_rate(family, texts, settings.model_copy(update={"token_budget": n})) for n in budgets for _ in "12"]
-    return Bare(max(rates), _one_by_one(load(), texts[:200]))
+    return Baseline(max(rates), _one_by_one(load(), texts[:200]))
 
 
 def _rate(family: Family, texts: Sequence[str], settings: ReplicaSettings) -> float:

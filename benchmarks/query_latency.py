@@ -68,12 +68,12 @@ def main() -> None:
     tables.show("Where the processors' time goes, REST", _SPENT_HEAD, spent)
 
 
-def _row(what: str, outcome: load.Outcome, concurrency: int, best: baseline.Bare) -> Sequence[object]:
+def _row(what: str, outcome: load.Outcome, concurrency: int, best: baseline.Baseline) -> Sequence[object]:
     percentiles = [outcome.percentile(percent) for percent in (50, 95, 99)]
     return (what, concurrency, *percentiles, outcome.rate, outcome.rate / best.texts_per_second)
 
 
-def _note_targets(rows: Mapping[tuple[str, int], Sequence[object]], best: baseline.Bare) -> None:
+def _note_targets(rows: Mapping[tuple[str, int], Sequence[object]], best: baseline.Baseline) -> None:
     """What a search takes beyond the model, and the rates at 64 at a time, where both were measured."""
     if one := rows.get(("REST", 1)):
         targets.at_most("ms of a lone search beyond the bare model (p50)", float(str(one[2])) - best.one_text_ms, 2)

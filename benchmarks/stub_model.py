@@ -24,7 +24,7 @@ from serve_app.ingress import Ingress
 _DIMENSIONS = 384
 
 
-class Instant:
+class StubModel:
     """In place of a model."""
 
     def __init__(self, seconds: float) -> None:
@@ -48,7 +48,7 @@ def build(_: dict[str, Any]) -> Application:
         raise RuntimeError("a store that forgets has to be there: QDRANT_URL")
     few: Any = {"num_cpus": 0.01}
     model = serve.deployment(name="model", num_replicas=wanted["model"], max_ongoing_requests=4, ray_actor_options=few)(
-        Instant
+        StubModel
     )
     ingress = serve.deployment(
         name="Ingress", num_replicas=wanted["ingress"], max_ongoing_requests=1000, ray_actor_options=few,

@@ -34,7 +34,7 @@ defaults
     timeout client 60s
     timeout server 60s
     timeout connect 5s
-frontend forgetful
+frontend stub
     bind 127.0.0.1:{port}
     option http-buffer-request
     http-request return status 200 content-type application/json string '{found}' if {{ path_sub /points/query }}

@@ -18,7 +18,7 @@ from serve_app.cli.terminal import console, reported_errors
 from serve_app.config import environment
 from serve_app.config.resources import STORE, Demand, Resources, bytes_of, nodes_needed, total
 
-config_app = typer.Typer(help="Serve config files.", no_args_is_help=True)
+config_app = typer.Typer(help="Check and print Serve config files.", no_args_is_help=True)
 
 File = Annotated[
     Path, typer.Argument(callback=existing, help="a Serve config file, or a RayService manifest with one inside")

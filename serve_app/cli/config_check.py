@@ -5,8 +5,9 @@ Ray ignores keys that it does not know, so that a misspelled one would pass for 
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -69,9 +70,9 @@ def _application(application: Mapping[str, Any], where: str) -> list[Demand]:
     for number, deployment in enumerate(application.get("deployments", [])):
         place, name = f"{where}.deployments.{number}", deployment["name"]
         if name not in known:
-            raise ConfigError(f"{place}.name: no deployment '{name}'; with these args there are {', '.join(known)}")
+            raise ConfigError(f"{place}.name: no deployment '{name}'; these args give {', '.join(known)}")
         if name in listed:
-            raise ConfigError(f"{place}.name: '{name}' stands here twice")
+            raise ConfigError(f"{place}.name: '{name}' is listed twice")
         validated(known[name], deployment.get("user_config") or {}, f"{place}.user_config ({name})")
         listed[name] = deployment
     return [_demand(name, listed.get(name, {}), where) for name in known]
@@ -120,23 +121,31 @@ def _check_servicer_functions(paths: list[str], where: str) -> None:
 
 
 def _refuse_unknown_keys(model: type[BaseModel], content: Any, where: str) -> None:
-    unknown = [".".join(key) for key in _unknown_keys(model, content)]
+    unknown = [
+        f"{'.'.join(path)}: unknown to Ray Serve{_instead(path[-1], known)}"
+        for path, known in _unknown_keys(model, content)
+    ]
     if unknown:
-        raise ConfigError(f"{where}: {', '.join(unknown)}: unknown to Ray Serve")
+        raise ConfigError(f"{where}: {'; '.join(unknown)}")
 
 
-def _unknown_keys(model: type[BaseModel], content: Any) -> Iterator[tuple[str, ...]]:
-    """The paths of keys that a model, or one of the models in its fields, does not have."""
+def _instead(key: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(key, known, 1)
+    return f" (did you mean '{nearest[0]}'?)" if nearest else ""
+
+
+def _unknown_keys(model: type[BaseModel], content: Any) -> Iterator[tuple[tuple[str, ...], Iterable[str]]]:
+    """The paths of keys that a model, or one of the models in its fields, does not have; each with those it has."""
     for key, value in content.items() if isinstance(content, Mapping) else ():
         field = model.model_fields.get(key)
         inner = next(_models_in(field.annotation), None) if field else None
         if field is None:
-            yield (str(key),)
+            yield (str(key),), model.model_fields
         elif inner and isinstance(value, list):
             for number, item in enumerate(value):
-                yield from ((key, str(number), *rest) for rest in _unknown_keys(inner, item))
+                yield from (((key, str(number), *path), known) for path, known in _unknown_keys(inner, item))
         elif inner:
-            yield from ((key, *rest) for rest in _unknown_keys(inner, value))
+            yield from (((key, *path), known) for path, known in _unknown_keys(inner, value))
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

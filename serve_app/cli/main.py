@@ -36,9 +36,11 @@ _ADDRESS = "http://localhost:6333"
 Config = Annotated[Path, typer.Option(callback=existing, help="a Serve config file")]
 Url = Annotated[
     str | None,
-    typer.Option(help=f"a running service; without it {_ADDRESS}, and where none runs there, one is started"),
+    typer.Option(
+        help=f"the address of a running service; default: {_ADDRESS}; if none runs there, the demo starts one"
+    ),
 ]
-Folder = Annotated[Path | None, typer.Option(help="where the data lies; default: QDRANT_INFERENCE_DATA")]
+Folder = Annotated[Path | None, typer.Option(help="the folder of the data; default: QDRANT_INFERENCE_DATA")]
 
 
 def _tell_version(wanted: bool) -> None:  # noqa: FBT001  as typer calls it
@@ -58,7 +60,7 @@ def _options(
 
 @app.command()
 def up(config: Config = LOCAL) -> None:
-    """Fetch what is missing, start the service, and run until Ctrl-C or SIGTERM."""
+    """Fetch missing model files, start the service, and run until Ctrl-C or SIGTERM."""
     began = time.monotonic()
     ready = False
     with reported_errors():
@@ -84,18 +86,18 @@ def demo(url: Url = None) -> None:
                 _interrupt_on_signals()
                 walkthrough.tell(url or _ADDRESS, console)
             else:
-                console.print(f"nothing answers at {_ADDRESS}: starting a service for the demo")
+                console.print(f"nothing answers at {_ADDRESS}; the demo starts a service")
                 with _running(LOCAL) as service:
                     walkthrough.tell(service.rest_address, console)
                     told = True
                     if sys.stdin.isatty():
-                        console.print("the service runs on; Ctrl-C stops it")
+                        console.print("the service keeps running; Ctrl-C stops it")
                         threading.Event().wait()
                     console.print(
                         "stopping the service; its data stays on disk, and [bold]qdrant-inference up[/] starts it again"
                     )
         except KeyboardInterrupt:
-            console.print("stopped; what was stored so far stays")
+            console.print("stopped; the points stored so far stay")
             raise typer.Exit(0 if told else 130) from None
 
 
@@ -152,21 +154,21 @@ def _introduce(service: Service, seconds: float) -> None:
         "logs": str(service.logs),
         "metrics": service.metrics_address,
     }
-    door = _door(settings, service.config.http_options.host)
-    console.print(f"[bold green]ready[/] in {seconds:.1f} s; {door}; Ctrl-C stops it", soft_wrap=True)
+    access = _access(settings, service.config.http_options.host)
+    console.print(f"[bold green]ready[/] in {seconds:.1f} s; {access}; Ctrl-C stops it", soft_wrap=True)
     for name, value in rows.items():
         console.print(f"  [bold]{name:<7}[/] {value}", soft_wrap=True)
     console.print("try it:", style="bold")
     console.print("  " + _example(service.rest_address, settings), soft_wrap=True, markup=False)
 
 
-def _door(settings: environment.Environment, host: str) -> str:
-    """Who may come in."""
+def _access(settings: environment.Environment, host: str) -> str:
+    """Who may use the service."""
     if settings.asks_for_a_key:
-        return "a key is asked for"
+        return "callers need a key"
     if host in {"127.0.0.1", "localhost", "::1"}:
-        return "[bold yellow]no key is asked for[/]"
-    return f"[bold yellow]no key is asked for, and {host} is open to the network: anybody there may do everything[/]"
+        return "[bold yellow]callers need no key[/]"
+    return f"[bold yellow]callers need no key, and {host} is open to the network: anybody there may do everything[/]"
 
 
 def _example(address: str, settings: environment.Environment) -> str:

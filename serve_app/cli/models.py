@@ -26,11 +26,11 @@ from serve_app.cli.terminal import console, interruptible
 from serve_app.config import arguments
 from serve_app.config.arguments import Arguments
 
-models_app = typer.Typer(help="The models: list, fetch, check, measure and add them.", no_args_is_help=True)
+models_app = typer.Typer(help="List, fetch, check, measure and add models.", no_args_is_help=True)
 
 CatalogueFile = Annotated[Path, typer.Option("--catalogue", callback=existing, help="a model catalogue")]
 Name = Annotated[str, typer.Argument(help="the name of a model")]
-Names = Annotated[list[str] | None, typer.Argument(help="names of models; all of the catalogue where absent")]
+Names = Annotated[list[str] | None, typer.Argument(help="names of models; default: all of the catalogue")]
 SomeNames = Annotated[list[str], typer.Argument(help="names of models")]
 
 
@@ -47,7 +47,7 @@ def list_models(catalogue_file: CatalogueFile = STARTER) -> None:
 
 @models_app.command()
 def show(name: Name, catalogue_file: CatalogueFile = STARTER) -> None:
-    """Show all that the catalogue says of a model, and where its files are."""
+    """Show what the catalogue says of a model, and where its files are."""
     from deployments.onboarding import in_process  # noqa: PLC0415  brings onnxruntime, which takes long to import
 
     with interruptible():
@@ -67,7 +67,7 @@ def show(name: Name, catalogue_file: CatalogueFile = STARTER) -> None:
 
 @models_app.command()
 def pull(names: Names = None, catalogue_file: CatalogueFile = STARTER) -> None:
-    """Fetch models' files into the cache and check them; what is whole is not fetched again."""
+    """Fetch model files into the cache and check them; complete ones are not fetched again."""
     with interruptible():
         pull_models(_chosen(names, catalogue_file))
 
@@ -76,9 +76,9 @@ def pull(names: Names = None, catalogue_file: CatalogueFile = STARTER) -> None:
 def verify(
     names: Names = None,
     catalogue_file: CatalogueFile = STARTER,
-    quick: Annotated[bool, typer.Option("--quick", help="compare sizes only, and read no file")] = False,  # noqa: FBT002
+    quick: Annotated[bool, typer.Option("--quick", help="compare sizes only")] = False,  # noqa: FBT002
 ) -> None:
-    """Read all files of models in the cache and compare their sha256."""
+    """Read all model files in the cache and compare their sha256."""
     wrong = 0
     with interruptible():
         store = ModelStore(cache_folder())
@@ -95,7 +95,7 @@ def verify(
 
 @models_app.command()
 def remove(names: SomeNames, catalogue_file: CatalogueFile = STARTER) -> None:
-    """Delete models' files from the cache, and what was built from them; the catalogue and local folders stay."""
+    """Delete model files from the cache, and what was built from them; the catalogue and local folders stay."""
     from deployments.graphs import cache  # noqa: PLC0415  as above, onnx
 
     with interruptible():
@@ -112,7 +112,7 @@ def remove(names: SomeNames, catalogue_file: CatalogueFile = STARTER) -> None:
 def bench(
     name: Name,
     catalogue_file: CatalogueFile = STARTER,
-    seconds: Annotated[float, typer.Option(help="about how long each length is measured")] = 2.0,
+    seconds: Annotated[float, typer.Option(help="seconds to measure each length, about")] = 2.0,
     provider: Annotated[str, typer.Option(help="auto, cpu, openvino or cuda")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16")] = "auto",
 ) -> None:

@@ -61,7 +61,7 @@ def _of_folder(folder: Path, name: str | None, kind: Checkpoint | None) -> Seque
     def source(files: Mapping[str, File]) -> FolderSource:
         for wanted, file in files.items():
             if file.path:
-                raise ModelError(f"{folder}: copy {file.path} to {wanted}, where it is looked for")
+                raise ModelError(f"{folder}: copy {file.path} to {wanted}: the model is loaded from there")
         return FolderSource(folder=folder, files=dict(files))
 
     return inspect(Repository(folder, paths), name or folder.name, str(folder), source, kind)
@@ -110,7 +110,8 @@ def _tell(cards: Sequence[ModelCard], path: Path) -> None:
     """Show the entry, and what is left to do."""
     console.print(f"written to {path}:", style="bold", soft_wrap=True)
     console.print(entry.as_yaml(cards), markup=False, soft_wrap=True)
-    console.print("to serve it, put this into the Serve config file, and restart:", style="bold")
+    them = "it" if len(cards) == 1 else "them"
+    console.print(f"to serve {them}, put this into the Serve config file, and restart:", style="bold")
     console.print(f"    args:\n      catalogue: {path}", markup=False, soft_wrap=True)
     console.print("    deployments:", markup=False)
     for card in cards:

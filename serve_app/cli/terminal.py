@@ -12,7 +12,7 @@ from rich.markup import escape
 from deployments.errors import SetupError
 
 _PIPED_WIDTH = 120
-"""Columns where the output goes to a file or another program."""
+"""Columns if the output goes to a file or another program."""
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 

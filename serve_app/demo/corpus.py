@@ -42,7 +42,7 @@ def standard_library() -> list[Docstring]:
 
 
 def docstrings(folder: Path) -> list[Docstring]:
-    """All docstrings of the modules under a folder, one for each qualified name: the first, where there are several."""
+    """All docstrings of the modules under a folder, one for each qualified name: the first, if there are several."""
     found: dict[str, Docstring] = {}
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder).with_suffix("").parts

@@ -51,7 +51,7 @@ def tell(url: str, console: Console) -> None:
     with closing(_client(url)) as client, _errors_told(url):
         for name in create(client):
             console.print(
-                f"the collection [bold]{name}[/] is here already: its points are written again, under the same ids"
+                f"the collection [bold]{name}[/] exists: the demo writes its points again, under the same ids"
             )
         _fill_texts(client, console)
         _fill_images(client, console)
@@ -76,7 +76,7 @@ def _client(url: str) -> QdrantClient:
 
 def _fill_texts(client: QdrantClient, console: Console) -> None:
     console.rule("[bold]Texts: the docstrings of Python's standard library")
-    with console.status("reading them"):
+    with console.status("reading the docstrings"):
         points = [text_point(docstring) for docstring in standard_library()]
     console.print(f"{len(points):,} texts, three vectors each; {BATCH} texts a request, {IN_FLIGHT} requests in flight")
     _report(_fill(client, TEXTS, points, "texts", console), "texts", console)
@@ -124,7 +124,7 @@ def _search_texts(client: QdrantClient, console: Console) -> None:
     console.print(searches.text_table(searches.by_one(client, "dense", MEANING)))
     console.print(f"by all three vectors (prefetch dense, bm25, splade; fused by rank): [bold]{MIXED}[/]")
     console.print(searches.text_table(searches.by_all(client, MIXED)))
-    console.print(f"by a keyword, where bm25 is at its best: [bold]{KEYWORDS}[/]")
+    console.print(f"by a keyword, at which bm25 is best: [bold]{KEYWORDS}[/]")
     found = {vector: searches.by_one(client, vector, KEYWORDS) for vector in TEXT_MODELS}
     console.print(searches.comparison({**found, "all three": searches.by_all(client, KEYWORDS)}))
 
@@ -148,7 +148,7 @@ def _go_on(url: str, console: Console) -> None:
     for name, body in bodies.items():
         command = f"curl -s {url}/collections/{name}/points/query -H 'Content-Type: application/json' -d '{body}'"
         console.print("  " + command, soft_wrap=True, markup=False)
-    console.print("see what was used, try the models and copy examples: open this page in a browser")
+    console.print("to see usage, try the models and copy examples, open this page in a browser:")
     console.print(f"  {url.rstrip('/')}/inference/", soft_wrap=True, markup=False)
 
 
@@ -166,7 +166,7 @@ def _errors_told(url: str) -> Iterator[None]:
 
 
 def _message(error: UnexpectedResponse) -> str:
-    """Qdrant's own words, or where there are none, the status in words."""
+    """Qdrant's own words, or if there are none, the status in words."""
     try:
         return str(error.structured()["status"]["error"])
     except (ValueError, KeyError, TypeError):

@@ -65,8 +65,8 @@ def test_the_demo_tells_its_story_and_can_be_run_again(
         assert model in said
     assert "zipfile.ZipFile" in said
     assert scenes(walkthrough.DRAWINGS, walkthrough.SEED)[0].caption in said
-    assert "is here already" not in said
-    assert again.count("is here already") == 2
+    assert "exists: the demo writes its points again" not in said
+    assert again.count("exists: the demo writes its points again") == 2
     wanted = {model: tokens + printed(again)[model] for model, tokens in printed(said).items()}
     assert wanted.keys() == {*TEXT_MODELS.values(), VISION_MODEL}
     deadline = time.monotonic() + 5

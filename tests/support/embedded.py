@@ -10,7 +10,7 @@ from serve_app.embedded.store import EmbeddedStore
 
 
 class Rest:
-    """Calls of a store's REST door with JSON as Python values."""
+    """Calls of a store's REST API with JSON as Python values."""
 
     def __init__(self, store: EmbeddedStore) -> None:
         self.store = store

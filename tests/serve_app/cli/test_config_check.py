@@ -92,8 +92,8 @@ APPLICATION = ("applications", 0)
 DEPLOYMENT = (*APPLICATION, "deployments", 0)
 
 WRONG: list[tuple[Content, str]] = [
-    (changed("http_option", to={}), "http_option: unknown to Ray Serve"),
-    (changed("http_options", "prot", to=1), "http_options.prot: unknown to Ray Serve"),
+    (changed("http_option", to={}), r"http_option: unknown to Ray Serve \(did you mean 'http_options'\?\)"),
+    (changed("http_options", "prot", to=1), r"http_options.prot: unknown to Ray Serve \(did you mean 'port'\?\)"),
     (changed("http_options", "port", to="many"), "http_options.port: Input should be a valid integer"),
     (changed(*APPLICATION, "replicas", to=1), "applications.0.replicas: unknown"),
     (changed(*DEPLOYMENT, "max_ongoing", to=1), "applications.0.deployments.0.max_ongoing: unknown"),
@@ -131,7 +131,7 @@ WRONG: list[tuple[Content, str]] = [
     (changed(*APPLICATION, "import_path", to="other.app:build"), "import_path: expected serve_app.app:build"),
     (
         changed(*APPLICATION, "deployments", to=[{"name": MINILM}, {"name": MINILM}]),
-        "stands here twice|multiple times|unique",
+        "listed twice|multiple times|unique",
     ),
     (changed("applications", to=[]), "applications: expected one, found 0"),
     (

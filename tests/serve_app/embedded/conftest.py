@@ -1,4 +1,4 @@
-"""A store in a temporary folder, bare and behind servers for the official client."""
+"""A store in a temporary folder, alone and behind servers for the official client."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def rest(store: EmbeddedStore) -> Rest:
     return Rest(store)
 
 
-class Doors:
+class Servers:
     """Servers in front of the store of the test that runs, and the official client of each."""
 
     store: EmbeddedStore
     clients: dict[str, QdrantClient]
 
 
-def _http_server(doors: Doors) -> ThreadingHTTPServer:
+def _http_server(servers: Servers) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
             path, _, query = self.path.partition("?")
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, content = doors.store.rest(self.command, path, query, body)
+            status, content = servers.store.rest(self.command, path, query, body)
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
@@ -60,13 +60,13 @@ def _http_server(doors: Doors) -> ThreadingHTTPServer:
 
 
 class _AnyMethod(grpc.GenericRpcHandler):
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             try:
-                return self._doors.store.grpc(details.method, request)
+                return self._servers.store.grpc(details.method, request)
             except GrpcError as error:
                 context.abort(error.code, error.message)
 
@@ -78,23 +78,23 @@ class _AnyMethod(grpc.GenericRpcHandler):
 
 
 @pytest.fixture(scope="module")
-def doors() -> Iterator[Doors]:
+def servers() -> Iterator[Servers]:
     """One pair of servers for all tests of a module.
 
     The client's check of the server's version runs in a thread that may outlive a test; a test of its own does it.
     """
-    doors = Doors()
-    http = _http_server(doors)
+    servers = Servers()
+    http = _http_server(servers)
     threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-    rpc = grpc.server(futures.ThreadPoolExecutor(2), handlers=[_AnyMethod(doors)])
+    rpc = grpc.server(futures.ThreadPoolExecutor(2), handlers=[_AnyMethod(servers)])
     ports: dict[str, Any] = {"port": http.server_address[1], "grpc_port": rpc.add_insecure_port("127.0.0.1:0")}
     rpc.start()
-    doors.clients = {
+    servers.clients = {
         name: QdrantClient(host="127.0.0.1", prefer_grpc=name == "grpc", check_compatibility=False, **ports)
         for name in ("rest", "grpc")
     }
-    yield doors
-    for client in doors.clients.values():
+    yield servers
+    for client in servers.clients.values():
         client.close()
     rpc.stop(None).wait()
     http.shutdown()
@@ -102,10 +102,10 @@ def doors() -> Iterator[Doors]:
 
 
 @pytest.fixture
-def clients(doors: Doors, store: EmbeddedStore) -> dict[str, QdrantClient]:
+def clients(servers: Servers, store: EmbeddedStore) -> dict[str, QdrantClient]:
     """The official client over both protocols, on the same store."""
-    doors.store = store
-    return doors.clients
+    servers.store = store
+    return servers.clients
 
 
 @pytest.fixture(params=["rest", "grpc"])
