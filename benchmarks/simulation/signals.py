@@ -2,8 +2,8 @@
 
 The same day as in `benchmarks.simulation`, in virtual time: batches, replicas and nodes are events in one process, so
 that it takes no more than a minute and comes out the same on every machine. The gateway's own class makes the batches
-(`serve_app.batching.batcher`). Replicas tell what `autoscaling.Load`
-tells, and handles how many batches are under way and how many wait before the replicas; Ray Serve's own code decides.
+(`serve_app.batching.batcher`). Replicas tell what `autoscaling.Load` tells, and handles how many batches are under way
+and how many wait before the replicas; Ray Serve's own code decides.
 `python -m benchmarks.simulation.signals`
 """
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.simulation import config, extrapolation, gpu, result, traffic
+from benchmarks import tables
+from benchmarks.simulation import config, extrapolation, gpu, result, signals, traffic
 from benchmarks.simulation.day import PEAK, PHASES, Arrival, Day, Kind
 from benchmarks.simulation.result import Probe, Result, Sample, Target
 from benchmarks.simulation.traffic import Log, Sent
@@ -162,3 +163,11 @@ def test_the_extrapolation_goes_by_the_gpu_time_that_the_last_run_measured() -> 
 def test_a_target_says_what_was_reached() -> None:
     (target,) = [one for one in result.targets(course()) if one.name == "GPU time to the ideal"]
     assert target == Target("GPU time to the ideal", "<= 1.4", "1.00 (50 GPU-seconds held, ideal 50)", met=True)
+
+
+def test_the_page_on_scaling_has_what_the_comparison_of_signals_says() -> None:
+    """One row of it; the batches are made by the gateway's own class, so a changed rule shows here."""
+    *latencies, late, _, gpu_time = signals._row(Day(7 * 60), 1, "busy share and backlog")
+    row = ["7 minutes", "busy share and backlog", "1", *map(tables._cell, latencies), tables._cell(gpu_time)]
+    assert f"| {' | '.join(row)} |" in (HOME / "docs" / "scaling.md").read_text(encoding="utf-8")
+    assert late == 0

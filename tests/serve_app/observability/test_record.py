@@ -9,6 +9,7 @@ import pytest
 
 from deployments.errors import DeadlineExceeded, Forbidden, QuotaUsedUp, UpstreamUnavailable, WrongInput
 from serve_app.observability.metrics import count_error
+from serve_app.observability.record import Record
 from serve_app.upstream.base import UpstreamStatus
 from tests.support.fakes import FakeModel
 from tests.support.gateway import UPSERT, Context
@@ -123,3 +124,17 @@ async def test_a_truncated_input_is_counted(monkeypatch: pytest.MonkeyPatch) -> 
     with counted() as added:
         await gateway.put(UPSERT)
     assert added["truncated_inputs_total{org/dense,update}"] == 1
+
+
+def test_a_request_that_plans_again_counts_each_object_and_token_once() -> None:
+    record = Record("rest")
+    with counted() as added:
+        for model in ("a", "b"):
+            record.planned("search", {model: 3})
+            record.used({model: 5})
+    assert added == {
+        f"{figure}_total{{{model},search}}": n for figure, n in (("objects", 3), ("tokens", 5)) for model in "ab"
+    }
+    record.planned("search", {"a": 1})
+    record.used({"a": 2})
+    assert (record.objects, record.tokens) == ({"a": 4, "b": 3}, {"a": 7, "b": 5})
