@@ -10,7 +10,8 @@ from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.options import check_options
 from deployments.contract import Batch, Direction, Embeddings
 from deployments.errors import BadOption
-from deployments.families import bm25, load_family
+from deployments.families import bm25
+from deployments.families.loading import load_family
 from deployments.families.weighed_cache import WeighedCache
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
