@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
 
-from deployments.errors import InferenceError, RequestError
+from deployments.errors import AccessError, InferenceError, RequestError, TooLarge, Unauthenticated
 from serve_app.auth.access import Access, Authenticator, credential
 from serve_app.embedder import Embedder
 from serve_app.inference import service_protocol
@@ -20,6 +21,9 @@ from serve_app.protocol.error_responses import HTTP, headers_of
 from serve_app.protocol.messages import Headers, Request, Response, json_response
 
 PATH = "/inference"
+
+UNKNOWN_CALLERS_BYTES = 1024 * 1024
+"""Of a body whose token tells whose it is, so that all of it has to be read before."""
 
 
 async def answer(embedder: Embedder, authenticator: Authenticator, request: Request) -> Response:
@@ -44,14 +48,35 @@ async def _admitted(embedder: Embedder, authenticator: Authenticator, request: R
     """What a server asks for that may ask. Its key stands in a header, or as Qdrant sends it, in the body's `token`.
 
     A header goes first: instead of the token of its configuration, Qdrant sends the subject of its caller's JWT.
+    Until it is known who asks, only a short body is read, and of that only the token is looked at.
     """
     header = credential(request.headers) or _of_url(request)
-    access = authenticator.admit_server(header) if header is not None else None
-    _, text = await read_text(request, embedder.settings.current.body_bytes)
+    limit = embedder.settings.current.body_bytes
+    if header is not None or authenticator.is_open:
+        access = authenticator.admit_server(header)
+        _, text = await read_text(request, limit)
+        return service_protocol.read(text), access
+    try:
+        _, text = await read_text(request, min(limit, UNKNOWN_CALLERS_BYTES))
+    except TooLarge as error:
+        raise Unauthenticated(
+            f"a body of more than {UNKNOWN_CALLERS_BYTES} bytes needs its key in a header, api-key or authorization; "
+            "a Qdrant server sends one if its key is in the address (http://qdrant:KEY@...)"
+        ) from error
+    except RequestError as error:
+        raise Unauthenticated("Must provide an API key: in a header, or in the body's token") from error
+    _admit_any(authenticator, service_protocol.tokens_in(text))
     reading = service_protocol.read(text)
-    if access is None:
-        access = authenticator.admit_server(reading.token.encode() if reading.token is not None else None)
-    return reading, access
+    return reading, authenticator.admit_server(reading.token.encode() if reading.token is not None else None)
+
+
+def _admit_any(authenticator: Authenticator, tokens: Sequence[bytes]) -> None:
+    """Let pass whose body has a known key where its token may stand, before it is parsed."""
+    for token in tokens[1:]:
+        with contextlib.suppress(AccessError):
+            authenticator.admit_server(token)
+            return
+    authenticator.admit_server(tokens[0] if tokens else None)
 
 
 def _of_url(request: Request) -> bytes | None:

@@ -134,6 +134,8 @@ class HttpApi:
         """The request as it goes on, if its credential allows it; without that no body is read."""
         permission, collection = permissions.of_route(request.method, request.path)
         access = self._authenticator.admit(credential(request.headers), permission, collection)
+        if permission is Permission.NOTHING:  # nobody knows whose body it is, and no such route reads one
+            return request.without_body()
         if access.everywhere is None and permission is Permission.READ:
             request, text = await read_text(request, self._pipeline.embedder.settings.current.body_bytes)
             for other in permissions.other_collections(find_json.parse(text or b"null")):

@@ -5,10 +5,12 @@ Source: Qdrant, src/common/inference/service.rs and its neighbours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+import orjson
 from pydantic import BaseModel, Field
 
 from deployments.catalogue.records import untrusted
@@ -17,6 +19,10 @@ from deployments.errors import MalformedRequest
 from serve_app.inference import find_json
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.usage import Usage, models
+
+_NAME = b'"token"'
+_TOKEN = re.compile(rb'"token"[ \t\r\n]*:[ \t\r\n]*("[ !#-\[\]-~]{1,8192}")')
+"""A key has visible ASCII characters only, and none of them has to be escaped but a quote or a backslash."""
 
 _MANY = 65_536
 """Inputs that are looked at; how many are allowed is a setting (`objects`)."""
@@ -49,6 +55,13 @@ class Reading(NamedTuple):
     slots: list[Slot]
     vectors: list[Vector | None]
     token: str | None
+
+
+def tokens_in(body: bytes) -> list[bytes]:
+    """What could be the token of a request, found without parsing its body: where the word stands first and last."""
+    places = {body.find(_NAME), body.rfind(_NAME)}
+    found = [_TOKEN.match(body, place) for place in sorted(places) if place >= 0]
+    return [str(orjson.loads(match[1])).encode() for match in found if match]
 
 
 def read(body: bytes) -> Reading:

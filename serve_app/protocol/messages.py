@@ -49,6 +49,10 @@ class Request:
         """The same request with another body, of which we mean to read the answer: so it may not be compressed."""
         return replace(self, headers=without(self.headers, _ABOUT_BODIES), body=body)
 
+    def without_body(self) -> Request:
+        """The same request without its body, of which nothing is read."""
+        return replace(self, headers=without(self.headers, _ABOUT_COMPRESSION), body=b"")
+
     def with_plain_body(self, body: bytes) -> Request:
         """The same request with its body decompressed."""
         return replace(self, headers=without(self.headers, _ABOUT_COMPRESSION), body=body)
