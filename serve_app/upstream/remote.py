@@ -46,6 +46,10 @@ class _Node:
     name: str
     passed_over_until: float = 0.0
 
+    def pass_over(self) -> None:
+        """Ask the others first for a while."""
+        self.passed_over_until = time.monotonic() + _PASSED_OVER_S
+
 
 class Turns:
     """Nodes of one cluster, which take turns."""
@@ -91,7 +95,7 @@ class RemoteQdrant(Upstream):
             try:
                 answer = await node.client.send(request)
             except NotSentError as error:
-                node.passed_over_until = time.monotonic() + _PASSED_OVER_S
+                node.pass_over()
                 log.warning("Qdrant at %s cannot be reached: %s", node.name, error)
             except BrokenOffError as error:
                 raise UpstreamUnavailable("Qdrant broke off before it answered") from error
