@@ -14,14 +14,11 @@ from deployments.networks import opening
 from deployments.networks.base import Network
 from deployments.networks.opening import is_ready, open_network, open_packed_network, open_ready
 from deployments.networks.packed import PackedNetwork
-from deployments.networks.padded import PaddedNetwork, run_ready
+from deployments.networks.padded import PaddedNetwork
 from deployments.networks.session import Build
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
 from tests.support.tiny import card
-
-IDS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]], np.int32)
-LENGTHS = np.array([5, 3], np.int32)
 
 
 def test_a_checkpoint_is_preferred_to_an_onnx_file_beside_it(tmp_path: Path) -> None:
@@ -40,22 +37,6 @@ def test_float16_needs_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(opening, "open_session", open_session)
     with pytest.raises(ModelError, match=r"model\.onnx runs in the precision it was stored in, not in float16"):
         open_ready(card(), tmp_path, SessionSettings())
-
-
-def test_a_ready_file_gets_what_exporters_ask_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All int64; what the file does not read is left out by the session."""
-    seen: dict[str, np.ndarray] = {}
-
-    class Session:
-        def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-            seen.update(inputs)
-            return [np.ones((2, 5, 3), np.float16), np.zeros(1)]
-
-    output = run_ready(Session(), IDS, LENGTHS)  # type: ignore[arg-type]
-    assert {name: array.dtype for name, array in seen.items()} == dict.fromkeys(seen, np.int64)
-    assert seen["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
-    assert not seen["token_type_ids"].any()
-    assert (output.shape, output.dtype) == ((2, 5, 3), np.float32)
 
 
 @pytest.mark.parametrize(("model_type", "end"), [("bert", 64), ("xlm-roberta", 62)])

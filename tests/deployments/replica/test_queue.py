@@ -88,6 +88,6 @@ def test_what_is_discarded_is_not_taken() -> None:
     assert owners == {"0", "2"}
 
 
-def test_an_empty_pool_gives_nothing() -> None:
+def test_an_empty_queue_gives_nothing() -> None:
     assert list(filled().take(100)) == []
     assert list(filled([]).take(100)) == []
