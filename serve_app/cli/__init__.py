@@ -2,7 +2,7 @@
 
 | file | what is in it |
 |---|---|
-| `main` | `up`, `demo` and the version |
+| `main` | `up`, `demo`, `store`, and the version |
 | `launcher` | a whole service on this machine: Ray, Ray Serve and HAProxy |
 | `ports` | which ports are taken, and by whom |
 | `models`, `models_add` | `models`: list, pull, benchmark, and add an entry to a catalogue |
