@@ -21,6 +21,8 @@ from tests.parity.ours import as_rows, load, ours
 from tests.parity.references import LIBRARIES, absent, live, stored
 from tests.parity.table import difference, lowest_cosine
 
+pytestmark = pytest.mark.slow
+
 HAS_OPENVINO = "OpenVINOExecutionProvider" in onnxruntime.get_available_providers()
 CPU = SessionSettings(provider="cpu", precision="float32")
 

@@ -46,7 +46,7 @@ class Manifests:
     def __init__(self, place: str) -> None:
         self.place = place
         self.text = rendered(place)
-        self.documents: list[Document] = list(yaml.safe_load_all(self.text))
+        self.documents: list[Document] = list(yaml.load_all(self.text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
     def of_kind(self, kind: str) -> dict[str, Document]:
         return {d["metadata"]["name"]: d for d in self.documents if d["kind"] == kind}
@@ -62,7 +62,7 @@ class Manifests:
 
     @property
     def serve_config(self) -> Document:
-        return yaml.safe_load(self.ray_service["spec"]["serveConfigV2"])
+        return yaml.load(self.ray_service["spec"]["serveConfigV2"], getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
     @property
     def worker_groups(self) -> dict[str, Document]:

@@ -36,6 +36,7 @@ def test_every_list_of_a_callers_has_a_bound(model: type[BaseModel]) -> None:
     assert _unbounded(model.model_json_schema()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", BODIES, ids=lambda model: f"{model.__module__}.{model.__name__}")
 @pytest.mark.parametrize(
     "value", [[0] * MANY, [{}] * MANY, ["x"] * MANY, [[0]] * MANY, {str(n): 0 for n in range(MANY)}, "x" * MANY, -1]

@@ -199,6 +199,7 @@ models:
 """
 
 
+@pytest.mark.slow
 def test_the_command_pulls_from_a_mirror_and_a_copy_of_its_cache_is_right_without_a_network(
     hub: FakeHub, tmp_path: Path
 ) -> None:

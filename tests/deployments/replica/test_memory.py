@@ -42,6 +42,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["cpu", "openvino"])
 def test_after_a_burst_of_long_texts_memory_is_what_it_was(tmp_path: Path, provider: str) -> None:
     if provider == "openvino" and "OpenVINOExecutionProvider" not in onnxruntime.get_available_providers():

@@ -121,6 +121,7 @@ def test_the_starter_models_are_listed_each_in_one_line() -> None:
     assert line.split()[-1] == "Apache-2.0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rows"), [("qdrant/bm25", 4), ("starter/splade-tiny", 4), ("starter/clip-shapes-vision", 1)]
 )

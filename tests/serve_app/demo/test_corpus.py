@@ -87,6 +87,7 @@ def test_reading_twice_gives_the_same(tree: Path) -> None:
     assert docstrings(tree) == docstrings(tree)
 
 
+@pytest.mark.slow
 def test_the_standard_library_has_thousands_of_texts_ordered_by_file() -> None:
     found = standard_library()
     assert len(found) > 5000

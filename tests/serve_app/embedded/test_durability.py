@@ -72,6 +72,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_what_was_answered_outlives_a_killed_process_and_two_never_share_a_folder(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", KEEPER, str(tmp_path)], cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE
