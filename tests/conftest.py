@@ -25,6 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if STARTING_RAY & set(item.path.relative_to(Path(__file__).parent).parts):
             item.add_marker("cluster")
+        if "chromium" in getattr(item, "fixturenames", ()):  # a browser starts for each test
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
