@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from deployments.catalogue.catalogue import Catalogue
@@ -76,7 +77,6 @@ class Embedder:
         ):
             results = await self._within(patience_s, groups, metered)
             used = _filled(groups, results)
-            metered.used(used)
         current().used(used)
         return used
 
@@ -113,7 +113,8 @@ class Embedder:
                 with step("images", model):
                     inputs = await self._images(group)
             with step("embed", model):
-                return await self.router.embed(model, group.direction, group.options, inputs)
+                took = partial(metered.took, model)
+                return await self.router.embed(model, group.direction, group.options, inputs, took)
 
     async def _images(self, group: Group) -> Sequence[Input]:
         """The decoded images of a group."""

@@ -11,6 +11,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from qdrant_client.grpc import CollectionExistsRequest
+
 from deployments.contract import Direction
 from deployments.errors import MalformedRequest, TooLarge
 from serve_app.config.settings import IngressSettings
@@ -24,6 +26,8 @@ from serve_app.protocol import deadlines
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.messages import Call, Reply, Request, Response, read
 from serve_app.upstream.base import Upstream
+
+_EXISTS = "/qdrant.Collections/CollectionExists"
 
 
 class Pipeline:
@@ -79,6 +83,8 @@ class Pipeline:
             raise no_model(where)
 
     async def _infer_rest(self, request: Request, content: Any, slots: Sequence[Slot], place: Place) -> Response:
+        if request.unchecked and (refused := await self._refusal(request)):
+            return refused
         limit = request.time.or_within(self._settings.timeout_s)
         caller = Caller(request.tenant, _collection(request.path))
         used = await self.embedder.embed(slots, place.direction, limit.until, caller)
@@ -93,6 +99,15 @@ class Pipeline:
         answer = answer.rewritten(usage.add_to_json(await read(answer.body) or b"", used))
         quota = [(name.encode(), value.encode()) for name, value in self.embedder.quota_headers(caller, used)]
         return replace(answer, headers=[*answer.headers, *quota])
+
+    async def _refusal(self, request: Request) -> Response | None:
+        """What Qdrant says of a credential that it does not take, before a model runs for it."""
+        path = "/".join(request.path.split("/")[:3]) + "/exists"
+        question = replace(request.without_body(), method="GET", path=path, query="")
+        answer = await self._upstream.rest(question)
+        refused = answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        body = await read(answer.body)  # to its end, so that the connection serves the request itself
+        return replace(answer, body=body or b"") if refused else None
 
     async def grpc(self, message: Any, call: Call) -> Reply:
         """Answer a gRPC call, in the same way.
@@ -117,6 +132,9 @@ class Pipeline:
         return await self._infer_grpc(message, call, slots, direction)
 
     async def _infer_grpc(self, message: Any, call: Call, slots: Sequence[Slot], direction: Direction) -> Reply:
+        if call.unchecked:  # Qdrant raises what it has to say of the credential, before a model runs for it
+            question = CollectionExistsRequest(collection_name=message.collection_name)
+            await self._upstream.grpc(question, replace(call, method=_EXISTS))
         limit = call.time.or_within(self._settings.timeout_s)
         caller = Caller(call.tenant, message.collection_name)
         used = await self.embedder.embed(slots, direction, limit.until, caller)

@@ -70,7 +70,8 @@ class GrpcApi:
         if access.everywhere is None and permission is Permission.READ:
             for other in permissions.other_collections_of_message(message):
                 access.check(permission, other)
-        return replace(call, metadata=_for_qdrant(call.metadata, access), tenant=access.tenant)
+        metadata = _for_qdrant(call.metadata, access)
+        return replace(call, metadata=metadata, tenant=access.tenant, unchecked=access.if_value_exists)
 
 
 def _for_qdrant(metadata: Metadata, access: Access) -> Metadata:

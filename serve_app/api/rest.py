@@ -140,7 +140,8 @@ class HttpApi:
             request, text = await read_text(request, self._pipeline.embedder.settings.current.body_bytes)
             for other in permissions.other_collections(find_json.parse(text or b"null")):
                 access.check(permission, other)
-        return replace(request, headers=for_qdrant(request.headers, access), tenant=access.tenant)
+        headers = for_qdrant(request.headers, access)
+        return replace(request, headers=headers, tenant=access.tenant, unchecked=access.if_value_exists)
 
 
 def origin(error: BaseException) -> str:

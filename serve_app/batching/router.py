@@ -133,9 +133,16 @@ class Router:
         return len(self._senders)
 
     async def embed(
-        self, model: str, direction: Direction, options: Mapping[str, Any], values: Sequence[Input]
+        self,
+        model: str,
+        direction: Direction,
+        options: Mapping[str, Any],
+        values: Sequence[Input],
+        read: Callable[[int], object] = lambda _: None,
     ) -> tuple[list[Vector], int]:
         """The vectors of `values` in their order, and how many tokens the model read for them.
+
+        `read` is told the tokens that the model has read by the end, whatever that end is.
 
         Raises:
             InferenceError: what the model's deployment answered. A request that is cancelled leaves the queue, and
@@ -151,6 +158,8 @@ class Router:
             request.abandon()
             sender.cancel_unwanted()
             raise
+        finally:
+            read(request.tokens)
         if request.error:
             sender.cancel_unwanted()
             raise request.error

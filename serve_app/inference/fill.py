@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deployments.contract import Floats, SparseVector, Vector
-from deployments.errors import InternalError, WrongInput
+from deployments.errors import InternalError
 from serve_app.inference.plan import Group, Use
 
 
@@ -16,23 +16,15 @@ def fill(group: Group, vectors: Sequence[Vector]) -> None:
 
     Raises:
         InternalError: there are not as many vectors as inputs.
-        WrongInput: a sparse vector would go where the collection's unnamed vector stands, which is dense.
     """
     if len(vectors) != len(group.inputs):
         raise InternalError(f"{group.card.name} gave {len(vectors)} vectors for {len(group.inputs)} inputs")
     for use in group.uses:
-        use.slot.put(_fitting(vectors[use.position], use, group))
+        use.slot.put(_fitting(vectors[use.position], use))
 
 
-def _fitting(vector: Vector, use: Use, group: Group) -> Vector:
-    if isinstance(vector, SparseVector):
-        if not use.slot.named:
-            raise WrongInput(
-                f"{use.slot.where}: {group.card.name} gives sparse vectors, which Qdrant stores under a name only: "
-                "name the vector (in a query: 'using')"
-            )
-        return vector
-    return vector if use.mrl is None else cut(vector, use.mrl)
+def _fitting(vector: Vector, use: Use) -> Vector:
+    return vector if use.mrl is None or isinstance(vector, SparseVector) else cut(vector, use.mrl)
 
 
 def cut(vector: Floats, length: int) -> Floats:

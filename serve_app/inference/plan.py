@@ -11,7 +11,7 @@ from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.options import as_key, check_options, longest_text
 from deployments.contract import Direction
 from deployments.errors import BadOption, WrongInput
-from serve_app.inference.objects import InferenceObject, Slot
+from serve_app.inference.objects import Slot
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue) -> l
         # Hundreds of slots say the same; what they say is looked up and checked once.
         said = slot.wanted.model, as_key(slot.wanted.options, slot.where)
         here = opened.get(said) or opened.setdefault(said, _open(slot, direction, catalogue, groups))
-        here.group.add(slot, _input(slot.wanted, here, slot.where), here.mrl)
+        here.group.add(slot, _input(slot, here), here.mrl)
     return list(groups.values())
 
 
@@ -96,8 +96,14 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _input(wanted: InferenceObject, opened: _Opened, where: str) -> str:
+def _input(slot: Slot, opened: _Opened) -> str:
+    wanted, where = slot.wanted, slot.where
     card = opened.group.card
+    if card.vector_kind == "sparse" and not slot.named:
+        raise WrongInput(
+            f"{where}: {card.name} gives sparse vectors, which Qdrant stores under a name only: name the vector "
+            "(in a query: 'using')"
+        )
     if wanted.input == "object":
         raise WrongInput(f"{where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
     if wanted.input != card.modality:

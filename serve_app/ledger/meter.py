@@ -39,12 +39,12 @@ ANONYMOUS = Caller()
 class Metered:
     """One request while the models work for it."""
 
-    tokens: Mapping[str, int] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def used(self, tokens: Mapping[str, int]) -> None:
-        """Take on the tokens that it took, by model."""
-        self.tokens = tokens
+    def took(self, model: str, tokens: int) -> None:
+        """Take on tokens that a model has read for it."""
+        self.tokens[model] = self.tokens.get(model, 0) + tokens
 
     @contextmanager
     def timed(self, model: str) -> Iterator[None]:
@@ -73,7 +73,7 @@ class Meter:
 
     @contextmanager
     def metered(self, caller: Caller, direction: Direction, groups: Sequence[Group]) -> Iterator[Metered]:
-        """Let a request's inference run, and count it when it has succeeded.
+        """Let a request's inference run, and count it: if it fails, what the models have read for it until then.
 
         Raises:
             SwitchedOff: something that it needs is off.
@@ -84,15 +84,33 @@ class Meter:
         with self.quotas.held(caller.tenant, groups) as spent:
             metered = Metered()
             began = time.perf_counter()
-            yield metered
+            try:
+                yield metered
+            except BaseException:
+                spent.update(metered.tokens)
+                self._count(caller, direction, {m: n for m, n in objects.items() if metered.tokens.get(m)}, metered)
+                raise
             seconds = time.perf_counter() - began
             spent.update(metered.tokens)
+        self._count(caller, direction, objects, metered, seconds)
+
+    def _count(
+        self,
+        caller: Caller,
+        direction: Direction,
+        objects: Mapping[str, int],
+        metered: Metered,
+        seconds: float | None = None,
+    ) -> None:
+        """`seconds` is how long the request took, if it succeeded."""
+        if not objects:
+            return
         hour, whole = hour_of(self._clock()), 0 if caller.again else 1
         for model, count in objects.items():
             tokens = metered.tokens.get(model, 0)
             key = Key(hour, model, caller.tenant or "", caller.operation or direction)
             self._counts.add(key, Count(1, count, tokens, whole))
-            self._moment(model).add(tokens, metered.seconds.get(model, seconds))
+            self._moment(model).add(tokens, None if seconds is None else metered.seconds.get(model, seconds))
             whole = 0
         self._moment(WHOLE).add(sum(metered.tokens.values()), None if caller.again else seconds)
 

@@ -23,7 +23,8 @@ _ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-enco
 class Request:
     """An HTTP request. `path` and `query` are as they were sent, percent-encoded; header names are lower case.
 
-    `tenant` is the caller's name, if its credential tells one; `time` is what Qdrant has for it.
+    `tenant` is the caller's name, if its credential tells one; `time` is what Qdrant has for it. `unchecked`: only
+    Qdrant can say whether the credential is good.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Request:
     headers: Headers
     body: Body
     tenant: str | None = None
+    unchecked: bool = False
     time: TimeLimit = UNLIMITED
 
     @property
@@ -86,6 +88,7 @@ class Call:
     method: str
     metadata: Metadata = ()
     tenant: str | None = None
+    unchecked: bool = False
     time: TimeLimit = UNLIMITED
 
 

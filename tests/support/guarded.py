@@ -54,8 +54,8 @@ class Guarded(Gateway):
 
     qdrant: RecordingQdrant
 
-    def __init__(self, **variables: str) -> None:
-        super().__init__(qdrant=RecordingQdrant(), authenticator=Authenticator(environment.read(variables)))
+    def __init__(self, qdrant: RecordingQdrant | None = None, **variables: str) -> None:
+        super().__init__(qdrant=qdrant or RecordingQdrant(), authenticator=Authenticator(environment.read(variables)))
 
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         shown = {name.replace("_", "-"): value for name, value in headers.items()}

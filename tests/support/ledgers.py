@@ -25,4 +25,4 @@ def use(ledger: Ledger, tokens: int = 10, tenant: str | None = None, collection:
     """A request that takes so many tokens of the model `m`."""
     group = Group(CARD, "search", {}, ["x"], [USE])
     with ledger.meter.metered(Caller(tenant, collection), "search", [group]) as metered:
-        metered.used({"m": tokens})
+        metered.took("m", tokens)

@@ -130,7 +130,7 @@ async def test_a_qdrant_server_shows_its_key_in_the_body_or_in_a_header(key: str
 async def test_a_qdrant_server_without_a_key_is_refused_before_inference(shown: Any) -> None:
     gateway = Guarded(**TOKENS)
     answer = await gateway.send("POST", "/inference", {**asked(text("a")), "token": shown})
-    assert answer.status_code == (400 if shown == 5 else 401)
+    assert answer.status_code == 401
     assert list(answer.json()) == ["error"]
     assert gateway.untouched
 

@@ -8,11 +8,26 @@ from typing import Any
 import grpc
 import orjson
 import pytest
+from google.protobuf.message import Message
 from qdrant_client import grpc as q
 
+from serve_app.protocol.messages import Call, Reply, Request, Response, json_response
+from serve_app.upstream.base import UpstreamStatus
 from tests.support.disguises import DISGUISES
 from tests.support.gateway import UPSERT
-from tests.support.guarded import KEY, KEYS, QUERY, READ_ONLY, REMOTE, TOKENS, Guarded, granted, query, upsert
+from tests.support.guarded import (
+    KEY,
+    KEYS,
+    QUERY,
+    READ_ONLY,
+    REMOTE,
+    TOKENS,
+    Guarded,
+    RecordingQdrant,
+    granted,
+    query,
+    upsert,
+)
 from tests.support.tokens import token
 
 TABLE = """
@@ -146,3 +161,42 @@ async def test_qdrant_sees_the_callers_own_credential() -> None:
         await gateway.send("PUT", "/collections/c/points", UPSERT, **shown)
         await gateway.call("/qdrant.Points/Upsert", upsert(), **shown)
         assert gateway.qdrant.seen[-2:] == [(tenant, list(shown.items()))] * 2
+
+
+class Refusing(RecordingQdrant):
+    """A Qdrant that finds no value which the token wants to exist."""
+
+    async def rest(self, request: Request) -> Response:
+        await super().rest(request)
+        return json_response(401, b'{"status":{"error":"Invalid JWT, stateful validation failed"}}')
+
+    async def grpc(self, message: Message, call: Call) -> Reply:
+        await super().grpc(message, call)
+        raise UpstreamStatus(grpc.StatusCode.UNAUTHENTICATED, "stateful validation failed", ())
+
+
+CLAIMS = {"value_exists": {"collection": "users", "matches": [{"key": "user", "value": "ann"}]}}
+
+
+async def test_a_model_runs_only_for_who_qdrant_lets_in() -> None:
+    shown = {"api_key": granted(("c", "rw"), **CLAIMS)}
+    gateway = Guarded(Refusing(), **TOKENS, **REMOTE)
+    answer = await gateway.send("PUT", "/collections/c/points", UPSERT, **shown)
+    assert (answer.status_code, answer.json()["status"]["error"]) == (401, "Invalid JWT, stateful validation failed")
+    code, details = await gateway.call("/qdrant.Points/Query", query(), **shown)
+    assert (code, details) == (grpc.StatusCode.UNAUTHENTICATED, "stateful validation failed")
+    assert gateway.model.batches == []
+    (asked,) = gateway.qdrant.requests
+    assert (asked.method, asked.path, asked.body) == ("GET", "/collections/c/exists", b"")
+
+
+async def test_qdrant_is_asked_first_only_about_what_it_alone_knows() -> None:
+    gateway = Guarded(**TOKENS, **REMOTE)
+    await gateway.send("PUT", "/collections/c/points", UPSERT, api_key=granted(("c", "rw")))
+    await gateway.send("PUT", "/collections/c/points", UPSERT, api_key=granted(("c", "rw"), **CLAIMS))
+    assert [request.path for request in gateway.qdrant.requests] == [
+        "/collections/c/points",
+        "/collections/c/exists",
+        "/collections/c/points",
+    ]
+    assert gateway.model.batches

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Direction, SparseVector
+from deployments.contract import Direction
 from deployments.errors import BadOption, InternalError, UnknownModel, WrongInput
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import InferenceObject, Slot
@@ -124,10 +124,9 @@ def test_what_cannot_be_computed_is_refused_with_its_place(
 
 
 def test_a_sparse_vector_needs_a_name(written: Written) -> None:
-    (group,) = planned("update", written.slot("points[0].vector", named=False, text="a", model="qdrant/bm25"))
+    """Known before anything is computed."""
     with pytest.raises(WrongInput, match="name the vector"):
-        fill(group, [SparseVector(np.array([1], np.uint32), np.array([1], np.float32))])
-    assert written.vectors == {}
+        planned("update", written.slot("points[0].vector", named=False, text="a", model="qdrant/bm25"))
 
 
 def test_a_missing_vector_is_an_error_and_never_a_guess(written: Written) -> None:
