@@ -11,4 +11,5 @@
 | `compressed_answers` | answers that are compressed on their way out |
 | `route_templates` | a request's route without what its caller put there |
 | `management/` | the console's JSON API |
+| `web_pages` | what a service without keys refuses of web pages elsewhere |
 """

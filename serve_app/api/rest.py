@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from deployments.errors import InferenceError, InternalError, MalformedRequest
-from serve_app.api import cors, inference_service
+from serve_app.api import cors, inference_service, web_pages
 from serve_app.api.compressed_answers import compressed
 from serve_app.api.health import Health
 from serve_app.api.route_templates import template
@@ -111,7 +111,10 @@ class HttpApi:
             return self._refusal(request, internal)
 
     async def _routed(self, request: Request) -> Response:
-        if self._pipeline.embedder.settings.current.enable_cors and (asked := cors.preflight(request)):
+        settings = self._pipeline.embedder.settings.current
+        if self._authenticator.is_open:
+            web_pages.refuse_foreign(request, settings.allowed_origins, settings.allowed_hosts)
+        if settings.enable_cors and (asked := cors.preflight(request)):
             return asked
         if self._health and (probed := await self._health.answer(request)):
             return probed

@@ -50,6 +50,16 @@ class IngressSettings(Record):
     enable_cors: bool = Field(
         default=True, description="whether scripts of web pages elsewhere may call the service, as in Qdrant"
     )
+    allowed_origins: tuple[str, ...] = Field(
+        default=(),
+        description="of web pages that may ask a service without keys, such as https://shop.example; its own and those "
+        "of this machine may anyway",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="names with a domain under which a service without keys answers; addresses and names without one "
+        "are fine anyway",
+    )
     coalescing: Coalescing = Coalescing()
     request_log: Form = Field(default="none", description="a line for each request: none, text or json")
 
