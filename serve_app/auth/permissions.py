@@ -29,9 +29,9 @@ class Permission(Enum):
 
 _REST = {
     Permission.NOTHING: "GET /, GET /healthz, GET /livez, GET /readyz",
-    Permission.LISTING: "GET /collections, GET /aliases, GET /issues, GET /cluster/telemetry",
+    Permission.LISTING: "GET /collections, GET /aliases, GET /issues, GET /telemetry, GET /cluster/telemetry",
     Permission.READ_ALL: """
-        GET /cluster, GET /metrics, GET /quotas, GET /snapshots, GET /snapshots/{name}, GET /telemetry""",
+        GET /cluster, GET /metrics, GET /quotas, GET /snapshots, GET /snapshots/{name}""",
     Permission.READ: """
         GET {c}, GET {c}/aliases, GET {c}/exists, GET {c}/optimizations, GET {c}/shards,
         GET {c}/points/{id}, POST {c}/points, POST {c}/points/scroll, POST {c}/points/count, POST {c}/facet,

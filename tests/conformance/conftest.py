@@ -7,20 +7,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import real_qdrant
 from tests.support.keys import KEY, READ_ONLY_KEY
 from tests.support.models import with_late_interaction
 from tests.support.running import RunningService, free_ports
 
 
 @pytest.fixture(scope="session")
-def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """The REST and gRPC ports of a store in a process of its own."""
+def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The REST and gRPC addresses of a real Qdrant where there is one (`QDRANT_BINARY`), or of our store by itself."""
+    if real_qdrant.BINARY:
+        server = real_qdrant.RealQdrant(tmp_path_factory.mktemp("qdrant")).start()
+        yield server.url, server.grpc_url
+        server.stop()
+    else:
+        yield from _store(tmp_path_factory.mktemp("qdrant"))
+
+
+def _store(folder: Path) -> Iterator[tuple[str, str]]:
     rest, grpc = free_ports(2)
-    folder = tmp_path_factory.mktemp("qdrant")
     command = [sys.executable, "-m", "serve_app", "store", "--folder", str(folder / "data")]
     ports = ["--rest-port", str(rest), "--grpc-port", str(grpc)]
     with (folder / "output.log").open("w") as output:
@@ -30,16 +40,15 @@ def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]
         assert process.poll() is None, (folder / "output.log").read_text()
         assert time.monotonic() < deadline, "the store did not start"
         time.sleep(0.1)
-    yield rest, grpc
+    yield f"http://127.0.0.1:{rest}", f"http://127.0.0.1:{grpc}"
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 
 
 @pytest.fixture(scope="session")
-def remote_service(qdrant: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def remote_service(qdrant: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service in front of that store, which asks for keys."""
-    rest, grpc = qdrant
-    address = {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
+    address = dict(zip(("QDRANT_URL", "QDRANT_GRPC_URL"), qdrant, strict=True))
     keys = {"QDRANT_API_KEY": KEY, "QDRANT_READ_ONLY_API_KEY": READ_ONLY_KEY}
     running = RunningService(tmp_path_factory.mktemp("remote-service"), {**address, **keys})
     with_late_interaction(running).start()

@@ -39,7 +39,7 @@ TABLE = """
     PUT /collections/c/vectors/v   | rw       | POST /collections/c/snapshots         | rw
     PUT /collections/c             |          | DELETE /collections/c                 |
     PATCH /collections/c           |          | POST /collections/aliases             |
-    GET /telemetry                 |          | GET /cluster                          |
+    GET /telemetry                 | r rw prw | GET /cluster                          |
     PUT /collections/c/shards      |          | PUT /collections/c/snapshots/recover  |
     GET /collections               | r rw prw | GET /aliases                          | r rw prw
     POST /collections/d/points     |          | PUT /collections/d/points             |
