@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import NamedTuple
 
 import httpx
 import pytest
 
 from serve_app.upstream.remote import RemoteQdrant
 from tests.support.gateway import Gateway
-from tests.support.real_qdrant import BINARY, GRPC_URL, URL, RealQdrant
+from tests.support.real_qdrant import BINARY, GRPC_URL, URL, Addresses, RealQdrant
 
 NO_BINARY = "set QDRANT_BINARY to a Qdrant server's binary"
 NO_SERVER = f"{NO_BINARY}, or QDRANT_TEST_URL to the address of one"
-
-
-class Addresses(NamedTuple):
-    """Where a server is, whose collections tests may make and drop."""
-
-    rest: str
-    grpc: str
 
 
 @pytest.fixture(scope="session")

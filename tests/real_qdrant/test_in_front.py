@@ -11,9 +11,9 @@ import httpx
 import pytest
 from qdrant_client import grpc as q
 
-from tests.real_qdrant.conftest import Addresses
 from tests.support.fakes import dense
 from tests.support.gateway import Context, Gateway
+from tests.support.real_qdrant import Addresses
 
 OBJECT = {"text": "tea", "model": "org/dense"}
 WORDS = {"text": "tea", "model": "qdrant/bm25"}

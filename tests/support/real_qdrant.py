@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -18,6 +18,13 @@ BINARY = os.environ.get("QDRANT_BINARY")
 URL = os.environ.get("QDRANT_TEST_URL")
 GRPC_URL = os.environ.get("QDRANT_TEST_GRPC_URL")
 START_TIMEOUT_S = 60
+
+
+class Addresses(NamedTuple):
+    """Where a server is, whose collections tests may make and drop."""
+
+    rest: str
+    grpc: str
 
 
 class RealQdrant:
