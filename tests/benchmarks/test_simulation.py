@@ -165,6 +165,7 @@ def test_a_target_says_what_was_reached() -> None:
     assert target == Target("GPU time to the ideal", "<= 1.4", "1.00 (50 GPU-seconds held, ideal 50)", met=True)
 
 
+@pytest.mark.slow
 def test_the_page_on_scaling_has_what_the_comparison_of_signals_says() -> None:
     """One row of it; the batches are made by the gateway's own class, so a changed rule shows here."""
     *latencies, late, _, gpu_time = signals._row(Day(7 * 60), 1, "busy share and backlog")

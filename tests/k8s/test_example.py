@@ -48,6 +48,7 @@ def test_the_files_are_what_the_gateway_reads(tmp_path: Path) -> None:
     assert {demand.deployment for demand in check(here)} == listed
 
 
+@pytest.mark.slow
 def test_what_is_rendered_is_what_kuberay_and_kubernetes_take(example: Manifests) -> None:
     check_ray_service(example.ray_service)
     check_ray_pods(example)

@@ -178,6 +178,7 @@ def test_what_is_built_from_the_models_is_kept_where_pods_may_write(manifests: M
         assert [v["emptyDir"] for v in pod["spec"]["volumes"] if v["name"] in mounts] == [{}], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_rendering_twice_gives_the_same(place: str) -> None:
     first = rendered(place)

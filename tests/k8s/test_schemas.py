@@ -12,6 +12,8 @@ from serve_app.cli.config_check import check
 from tests.support.manifest_schemas import check_documents, check_ray_pods, check_ray_service
 from tests.support.manifests import SERVE_CONFIGS, Manifests
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_document_is_what_kubernetes_takes(manifests: Manifests) -> None:
     check_documents(manifests)

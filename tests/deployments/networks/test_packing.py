@@ -27,6 +27,7 @@ def test_each_text_is_whole_in_one_row_and_found_again(texts: list[list[int]], d
     assert len(set(rows.places.tolist())) == sum(map(len, texts)), "two tokens in one place"
 
 
+@pytest.mark.slow
 @given(texts=TEXTS, data=st.data())
 def test_a_token_attends_to_the_attended_ones_of_its_text_and_to_no_others(
     texts: list[list[int]], data: st.DataObject

@@ -115,6 +115,7 @@ def test_a_model_that_fails_is_reported_as_such() -> None:
         self_check(Toy(fail), DENSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["starter/splade-tiny", "starter/clip-shapes-text", "starter/clip-shapes-vision"])
 def test_the_starter_models_pass(name: str, starter: Catalogue, model_folder: Callable[[str], Path]) -> None:
     card = starter.find(name, "test")

@@ -74,6 +74,7 @@ def run(command: Sequence[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", TOOLS)
 def test_a_compiler_reads_the_text_that_was_written(language: str, tmp_path: Path) -> None:
     tool, program, file, command = TOOLS[language]

@@ -15,6 +15,8 @@ from deployments.errors import InferenceError
 from serve_app.inference import find_json
 from serve_app.inference.places import REST_PLACES, SCHEMAS
 
+pytestmark = pytest.mark.slow
+
 LEAVES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8)
 JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)

@@ -20,7 +20,7 @@ def postgres_server() -> Iterator[postgres.Server]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database_url(request: Any, tmp_path: Path) -> str:
     """An empty database of either kind."""
     if request.param == "sqlite":

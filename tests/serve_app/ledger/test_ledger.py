@@ -84,6 +84,7 @@ async def test_a_sync_whose_response_was_lost_is_counted_once(database_url: str,
     await ledger.close()
 
 
+@pytest.mark.slow
 async def test_while_the_database_is_away_usage_waits_in_bounded_memory_and_the_ledger_says_so(
     tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -272,6 +273,7 @@ asyncio.run(main())
 _LOST_S = 1.0
 
 
+@pytest.mark.slow
 async def test_kill_9_of_two_writers_loses_no_more_than_the_last_second_and_counts_nothing_twice(
     database_url: str, tmp_path: Path
 ) -> None:

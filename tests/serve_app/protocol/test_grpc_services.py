@@ -36,6 +36,7 @@ def test_every_message_travels_between_processes(message: Any) -> None:
     assert pickle.loads(pickle.dumps(sent)) == sent
 
 
+@pytest.mark.slow
 def test_a_process_that_knows_the_services_reads_what_another_has_pickled() -> None:
     sent = q.UpsertPoints(collection_name="a", points=[q.PointStruct(id=q.PointId(num=7), payload={"k": q.Value()})])
     code = "import serve_app.protocol.grpc_services, pickle, sys; print(pickle.load(sys.stdin.buffer).points[0].id.num)"
