@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
+from serve_app.config.settings import IngressSettings
 from serve_app.upstream.remote import RemoteQdrant
 from tests.support.gateway import Gateway
 from tests.support.real_qdrant import BINARY, GRPC_URL, URL, Addresses, RealQdrant
@@ -40,5 +41,5 @@ def binary() -> str:
 async def gateway(qdrant: Addresses) -> AsyncIterator[Gateway]:
     """A gateway in this process, in front of the server, with models that cost nothing."""
     upstream = RemoteQdrant([qdrant.rest], [qdrant.grpc])
-    yield Gateway(upstream=lambda _: upstream)
+    yield Gateway(settings=IngressSettings(allowed_origins=("https://a.example",)), upstream=lambda _: upstream)
     await upstream.close()
