@@ -8,7 +8,7 @@ RUNTIME ?= cpu
 UPGRADE ?= --upgrade
 SETUP := $(VENV)/.installed-$(RUNTIME)
 
-.PHONY: help run demo test test-unit test-examples bench bench-peers simulate chaos soak fuzz lint format hooks openapi constraints clean
+.PHONY: help run demo test test-unit test-examples bench bench-peers simulate chaos soak fuzz attack lint format hooks openapi constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,10 @@ soak: $(SETUP)  ## 10 minutes of load with garbage in it: does anything grow?
 fuzz: $(SETUP)  ## 21,000 random requests, other ones on every run
 	$(BIN)/qdrant-inference models pull
 	FUZZ_EXAMPLES=700 $(BIN)/python -m pytest tests/cluster/test_strange_requests.py --timeout 1200 --hypothesis-show-statistics
+
+attack: $(SETUP)  ## hostile requests over real sockets, to a service of its own: what is answered, and what it costs (5 minutes)
+	$(BIN)/qdrant-inference models pull
+	$(BIN)/python -m tests.attack
 
 lint: $(SETUP)  ## check style and types
 	$(BIN)/ruff check .

@@ -45,11 +45,15 @@ def validated(model: type[R], content: Any, where: str) -> R:
 def untrusted(model: type[R], content: Any, refused: type[InferenceError]) -> R:
     """A record made of what a caller sent.
 
-    The cost is bounded if all lists of `model` are: by `max_length`, which counts before it looks, and `fail_fast`.
+    Objects have 1,000 keys at most. The cost is bounded if all lists of `model` are: by `max_length`, which counts
+    before it looks, and by `fail_fast`.
 
     Raises:
         InferenceError: of the type `refused`; says what was expected where, and does not repeat what was sent.
     """
+    for value in (content, *(content.values() if isinstance(content, dict) and len(content) <= _KEYS else ())):
+        if isinstance(value, dict) and len(value) > _KEYS:
+            raise refused(f"an object has {len(value)} keys; at most {_KEYS} are looked at")
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -69,6 +73,7 @@ def from_file(model: type[R], path: Path) -> R:
     return validated(model, content, str(path))
 
 
+_KEYS = 1000
 _EXPLAINED = 1000
 _ERRORS = 5
 _CHARACTERS = 2000

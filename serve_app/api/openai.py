@@ -53,7 +53,8 @@ _NOT_OURS = (
 )
 
 T = TypeVar("T")
-_Several = Annotated[list[T], Field(max_length=_LOOKED_AT, fail_fast=True)]
+_Several = Annotated[list[T], Field(max_length=2 * MOST_INPUTS, fail_fast=True)]
+_Ids = Annotated[list[StrictInt], Field(max_length=_LOOKED_AT, fail_fast=True)]
 
 
 class Question(BaseModel):
@@ -62,7 +63,7 @@ class Question(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, protected_namespaces=())
 
     model: str = Field(min_length=1)
-    input: StrictStr | _Several[StrictStr] | _Several[StrictInt] | _Several[_Several[StrictInt]] = Field(min_length=1)
+    input: StrictStr | _Several[StrictStr] | _Ids | _Several[_Ids] = Field(min_length=1)
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: StrictInt | None = None
     input_type: Literal["query", "passage"] = "passage"

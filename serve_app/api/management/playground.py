@@ -42,8 +42,8 @@ class Question(Record):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    inputs: tuple[Input, ...] = Field(min_length=1, max_length=64)
-    models: tuple[str, ...] = Field(min_length=1, max_length=16)
+    inputs: tuple[Input, ...] = Field(min_length=1, max_length=64, fail_fast=True)
+    models: tuple[str, ...] = Field(min_length=1, max_length=16, fail_fast=True)
     direction: Direction = "search"
     options: Mapping[str, Mapping[str, Any]] = Field(default={}, description="options by the model's name")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from deployments.catalogue import records
 from deployments.catalogue.bm25_options import Bm25Options, Lenient
 from deployments.catalogue.catalogue import HOME
 from deployments.catalogue.records import untrusted
@@ -41,13 +42,19 @@ def test_every_list_of_a_callers_has_a_bound(model: type[BaseModel]) -> None:
 @pytest.mark.parametrize(
     "value", [[0] * MANY, [{}] * MANY, ["x"] * MANY, [[0]] * MANY, {str(n): 0 for n in range(MANY)}, "x" * MANY, -1]
 )
-def test_an_error_is_short_whatever_was_sent(model: type[BaseModel], value: Any) -> None:
+def test_an_error_is_short_whatever_was_sent(
+    model: type[BaseModel], value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    explain = records.explain
+    monkeypatch.setattr(records, "explain", lambda error: counts.append(error.error_count()) or explain(error))
     unknown = [{f"{name}x": value for name in model.model_fields}, *([value] if isinstance(value, dict) else [])]
     refused = [dict.fromkeys(model.model_fields, value), *([] if isinstance(value, dict) else [value])]
     for content in refused if issubclass(model, Lenient) else [*refused, *unknown]:
         with pytest.raises(MalformedRequest) as caught:
             untrusted(model, content, MalformedRequest)
         assert len(caught.value.message) <= 2000
+    assert max(counts, default=0) < 50, "the first errors end it"
 
 
 def test_first_errors_are_told() -> None:

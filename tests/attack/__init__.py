@@ -1,0 +1,1 @@
+"""Attacks over real sockets: `make attack` has all of them, against a service of its own."""

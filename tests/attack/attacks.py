@@ -1,0 +1,166 @@
+"""What hostile callers try, and what has to come of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import httpx
+
+from tests.support.disguises import DISGUISES
+
+
+@dataclass(frozen=True)
+class Target:
+    """A service: where it answers, its key, a token for the collection `c` alone, its BM25, and how much
+    memory it has."""
+
+    port: int
+    key: str
+    token: str
+    bm25: str
+    memory: Callable[[], int]
+    client: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "client", httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60))
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """One request; a body that is not bytes goes as JSON."""
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.request(method, path, content=content, headers=named)
+
+
+class Outcome(NamedTuple):
+    """What came of it. `seconds` of the slowest request; `memory` in bytes that the service has more after it."""
+
+    attack: str
+    answer: str
+    seconds: float
+    memory: int
+    held: bool
+
+
+Attack = Callable[[Target], Iterator[httpx.Response | str]]
+"""Yields each answer, or in words what went wrong."""
+
+
+def unfolding_for_nobody(target: Target) -> Iterator[httpx.Response | str]:
+    """Compressed and plain numbers to /inference, without a key."""
+    numbers = b'{"inference":"search","inputs":[' + b"0," * 1_000_000 + b"0]}"
+    for body, headers in ((gzip.compress(numbers), {"content_encoding": "gzip"}), (numbers[:900_000], {})):
+        answer = target.ask("POST", "/inference", body, **headers)
+        yield answer if answer.status_code == 401 and len(answer.content) < 500 else f"{answer.status_code}"
+
+
+def bodies_of_nobody(target: Target) -> Iterator[httpx.Response | str]:
+    """Bombs to routes that need no key."""
+    bomb = gzip.compress(bytes(200_000_000))
+    for method, path in (("OPTIONS", "/collections/x/points"), ("GET", "/"), ("GET", "/healthz")):
+        for _ in range(3):
+            yield target.ask(method, path, bomb, content_encoding="gzip")
+
+
+def keys_that_are_none(target: Target) -> Iterator[httpx.Response | str]:
+    """Empty, wrong and doubled credentials."""
+    for shown in ({}, {"api_key": ""}, {"authorization": "Bearer"}, {"api_key": "x" * 8000}):
+        answer = target.ask("GET", "/collections", **shown)
+        yield answer if answer.status_code == 401 else f"{answer.status_code}"
+
+
+def hidden_lookups(target: Target) -> Iterator[httpx.Response | str]:
+    """A token for one collection reads another by a lookup that is hidden in an encoding."""
+    plain = json.dumps(
+        {"vector": [0.1], "limit": 1, "group_by": "a", "group_size": 1, "with_lookup": "secret"}
+    ).encode()
+    for encoding, encode, status in DISGUISES:
+        headers = {"api_key": target.token, "content_encoding": encoding}
+        answer = target.ask("POST", "/collections/c/points/search/groups", encode(plain), **headers)
+        yield answer if answer.status_code == status else f"{encoding}: {answer.status_code}"
+
+
+def long_errors(target: Target) -> Iterator[httpx.Response | str]:
+    """Lists with a mistake in each item."""
+    wrong = {"model": target.bm25, "input": [{}] * 300_000}
+    stopwords = {"stopwords": {"custom": [1] * 300_000}}
+    inputs = [{"data": "a", "data_type": "text", "model": target.bm25, "options": stopwords}]
+    for path, body in (
+        ("/v1/embeddings", wrong),
+        ("/inference", {"inference": "search", "inputs": [0] * 300_000}),
+        ("/inference", {"inference": "search", "inputs": inputs}),
+        ("/inference/playground", {"inputs": [{}] * 300_000, "models": [target.bm25]}),
+    ):
+        answer = target.ask("POST", path, body, api_key=target.key, content_type="application/json")
+        yield (
+            answer
+            if 400 <= answer.status_code < 500 and len(answer.content) < 2500
+            else f"{path}: {answer.status_code}"
+        )
+
+
+def costly_options(target: Target) -> Iterator[httpx.Response | str]:
+    """BM25's prefixes of one long word, and many stop words."""
+    for data, options, status in (
+        ("x" * 80_000, {"tokenizer": "prefix"}, 200),
+        ("x" * 80_000, {"tokenizer": "prefix", "max_token_len": 80_000}, 400),
+        ("tea", {"stopwords": {"custom": [f"word{n}" for n in range(1_000_000)]}}, 400),
+    ):
+        inputs = [{"data": data, "data_type": "text", "model": target.bm25, "options": options}]
+        answer = target.ask("POST", "/inference", {"inference": "update", "inputs": inputs}, api_key=target.key)
+        yield answer if answer.status_code == status else f"{answer.status_code}: {answer.text[:80]}"
+
+
+def silent_callers(target: Target) -> Iterator[httpx.Response | str]:
+    """Many heads and bodies that are never whole: others are answered, and the connections end."""
+    heads = (b"GET / HTTP/1.1\r\nx-a: ", b"POST /inference HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
+    held = [socket.create_connection(("127.0.0.1", target.port)) for _ in range(500)]
+    try:
+        for number, connection in enumerate(held):
+            connection.sendall(heads[number % len(heads)])
+        yield target.ask("GET", "/collections", api_key=target.key)
+        deadline = time.monotonic() + 20
+        for connection in held:
+            connection.settimeout(max(0.01, deadline - time.monotonic()))
+            connection.recv(1000)
+    except TimeoutError:
+        yield "a connection was still open after 20 s"
+    finally:
+        for connection in held:
+            connection.close()
+
+
+QUICK: Sequence[Attack] = (
+    unfolding_for_nobody,
+    bodies_of_nobody,
+    keys_that_are_none,
+    hidden_lookups,
+    long_errors,
+    costly_options,
+)
+"""Those that need no HAProxy in front."""
+
+ALL: Sequence[Attack] = (*QUICK, silent_callers)
+
+
+def attempt(attack: Attack, target: Target) -> Outcome:
+    """Try an attack."""
+    name = " ".join(str(attack.__doc__).split())
+    before, slowest, answers = target.memory(), 0.0, []
+    answering = attack(target)
+    while True:
+        began = time.perf_counter()
+        try:
+            answers.append(next(answering))
+        except StopIteration:
+            break
+        slowest = max(slowest, time.perf_counter() - began)
+    wrong = [answer for answer in answers if isinstance(answer, str)]
+    statuses = sorted({answer.status_code for answer in answers if not isinstance(answer, str)})
+    said = "; ".join(wrong) or " ".join(map(str, statuses))
+    return Outcome(name, said, slowest, target.memory() - before, not wrong)
