@@ -22,7 +22,7 @@ from serve_app.protocol.messages import Headers, Request, Response, json_respons
 
 PATH = "/inference"
 
-UNKNOWN_CALLERS_BYTES = 1024 * 1024
+UNKNOWN_CALLERS_BYTES = 256 * 1024
 """Of a body whose token tells whose it is, so that all of it has to be read before."""
 
 
