@@ -147,7 +147,8 @@ class Service:
         """Make sure that nothing listens beyond this machine but what the configuration opens."""
         http, grpc = self.config.http_options, self.config.grpc_options
         public = () if sockets.is_local(http.host) else (http.port, grpc.port)
-        open_ones = sockets.unexpected(sockets.of_this_run(os.environ[haproxy.SECRET]), public)
+        own = sockets.of_process(psutil.Process())  # the secret came into its environment after its start
+        open_ones = sockets.unexpected([*own, *sockets.of_this_run(os.environ[haproxy.SECRET])], public)
         if open_ones:
             listed = "; ".join(f"{one.process} at {one.host}:{one.port} ({one.kind})" for one in open_ones)
             raise SetupError(f"these listen on other addresses than this machine's own, and should not: {listed}")

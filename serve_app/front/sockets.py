@@ -48,12 +48,13 @@ def of_this_run(secret: str) -> Iterator[Listening]:
     for process in psutil.process_iter():
         try:
             if process.environ().get(SECRET) == secret:
-                yield from _of(process)
+                yield from of_process(process)
         except psutil.Error:  # it has ended, or is another user's
             continue
 
 
-def _of(process: psutil.Process) -> Iterator[Listening]:
+def of_process(process: psutil.Process) -> Iterator[Listening]:
+    """The sockets of one process."""
     name = f"process {process.pid} ({' '.join(process.cmdline())[:60] or process.name()})"
     for connection in process.net_connections("inet"):
         if connection.type == socket.SOCK_DGRAM and not connection.raddr and connection.laddr:
