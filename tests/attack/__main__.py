@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -24,7 +25,9 @@ def main() -> int:
         try:
             outcomes = [*_sockets(service), *(attempt(attack, _target(service)) for attack in ALL)]
         finally:
+            run = next(parent for parent in service.logs.parents if parent.parent == Path("/tmp"))
             service.stop()
+            shutil.rmtree(run, ignore_errors=True)  # the logs, which a service leaves
     Console(width=160).print(_table(outcomes))
     return sum(not outcome.held for outcome in outcomes)
 
