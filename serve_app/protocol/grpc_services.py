@@ -49,8 +49,8 @@ _ADDED: Sequence[Callable[[Any, Any], None]] = (
 )
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-_REFLECTION = "grpc.reflection.v1.ServerReflection"
-"""Its messages are those of v1alpha on the wire. That one Ray Serve has itself (`grpc_options.enable_reflection`)."""
+_REFLECTIONS = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+"""Qdrant has both, whose messages are the same on the wire. (Ray Serve has the second, unless its option is off.)"""
 
 
 def add_to_server(servicer: Any, server: Any) -> None:
@@ -58,15 +58,16 @@ def add_to_server(servicer: Any, server: Any) -> None:
     for add in _ADDED:
         add(servicer, server)
     _add_handlers(server, _HEALTH, {m.name: _unary(servicer, m) for m in _all_methods() if _is_of(m, _HEALTH)})
-    # Ray Serve has this answered where it comes in, and not by a replica.
-    getattr(server, "add_passthrough_service", lambda _: None)(_REFLECTION)
     names = sorted({method.containing_service.full_name for method in _all_methods()})
     handler = grpc.stream_stream_rpc_method_handler(
-        ReflectionServicer([*names, _REFLECTION]).ServerReflectionInfo,
+        ReflectionServicer([*names, *_REFLECTIONS]).ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    _add_handlers(server, _REFLECTION, {"ServerReflectionInfo": handler})
+    for name in _REFLECTIONS:
+        # Ray Serve has this answered where it comes in, and not by a replica.
+        getattr(server, "add_passthrough_service", lambda _: None)(name)
+        _add_handlers(server, name, {"ServerReflectionInfo": handler})
 
 
 def _add_handlers(server: Any, service: str, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]) -> None:

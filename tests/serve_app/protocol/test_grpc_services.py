@@ -81,9 +81,10 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
     await server.stop(None)
 
 
-async def test_reflection_tells_the_services_and_their_methods(channel: grpc.aio.Channel) -> None:
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_tells_the_services_and_their_methods(channel: grpc.aio.Channel, version: str) -> None:
     ask = channel.stream_stream(
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
     )
@@ -109,4 +110,7 @@ async def test_health_has_what_qdrants_has_and_no_stream(channel: grpc.aio.Chann
 async def test_ray_serve_answers_reflection_itself() -> None:
     server = gRPCGenericServer(lambda **_: None)
     grpc_services.add_to_server(Mock(), server)
-    assert server._passthrough_service_names == {"grpc.reflection.v1.ServerReflection"}
+    assert server._passthrough_service_names == {
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
