@@ -12,7 +12,7 @@ import re
 import subprocess
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,15 @@ from tests.support import own_model, wheel
 from tests.support.running import RunningService
 
 Run = Callable[..., str]
+
+OF_SOME_MODULES = """
+from serve_app.cli.main import app
+from serve_app.demo import walkthrough
+texts = [text for text in walkthrough.standard_library() if text.module in {"random", "zipfile", "copy"}]
+walkthrough.standard_library = lambda: texts
+app()
+"""
+"""The command with a hundredth of the demo's texts: all of them take minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +59,9 @@ def variables(home: Path) -> dict[str, str]:
 def run(programs: Path, home: Path, variables: dict[str, str]) -> Run:
     """What a command says; it has to succeed."""
 
-    def command(*arguments: str | Path) -> str:
+    def command(*arguments: str | Path, program: Sequence[str] = ("qdrant-inference",)) -> str:
         done = subprocess.run(
-            [programs / "qdrant-inference", *arguments],
+            [programs / program[0], *program[1:], *arguments],
             cwd=home, env={**os.environ, **variables}, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -119,6 +128,6 @@ def test_a_model_of_ones_own_goes_to_the_users_configuration(
 
 def test_the_service_runs_and_the_demo_fills_it(run: Run, service: RunningService) -> None:
     assert "chocolate" in service.said
-    run("demo", "--url", service.rest_address)
+    run("demo", "--url", service.rest_address, program=("python", "-c", OF_SOME_MODULES))
     with urllib.request.urlopen(f"{service.rest_address}/collections", timeout=30) as answer:
         assert len(json.load(answer)["result"]["collections"]) == 2
