@@ -101,9 +101,21 @@ def demo(url: Url = None) -> None:
             raise typer.Exit(0 if told else 130) from None
 
 
-@app.command()
-def store(folder: Folder = None, host: str = "127.0.0.1", rest_port: int = 7333, grpc_port: int = 7334) -> None:
+store_app = typer.Typer(help="The embedded store.", invoke_without_command=True)
+app.add_typer(store_app, name="store")
+
+
+@store_app.callback()
+def store(
+    context: typer.Context,
+    folder: Folder = None,
+    host: str = "127.0.0.1",
+    rest_port: int = 7333,
+    grpc_port: int = 7334,
+) -> None:
     """Serve the embedded store alone, without inference: a small Qdrant for tests and trials."""
+    if context.invoked_subcommand:
+        return
     from serve_app.embedded import server  # noqa: PLC0415  as above
 
     with reported_errors():
@@ -116,11 +128,32 @@ def store(folder: Folder = None, host: str = "127.0.0.1", rest_port: int = 7333,
         asyncio.run(server.serve(place, host, rest_port, grpc_port, ready))
 
 
+@store_app.command()
+def migrate(folder: Folder = None) -> None:
+    """Move a store of the form that was there before; what was there is kept beside it."""
+    from serve_app.embedded.edge.migrate import migrate as moved  # noqa: PLC0415  as above
+
+    with reported_errors():
+        place = folder or environment.read().data
+        old = moved(place, lambda name, points: console.print(f"{name}: {points} points"))
+        console.print(f"done; the old store is kept in {old}")
+
+
+def _check_store() -> None:
+    """Say now, and not in a replica's log, that the embedded store's folder has to be moved first."""
+    from serve_app.embedded.edge.store import check_form  # noqa: PLC0415  as above
+
+    settings = environment.read()
+    if not settings.qdrant_url:
+        check_form(settings.data)
+
+
 @contextmanager
 def _running(config: Path) -> Iterator[Service]:
     """A service that is ready; it stops on leaving."""
     with Service(config) as service:
         _interrupt_on_signals()
+        _check_store()
         service.check_ports()
         pull_missing(service.models())
         _start(service)

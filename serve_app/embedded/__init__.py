@@ -1,13 +1,14 @@
-"""The embedded store: qdrant-client's local mode behind Qdrant's REST and gRPC APIs.
+"""The embedded store: Qdrant's own engine behind Qdrant's REST and gRPC APIs.
 
-server           both doors on ports
+server           both APIs on ports
 address          how the gateway finds these
-store            the two doors, `rest` and `grpc`, and the lock behind them
+deployment       the same as a Serve deployment
+store            the two APIs, `rest` and `grpc`, in front of an engine
 rest_routes      which operation a REST route stands for; JSON in and out
-grpc_methods     which operation a gRPC method stands for; messages in and out
-operations       what can be done, on Qdrant's REST models, for both protocols
-checks           what is refused before anything is stored or searched
-local            local mode, with one transaction a request and quick searches
-sparse_index     postings of sparse vectors
-errors           how a refusal looks, and which foreign exceptions become one
+grpc_methods     which operation a gRPC method stands for
+grpc_read        messages as what stands in a REST body for the same; grpc_write the way back
+legacy_*         the searches of older SDKs, read as the queries that they stand for
+not_here         what only a Qdrant server has: 501
+engine/          what an engine can do, and how it refuses
+edge/            the engine: collections on `qdrant-edge-py`
 """

@@ -1,4 +1,4 @@
-"""The embedded store as a Serve deployment, of which there is one replica: local mode has one writer."""
+"""The embedded store as a Serve deployment, of which there is one replica: a folder has one writer."""
 
 from __future__ import annotations
 

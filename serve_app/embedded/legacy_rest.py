@@ -6,16 +6,15 @@ Qdrant 1.19 describes them no more, but older SDKs still send them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
-from qdrant_client.http import models
+from typing import Any
 
 from serve_app.embedded.engine.errors import wrong_input
 
-Model = TypeVar("Model", bound=BaseModel)
 Content = Mapping[str, Any]
 Query = Callable[[Content], Content]
+
+_OWN = {"vector", "positive", "negative", "strategy", "target", "context"}
+"""The fields of these routes that a query does not have."""
 
 
 def search(content: Content) -> Content:
@@ -38,20 +37,20 @@ def discover(content: Content) -> Content:
     return {"query": {"discover": {"target": content["target"], "context": content.get("context") or []}}}
 
 
-def read(content: Any, query: Query, model: type[Model]) -> Model:
+def read(content: Any, query: Query) -> dict[str, Any]:
     """The query of a request's body; its other fields have the same names in both."""
     if not isinstance(content, dict):
         raise wrong_input("expected a JSON object")
-    same = {name: value for name, value in content.items() if name in model.model_fields}
-    return model.model_validate({**same, **query(content)})
+    same = {name: value for name, value in content.items() if name not in _OWN}
+    return {**same, **query(content)}
 
 
-def read_batch(content: Any, query: Query) -> list[models.QueryRequest]:
+def read_batch(content: Any, query: Query) -> list[dict[str, Any]]:
     """The queries of a batch."""
     searches = content.get("searches") if isinstance(content, dict) else None
     if not isinstance(searches, list):
         raise wrong_input("expected a list of 'searches'")
-    return [read(one, query, models.QueryRequest) for one in searches]
+    return [read(one, query) for one in searches]
 
 
 def _given(content: Content, *names: str) -> Content:

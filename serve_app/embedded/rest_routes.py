@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, TypeAdapter
-from qdrant_client.http import models
+from grpc import StatusCode
 
 from serve_app.embedded import legacy_rest
-from serve_app.embedded.engine.errors import not_found, not_supported, wrong_input
-from serve_app.embedded.local import operations
-from serve_app.embedded.local.client import Local
+from serve_app.embedded.engine.errors import GrpcError, malformed, not_found, not_supported, wrong_input
+from serve_app.embedded.engine.protocol import JSON, WRITES, Engine
+from serve_app.embedded.not_here import NOT_HERE
 
 TITLE = "qdrant - vector search engine (embedded store)"
 VERSION = "1.19.0"
@@ -31,66 +32,60 @@ FIXED: dict[tuple[str, str], bytes] = {
     ("GET", "/healthz"): b"healthz check passed",
     ("GET", "/livez"): b"healthz check passed",
     ("GET", "/readyz"): b"all shards are ready",
+    ("GET", "/cluster"): orjson.dumps({"result": {"status": "disabled"}, "status": "ok", "time": 0.0}),
 }
 """Answers that are the same always, and not in the shape of the others."""
 
-NOT_HERE = (
-    ("/cluster", "a cluster"),
-    ("/collections/[^/]+/cluster", "a cluster"),
-    ("/collections/[^/]+/optimizations", "optimizations"),
-    ("/collections/[^/]+/shards", "shards"),
-    ("/collections/[^/]+/snapshots", "snapshots"),
-    ("/issues", "issues"),
-    ("/metrics", "metrics"),
-    ("/quotas", "quotas"),
-    ("/snapshots", "snapshots"),
-    ("/telemetry", "telemetry"),
-)
-"""Where Qdrant's routes begin that are not supported, and what they are about."""
+PLAIN_TEXT = frozenset(("/healthz", "/livez", "/readyz"))
+"""Where the answer is text."""
 
 
 def _nothing(_: Parameters, __: bytes) -> None:
     """The request has nothing but the collection's name."""
 
 
-def _body(schema: Any) -> Reader:
-    adapter = TypeAdapter(schema)
-    return lambda _, body: adapter.validate_python(_json(body))
+def _body(_: Parameters, body: bytes) -> JSON:
+    value = _json(body)
+    if not isinstance(value, dict):
+        raise malformed("", "expected an object")
+    return value
 
 
-def _update(operation: type[BaseModel], name: str) -> Reader:
+def _parameter(name: str) -> Reader:
+    return lambda parameters, _: parameters[name]
+
+
+def _update(name: str) -> Reader:
     """The body is what the operation of this name has in a batch of updates."""
-    return lambda _, body: operation.model_validate({name: _json(body)})
+    return lambda _, body: [{name: _json(body)}]
 
 
-def _point_id(parameters: Parameters, _: bytes) -> models.ExtendedPointId:
-    text = parameters["id"]
-    return int(text) if text.isdecimal() else text
+def _list(name: str) -> Reader:
+    """The body has a single list."""
+
+    def read(parameters: Parameters, body: bytes) -> Any:
+        value = _body(parameters, body)
+        if set(value) != {name} or not isinstance(value[name], list):
+            raise malformed(name, "Field required, a list" if name not in value else "expected a list")
+        return value[name]
+
+    return read
 
 
-def _field_name(parameters: Parameters, _: bytes) -> str:
-    return parameters["field_name"]
+def _one(parameters: Parameters, body: bytes) -> list[JSON]:
+    return [_body(parameters, body)]
 
 
-def _vector_name(parameters: Parameters, _: bytes) -> str:
-    return parameters["vector_name"]
+def _new_vector_name(parameters: Parameters, body: bytes) -> tuple[str, JSON]:
+    return parameters["vector_name"], _body(parameters, body)
 
 
-def _new_vector_name(parameters: Parameters, body: bytes) -> tuple[str, models.VectorNameConfig]:
-    config: models.VectorNameConfig = TypeAdapter(models.VectorNameConfig).validate_python(_json(body))
-    return parameters["vector_name"], config
+def _legacy(query: legacy_rest.Query) -> Reader:
+    return lambda _, body: legacy_rest.read(_json(body), query)
 
 
-def _updates(_: Parameters, body: bytes) -> list[models.UpdateOperation]:
-    return models.UpdateOperations.model_validate(_json(body)).operations
-
-
-def _queries(_: Parameters, body: bytes) -> list[models.QueryRequest]:
-    return models.QueryRequestBatch.model_validate(_json(body)).searches
-
-
-def _legacy(query: legacy_rest.Query, model: type[BaseModel] = models.QueryRequest) -> Reader:
-    return lambda _, body: legacy_rest.read(_json(body), query, model)
+def _legacy_one(query: legacy_rest.Query) -> Reader:
+    return lambda _, body: [legacy_rest.read(_json(body), query)]
 
 
 def _legacy_batch(query: legacy_rest.Query) -> Reader:
@@ -104,123 +99,136 @@ def _json(body: bytes) -> Any:
         raise wrong_input(f"Format error in JSON body: {error}") from error
 
 
+def _same(result: Any) -> Any:
+    return result
+
+
+def _first(results: Any) -> Any:
+    return results[0]
+
+
+def _first_points(results: Any) -> Any:
+    return results[0]["points"]
+
+
+def _all_points(results: Any) -> Any:
+    return [result["points"] for result in results]
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a request is read, the engine's operation, and what of its result is answered."""
+
+    read: Reader
+    operation: str
+    answered: Callable[[Any], Any] = _same
+
+
 _COLLECTION = "/collections/{collection_name}"
 _POINTS = _COLLECTION + "/points"
 
-ROUTES: dict[tuple[str, str], tuple[Reader, Callable[[Local, str, Any], Any]]] = {
-    ("GET", "/collections"): (_nothing, operations.list_collections),
-    ("GET", "/aliases"): (_nothing, operations.list_aliases),
-    ("POST", "/collections/aliases"): (_body(models.ChangeAliasesOperation), operations.update_aliases),
-    ("GET", _COLLECTION): (_nothing, operations.get_collection),
-    ("PUT", _COLLECTION): (_body(models.CreateCollection), operations.create_collection),
-    ("PATCH", _COLLECTION): (_body(models.UpdateCollection), operations.update_collection),
-    ("DELETE", _COLLECTION): (_nothing, operations.delete_collection),
-    ("GET", _COLLECTION + "/exists"): (_nothing, operations.collection_exists),
-    ("GET", _COLLECTION + "/aliases"): (_nothing, operations.list_collection_aliases),
-    ("PUT", _COLLECTION + "/index"): (_body(models.CreateFieldIndex), operations.create_index),
-    ("DELETE", _COLLECTION + "/index/{field_name}"): (_field_name, operations.delete_index),
-    ("PUT", _COLLECTION + "/vectors/{vector_name}"): (_new_vector_name, operations.create_vector_name),
-    ("DELETE", _COLLECTION + "/vectors/{vector_name}"): (_vector_name, operations.delete_vector_name),
-    ("GET", _POINTS + "/{id}"): (_point_id, operations.get_point),
-    ("POST", _POINTS): (_body(models.PointRequest), operations.retrieve),
-    ("PUT", _POINTS): (_update(models.UpsertOperation, "upsert"), operations.update_points_once),
-    ("POST", _POINTS + "/delete"): (_update(models.DeleteOperation, "delete"), operations.update_points_once),
-    ("PUT", _POINTS + "/vectors"): (
-        _update(models.UpdateVectorsOperation, "update_vectors"),
-        operations.update_points_once,
-    ),
-    ("POST", _POINTS + "/vectors/delete"): (
-        _update(models.DeleteVectorsOperation, "delete_vectors"),
-        operations.update_points_once,
-    ),
-    ("POST", _POINTS + "/payload"): (_update(models.SetPayloadOperation, "set_payload"), operations.update_points_once),
-    ("PUT", _POINTS + "/payload"): (
-        _update(models.OverwritePayloadOperation, "overwrite_payload"),
-        operations.update_points_once,
-    ),
-    ("POST", _POINTS + "/payload/delete"): (
-        _update(models.DeletePayloadOperation, "delete_payload"),
-        operations.update_points_once,
-    ),
-    ("POST", _POINTS + "/payload/clear"): (
-        _update(models.ClearPayloadOperation, "clear_payload"),
-        operations.update_points_once,
-    ),
-    ("POST", _POINTS + "/batch"): (_updates, operations.update_points),
-    ("POST", _POINTS + "/scroll"): (_body(models.ScrollRequest), operations.scroll),
-    ("POST", _POINTS + "/count"): (_body(models.CountRequest), operations.count),
-    ("POST", _COLLECTION + "/facet"): (_body(models.FacetRequest), operations.facet),
-    ("POST", _POINTS + "/query"): (_body(models.QueryRequest), operations.query),
-    ("POST", _POINTS + "/query/batch"): (_queries, operations.query_batch),
-    ("POST", _POINTS + "/query/groups"): (_body(models.QueryGroupsRequest), operations.query_groups),
-    ("POST", _POINTS + "/search/matrix/pairs"): (_body(models.SearchMatrixRequest), operations.matrix_pairs),
-    ("POST", _POINTS + "/search/matrix/offsets"): (_body(models.SearchMatrixRequest), operations.matrix_offsets),
-    ("POST", _POINTS + "/search"): (_legacy(legacy_rest.search), operations.search),
-    ("POST", _POINTS + "/search/batch"): (_legacy_batch(legacy_rest.search), operations.search_batch),
-    ("POST", _POINTS + "/search/groups"): (
-        _legacy(legacy_rest.search, models.QueryGroupsRequest),
-        operations.query_groups,
-    ),
-    ("POST", _POINTS + "/recommend"): (_legacy(legacy_rest.recommend), operations.search),
-    ("POST", _POINTS + "/recommend/batch"): (_legacy_batch(legacy_rest.recommend), operations.search_batch),
-    ("POST", _POINTS + "/recommend/groups"): (
-        _legacy(legacy_rest.recommend, models.QueryGroupsRequest),
-        operations.query_groups,
-    ),
-    ("POST", _POINTS + "/discover"): (_legacy(legacy_rest.discover), operations.search),
-    ("POST", _POINTS + "/discover/batch"): (_legacy_batch(legacy_rest.discover), operations.search_batch),
+
+def _updated(name: str) -> Route:
+    return Route(_update(name), "update_points", _first)
+
+
+def _older(name: str, query: legacy_rest.Query) -> dict[tuple[str, str], Route]:
+    return {
+        ("POST", f"{_POINTS}/{name}"): Route(_legacy_one(query), "query_batch", _first_points),
+        ("POST", f"{_POINTS}/{name}/batch"): Route(_legacy_batch(query), "query_batch", _all_points),
+        ("POST", f"{_POINTS}/{name}/groups"): Route(_legacy(query), "query_groups"),
+    }
+
+
+ROUTES: dict[tuple[str, str], Route] = {
+    ("GET", "/collections"): Route(_nothing, "list_collections"),
+    ("GET", "/aliases"): Route(_nothing, "list_aliases"),
+    ("POST", "/collections/aliases"): Route(_body, "update_aliases"),
+    ("GET", _COLLECTION): Route(_nothing, "get_collection"),
+    ("PUT", _COLLECTION): Route(_body, "create_collection"),
+    ("PATCH", _COLLECTION): Route(_body, "update_collection"),
+    ("DELETE", _COLLECTION): Route(_nothing, "delete_collection"),
+    ("GET", _COLLECTION + "/exists"): Route(_nothing, "collection_exists"),
+    ("GET", _COLLECTION + "/aliases"): Route(_nothing, "list_collection_aliases"),
+    ("PUT", _COLLECTION + "/index"): Route(_body, "create_index"),
+    ("DELETE", _COLLECTION + "/index/{field_name}"): Route(_parameter("field_name"), "delete_index"),
+    ("PUT", _COLLECTION + "/vectors/{vector_name}"): Route(_new_vector_name, "create_vector_name"),
+    ("DELETE", _COLLECTION + "/vectors/{vector_name}"): Route(_parameter("vector_name"), "delete_vector_name"),
+    ("GET", _POINTS + "/{id}"): Route(_parameter("id"), "get_point"),
+    ("POST", _POINTS): Route(_body, "retrieve"),
+    ("PUT", _POINTS): _updated("upsert"),
+    ("POST", _POINTS + "/delete"): _updated("delete"),
+    ("PUT", _POINTS + "/vectors"): _updated("update_vectors"),
+    ("POST", _POINTS + "/vectors/delete"): _updated("delete_vectors"),
+    ("POST", _POINTS + "/payload"): _updated("set_payload"),
+    ("PUT", _POINTS + "/payload"): _updated("overwrite_payload"),
+    ("POST", _POINTS + "/payload/delete"): _updated("delete_payload"),
+    ("POST", _POINTS + "/payload/clear"): _updated("clear_payload"),
+    ("POST", _POINTS + "/batch"): Route(_list("operations"), "update_points"),
+    ("POST", _POINTS + "/scroll"): Route(_body, "scroll"),
+    ("POST", _POINTS + "/count"): Route(_body, "count"),
+    ("POST", _COLLECTION + "/facet"): Route(_body, "facet"),
+    ("POST", _POINTS + "/query"): Route(_one, "query_batch", _first),
+    ("POST", _POINTS + "/query/batch"): Route(_list("searches"), "query_batch"),
+    ("POST", _POINTS + "/query/groups"): Route(_body, "query_groups"),
+    ("POST", _POINTS + "/search/matrix/pairs"): Route(_body, "matrix_pairs"),
+    ("POST", _POINTS + "/search/matrix/offsets"): Route(_body, "matrix_offsets"),
+    **_older("search", legacy_rest.search),
+    **_older("recommend", legacy_rest.recommend),
+    **_older("discover", legacy_rest.discover),
 }
-"""By method and path: how the request is read, and the operation."""
+"""By method and path."""
+del ROUTES["POST", f"{_POINTS}/discover/groups"]  # which Qdrant never had
 
 _PATTERNS = [
-    (method, re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", template)), *route)
+    (method, re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", template)), route)
     for (method, template), route in ROUTES.items()
 ]
 _PATTERNS_NOT_HERE = [(re.compile(f"{beginning}(/.*)?"), what) for beginning, what in NOT_HERE]
 
 
-def answer(local: Local, method: str, path: str, body: bytes) -> bytes:
+def _found(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    for route_method, pattern, route in _PATTERNS:
+        match = pattern.fullmatch(path) if route_method == method else None
+        if match:
+            return route, {name: unquote(value) for name, value in match.groupdict().items()}
+    return None
+
+
+def writes(method: str, path: str) -> bool:
+    """Whether a request changes something."""
+    found = _found(method, path.rstrip("/"))
+    return found is not None and found[0].operation in WRITES
+
+
+def answer(engine: Engine, method: str, path: str, query: str, body: bytes) -> bytes:
     """Carry out a request; the path is percent-encoded. Whatever is wrong with it is raised (see `errors.refusal`)."""
     started = time.perf_counter()
     path = path.rstrip("/") or "/"
     if (method, path) in FIXED:
         return FIXED[method, path]
-    for route_method, pattern, read, operate in _PATTERNS:
-        match = pattern.fullmatch(path)
-        if match and route_method == method:
-            parameters = {name: unquote(value) for name, value in match.groupdict().items()}
-            result = operate(local, parameters.get("collection_name", ""), read(parameters, body))
-            return _encoded(result, time.perf_counter() - started)
+    found = _found(method, path)
+    if found is not None:
+        _check_query(query)
+        route, parameters = found
+        request = route.read(parameters, body)
+        result = getattr(engine, route.operation)(parameters.get("collection_name", ""), request)
+        return _encoded(route.answered(result), time.perf_counter() - started)
     for beginning, what in _PATTERNS_NOT_HERE:
         if beginning.fullmatch(path):
             raise not_supported(what)
     raise not_found("there is no such route")
 
 
+def _check_query(query: str) -> None:
+    """Every write is complete when it is answered, so that nothing but a timeout could be said wrongly."""
+    timeout = dict(parse_qsl(query)).get("timeout")
+    if timeout == "0":
+        message = "Validation error in query parameters: [timeout: value 0 invalid, must be 1 or larger]"
+        raise GrpcError(StatusCode.INVALID_ARGUMENT, message, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
 def _encoded(result: Any, seconds: float) -> bytes:
     content = {"result": result, "status": "ok", "time": seconds}
     with np.errstate(over="ignore"):  # a score beyond float32 becomes infinite, as in Qdrant
-        return orjson.dumps(content, default=_fields, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-_NULL_IF_ABSENT = {"next_page_offset"}
-"""Fields that Qdrant answers even when they have no value; all others it leaves out."""
-
-_FLOAT32 = {"score", "values", "vector"}
-"""Fields whose numbers have 32 bits, and as many digits as these need."""
-
-
-def _fields(model: BaseModel) -> dict[str, Any]:
-    """A model's fields. The payload inside is left as it is, with the nulls that it has."""
-    return {
-        name: _float32(value) if name in _FLOAT32 else value
-        for name, value in vars(model).items()
-        if value is not None or name in _NULL_IF_ABSENT
-    }
-
-
-def _float32(value: Any) -> Any:
-    """A score, a vector, or vectors by name, in numpy; sparse vectors come to `_fields` themselves."""
-    if isinstance(value, dict):
-        return {name: _float32(vector) for name, vector in value.items()}
-    return value if value is None or isinstance(value, BaseModel) else np.float32(value)
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from typing_extensions import override
 
 from serve_app.embedded.address import KEY_HEADER
+from serve_app.embedded.rest_routes import PLAIN_TEXT
 from serve_app.embedded.store import EmbeddedStore, GrpcError
 from serve_app.protocol.grpc_services import is_method, request_class
 
@@ -28,12 +29,11 @@ class Server:
 
     def __init__(self, store: EmbeddedStore, key: str = "") -> None:
         self._store = store
-        # One thread: requests are answered in the order in which they come.
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._workers = _Workers()
         # A request whose caller has given up leaves the queue.
-        self._http = web.AppRunner(_http(store, self._worker, key), access_log=None, handler_cancellation=True)
+        self._http = web.AppRunner(_http(store, self._workers, key), access_log=None, handler_cancellation=True)
         options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.so_reuseport", 0)]
-        self._rpc = grpc.aio.server(handlers=[_Methods(store, self._worker, key)], options=options)
+        self._rpc = grpc.aio.server(handlers=[_Methods(store, self._workers, key)], options=options)
 
     async def start(self, host: str, rest_port: int, grpc_port: int) -> tuple[int, int]:
         """Open both ports, and tell them: where 0 is asked for, it is one that is free.
@@ -55,9 +55,26 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Close the store after the request that it answers now."""
-        self._worker.shutdown()
+        """Close the store after the requests that it answers now."""
+        self._workers.close()
         self._store.close()
+
+
+class _Workers:
+    """Threads for the requests: one for those that change something, which keeps their order, and others to read."""
+
+    _READERS = 4
+
+    def __init__(self) -> None:
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._readers = ThreadPoolExecutor(self._READERS, thread_name_prefix="store-read")
+
+    def of(self, *, writes: bool) -> ThreadPoolExecutor:
+        return self._writer if writes else self._readers
+
+    def close(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
 
 
 async def serve(folder: Path, host: str, rest_port: int, grpc_port: int, ready: Callable[[], None]) -> None:
@@ -76,7 +93,7 @@ async def serve(folder: Path, host: str, rest_port: int, grpc_port: int, ready: 
         await server.stop()
 
 
-def _http(store: EmbeddedStore, worker: ThreadPoolExecutor, key: str) -> web.Application:
+def _http(store: EmbeddedStore, workers: _Workers, key: str) -> web.Application:
     async def answer(request: web.Request) -> web.Response:
         if not hmac.compare_digest(request.headers.get(KEY_HEADER, ""), key):
             if request.transport:
@@ -84,9 +101,11 @@ def _http(store: EmbeddedStore, worker: ThreadPoolExecutor, key: str) -> web.App
             return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST)
         path, _, query = request.raw_path.partition("?")
         body = await request.read()
+        worker = workers.of(writes=store.writes(request.method, path))
         loop = asyncio.get_running_loop()
         status, content = await loop.run_in_executor(worker, store.rest, request.method, path, query, body)
-        return web.Response(status=status, body=content, content_type="application/json")
+        kind = "text/plain" if path in PLAIN_TEXT else "application/json"
+        return web.Response(status=status, body=content, content_type=kind)
 
     app = web.Application(client_max_size=_MAX_MESSAGE)
     app.router.add_route("*", "/{path:.*}", answer)
@@ -96,9 +115,9 @@ def _http(store: EmbeddedStore, worker: ThreadPoolExecutor, key: str) -> web.App
 class _Methods(grpc.GenericRpcHandler):
     """Every method of Qdrant's services."""
 
-    def __init__(self, store: EmbeddedStore, worker: ThreadPoolExecutor, key: str) -> None:
+    def __init__(self, store: EmbeddedStore, workers: _Workers, key: str) -> None:
         self._store = store
-        self._worker = worker
+        self._workers = workers
         self._key = key
 
     @override
@@ -111,7 +130,8 @@ class _Methods(grpc.GenericRpcHandler):
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "this is another store")
             loop = asyncio.get_running_loop()
             try:
-                return await loop.run_in_executor(self._worker, self._store.grpc, method, request)
+                worker = self._workers.of(writes=self._store.grpc_writes(method))
+                return await loop.run_in_executor(worker, self._store.grpc, method, request)
             except GrpcError as error:
                 await context.abort(error.code, error.message)
                 return None

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from qdrant_client.http import models
 
 from deployments.catalogue.catalogue import HOME
-from serve_app.embedded.rest_routes import FIXED, NOT_HERE, ROUTES
+from serve_app.embedded.not_here import NOT_HERE
+from serve_app.embedded.rest_routes import FIXED, ROUTES
 from tests.support.embedded import Rest
 
 OPENAPI = orjson.loads((HOME / "tests" / "data" / "qdrant-openapi.json").read_bytes())
@@ -41,6 +42,7 @@ def things(rest: Rest) -> Rest:
     """A store with a collection `things` of four points, and a collection `single` with one unnamed vector."""
     rest.result("PUT", "/collections/things", COLLECTION)
     rest.result("PUT", "/collections/things/points", {"points": POINTS})
+    rest.result("PUT", "/collections/things/index", {"field_name": "kind", "field_schema": "keyword"})
     rest.result("PUT", "/collections/single", {"vectors": {"size": 4, "distance": "Dot"}})
     return rest
 
@@ -159,7 +161,7 @@ def test_names_in_a_path_are_percent_encoded(rest: Rest) -> None:
 @pytest.mark.parametrize("name", ["..%2Fx", "%2Fetc", "a%2Fb", "..", "a%00b", "x" * 256, "%F0%9F%98%80" * 64])
 def test_a_collection_stays_inside_the_folder(name: str, rest: Rest) -> None:
     status, _ = rest.error("PUT", f"/collections/{name}", {"vectors": {"size": 1, "distance": "Dot"}})
-    assert status == 400
+    assert status == 422
     assert rest.error("GET", f"/collections/{name}")[0] == 404
     assert rest.result("DELETE", f"/collections/{name}") is False
 
@@ -194,16 +196,16 @@ REFUSED: dict[str, tuple[tuple[Any, ...], int, str]] = {
     ),
     "unknown point searched by": (search(query=9, using="dense"), 404, "Not found: No point with id 9 found"),
     "looked up in an unknown collection": (
-        search(query=9, using="dense", lookup_from={"collection": "x"}), 404, "Collection `x` doesn't exist!"
+        search(query=9, using="dense", lookup_from={"collection": "x"}), 404, "Not found: Collection x not found"
     ),
     "no JSON": (("PUT", "/collections/things/points", b"{points"), 400, "Format error in JSON body"),
     "no body": (("PUT", "/collections/things/points"), 400, "Format error in JSON body"),
     "deep JSON": (("PUT", "/collections/things/points", b"[" * 5000), 400, "Format error in JSON body"),
     "not the schema": (
-        ("PUT", "/collections/things/points", {"points": [{"id": 1}]}), 400, "points.0.vector: Field required"
+        ("PUT", "/collections/things/points", {"points": [{"id": 1}]}), 400, "points[0].vector: Field required"
     ),
     "wrong size": (upsert({"dense": [1, 2, 3]}), 400, "Wrong input: Vector dimension error: expected dim: 4, got 3"),
-    "empty vector": (upsert({"dense": []}), 400, "Vector dimension error: expected dim: 4, got 0"),
+    "empty vector": (upsert({"dense": []}), 422, "dense vector must not be empty"),
     "value beyond float32": (upsert({"plain": [1e39, 0]}), 400, "finite"),
     "unknown vector name": (upsert({"x": [1, 2]}), 400, "Wrong input: Not existing vector name error: x"),
     "unnamed vector": (upsert([1, 2, 3, 4]), 400, "Not existing vector name error"),
@@ -211,15 +213,19 @@ REFUSED: dict[str, tuple[tuple[Any, ...], int, str]] = {
     "sparse for dense": (upsert({"dense": {"indices": [1], "values": [1]}}), 400, "Conversion between sparse"),
     "dense for sparse": (upsert({"sparse": [1, 2]}), 400, "Conversion between sparse and regular"),
     "multivector for dense": (upsert({"plain": [[1, 2]]}), 400, "Conversion between multi and regular"),
-    "sparse of two lengths": (upsert({"sparse": {"indices": [1, 2], "values": [1]}}), 400, "as many values as indices"),
-    "sparse with an index twice": (upsert({"sparse": {"indices": [1, 1], "values": [1, 1]}}), 400, "unique"),
+    "sparse of two lengths": (
+        upsert({"sparse": {"indices": [1, 2], "values": [1]}}), 422, "must be the same length as indices"
+    ),
+    "sparse with an index twice": (upsert({"sparse": {"indices": [1, 1], "values": [1, 1]}}), 422, "unique"),
     "sparse with a negative index": (upsert({"sparse": {"indices": [-1], "values": [1]}}), 400, "unsigned 32-bit"),
     "inference object": (upsert({"dense": {"text": "secret", "model": "m"}}), 400, "takes only vectors"),
     "negative id": (upsert({}, id=-1), 400, "unsigned 64-bit"),
     "text as id": (upsert({}, id="nine"), 400, "not a valid UUID"),
     "deep payload": (upsert({}, payload=DEEP), 400, "nested deeper than 128"),
     "columns of two lengths": (
-        ("PUT", "/collections/things/points", {"batch": {"ids": [1, 2], "vectors": {"plain": [[1, 2]]}}}), 400, ""
+        ("PUT", "/collections/things/points", {"batch": {"ids": [1, 2], "vectors": {"plain": [[1, 2]]}}}),
+        422,
+        "number of ids and vectors must be equal",
     ),
     "nothing to upsert": (("PUT", "/collections/things/points", {"points": []}), 400, "Empty update request"),
     "later operation of a batch wrong": (
@@ -250,13 +256,15 @@ REFUSED: dict[str, tuple[tuple[Any, ...], int, str]] = {
         "expected dim: 4, got 1",
     ),
     "fusion of nothing": (search(query={"fusion": "rrf"}), 400, "without prefetches"),
-    "limit of nothing": (search(query=1, using="dense", limit=0), 400, "limit value 0 is invalid"),
-    "filter with a broken key": (search(filter={"must": [{"key": "a[", "match": {"value": 1}}]}), 400, "Invalid path"),
+    "limit of nothing": (search(query=1, using="dense", limit=0), 422, "limit: value 0 invalid, must be 1 or larger"),
+    "filter with a broken key": (
+        search(filter={"must": [{"key": "a[", "match": {"value": 1}}]}), 400, "invalid JSON path"
+    ),
     "collection without size": (
         ("PUT", "/collections/y", {"vectors": {"distance": "Dot"}}), 400, "size: Field required"
     ),
     "collection of size nothing": (
-        ("PUT", "/collections/y", {"vectors": {"size": 0, "distance": "Dot"}}), 400, "Vector size 0"
+        ("PUT", "/collections/y", {"vectors": {"size": 0, "distance": "Dot"}}), 422, "size: value 0 invalid"
     ),
     "snapshot": (("POST", "/collections/things/snapshots"), 501, "Qdrant server"),
 }  # fmt: skip

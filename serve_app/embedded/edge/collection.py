@@ -1,0 +1,327 @@
+"""One collection: its configuration, its shard, and what can be asked of the two."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+
+from serve_app.embedded.edge import answers, config, indexes, reading, shard
+from serve_app.embedded.edge.filters import FILTER
+from serve_app.embedded.edge.folders import check_space, read_json, remove, sync, write_json
+from serve_app.embedded.edge.points import Kinds, point_id
+from serve_app.embedded.edge.queries import order_by, with_payload, with_vector
+from serve_app.embedded.edge.reading import Object
+from serve_app.embedded.edge.strict import StrictMode
+from serve_app.embedded.edge.updates import operations
+from serve_app.embedded.engine.errors import bad_request, no_point, no_vector_name, not_found
+
+JSON = dict[str, Any]
+_FILE = "collection.json"
+_SHARDS = {"shard_key": "shards"}
+_OLDER = {"with_vectors": "with_vector"}
+
+
+def _given(**given: Any) -> JSON:
+    return given
+
+
+_SELECTED: dict[str, reading.Reader[Any]] = {"with_payload": with_payload, "with_vector": with_vector}
+RETRIEVE = Object("PointRequest", _given, {"ids": reading.items(point_id), **_SELECTED}, ("ids",), _SHARDS, _OLDER)
+SCROLL = Object(
+    "ScrollRequest",
+    _given,
+    {
+        "offset": point_id,
+        "limit": reading.integers(1),
+        "filter": FILTER,
+        "order_by": order_by,
+        **_SELECTED,
+    },
+    refused=_SHARDS,
+    aliases=_OLDER,
+)
+COUNT = Object("CountRequest", _given, {"filter": FILTER, "exact": reading.boolean}, refused=_SHARDS)
+FACET = Object(
+    "FacetRequest",
+    _given,
+    {"key": reading.string, "limit": reading.integers(1), "filter": FILTER, "exact": reading.boolean},
+    ("key",),
+    refused=_SHARDS,
+)
+
+
+def create(folder: Path, name: str, body: JSON) -> Collection:
+    """A new collection in a folder of its own, which counts when its file is there."""
+    configuration = config.created(body)
+    check_space(folder.parent)
+    shard_name = uuid.uuid4().hex
+    document: JSON = {"name": name, "config": configuration, "indexes": {}, "shard": shard_name}
+    try:
+        engine = shard.create(folder / shard_name, configuration)
+        write_json(folder / _FILE, document)
+    except BaseException:
+        remove(folder)
+        raise
+    sync(folder.parent)
+    return Collection(folder, document, engine)
+
+
+def load(folder: Path) -> Collection:
+    """The collection of a folder."""
+    document = read_json(folder / _FILE)
+    for left in folder.iterdir():
+        if left.is_dir() and left.name != document["shard"]:
+            remove(left)  # a crash came before it was used, or after
+    return Collection(folder, document, shard.opened(folder / document["shard"], document["config"]))
+
+
+def delete(folder: Path) -> None:
+    """First the file, without which there is no collection, then the rest."""
+    (folder / _FILE).unlink()
+    sync(folder)
+    remove(folder)
+
+
+def is_collection(folder: Path) -> bool:
+    """Whether the folder holds a collection, and not what a crash has left."""
+    return (folder / _FILE).exists()
+
+
+class Collection:
+    """A collection that is open."""
+
+    def __init__(self, folder: Path, document: JSON, engine: edge.EdgeShard) -> None:
+        self.folder = folder
+        self.name: str = document["name"]
+        self.config: JSON = document["config"]
+        self._indexes: JSON = document["indexes"]
+        self.shard = shard.Shard(folder / document["shard"], engine)
+        self.kinds: Kinds = config.kinds(self.config)
+        self.is_optimizing = False
+        self.is_closed = False
+        self._optimized_until = 0
+        self._unindexed = self._not_indexed()
+
+    def _save(self, *, shard_folder: Path | None = None) -> None:
+        name = (shard_folder or self.shard.folder).name
+        document = {"name": self.name, "config": self.config, "indexes": self._indexes, "shard": name}
+        write_json(self.folder / _FILE, document)
+
+    def _configure(self, new: JSON) -> None:
+        self.config = new
+        self.kinds = config.kinds(new)
+        self._save()
+
+    def update(self, body: JSON) -> None:
+        """Another configuration."""
+        self._configure(config.changed(self.config, body))
+        if set(body) - {"metadata", "strict_mode_config"}:
+            self.shard.reopen(self.config)
+
+    def info(self) -> JSON:
+        """Status, size and configuration."""
+        info = self.shard.read(lambda engine: engine.info())
+        schema = {field: self._index_info(field, index) for field, index in info.payload_schema.items()}
+        return {
+            "status": "yellow" if self.is_optimizing else "green",
+            "optimizer_status": "ok",
+            "indexed_vectors_count": info.indexed_vectors_count,
+            "points_count": info.points_count,
+            "segments_count": info.segments_count,
+            "config": self.config,
+            "payload_schema": schema,
+            "update_queue": {"length": 0},
+        }
+
+    def _index_info(self, field: str, index: Any) -> JSON:
+        name = indexes.type_name(index.data_type)
+        answer: JSON = {"data_type": name, "points": index.points}
+        params = self._indexes.get(field)
+        if isinstance(params, dict) and params.get("type") == name:
+            answer["params"] = params
+        return answer
+
+    def indexes(self) -> JSON:
+        """The schemas of the payload indexes by field, of those that the engine has."""
+        found = self.shard.read(lambda engine: engine.info()).payload_schema
+        return {field: self._index_info(field, index) for field, index in found.items()}
+
+    def strict_mode(self) -> StrictMode:
+        """The limits that the configuration sets for requests."""
+        limits = self.config.get("strict_mode_config")
+        return StrictMode(limits, self.indexes() if limits and limits.get("enabled") else {})
+
+    def create_index(self, body: JSON) -> None:
+        """An index of a payload field."""
+        given = indexes.CREATE(body, "")
+        self.strict_mode().check_new_index(given["field_name"])
+        if "field_schema" not in given:
+            raise bad_request("a payload index needs a field_schema in the embedded store")
+        field = given["field_name"]
+        operation = reading.built(edge.UpdateOperation.create_field_index, "field_name", field, given["field_schema"])
+        self._indexes = {**self._indexes, field: body["field_schema"]}
+        self._save()
+        self.shard.write([operation])
+
+    def delete_index(self, field: str) -> None:
+        """No index of this field."""
+        operation = reading.built(edge.UpdateOperation.delete_field_index, "field_name", field)
+        self.shard.write([operation])
+        self._indexes = {name: schema for name, schema in self._indexes.items() if name != field}
+        self._save()
+
+    def create_vector_name(self, name: str, body: JSON) -> None:
+        """A vector name that no point has a vector for yet."""
+        if name in self.kinds:
+            raise bad_request(f"Vector name '{name}' already exists")
+        self._configure(config.with_vector_name(self.config, name, body))
+        self.shard.write([config.vector_name_operation(name, body)])
+
+    def delete_vector_name(self, name: str) -> None:
+        """A vector name and all its vectors, gone."""
+        self._configure(config.without_vector_name(self.config, name))
+        self.shard.write([edge.UpdateOperation.delete_vector_name(name)])
+
+    def write(self, body: Sequence[Mapping[str, Any]]) -> None:
+        """All writes of points in their order; all are read before the first is begun."""
+        where = "operations[{}]" if len(body) > 1 else ""
+        self.strict_mode().check_updates(body)
+        read = [operations(self.kinds, one, where.format(number)) for number, one in enumerate(body)]
+        self.shard.write([operation for operation, _ in read], sum(count for _, count in read))
+
+    def retrieve(self, body: JSON) -> list[JSON]:
+        """The points with these ids, as far as there are any."""
+        given = RETRIEVE(body, "")
+        self._check_names(given)
+        return self.records(given["ids"], given.get("with_payload", True), given.get("with_vector", False))
+
+    def records(self, ids: list[Any], payloads: Any, vectors: Any) -> list[JSON]:
+        """The points with these ids, in their order."""
+        found = self.shard.read(lambda engine: engine.retrieve(ids, payloads, vectors))
+        by_id = {record["id"]: record for record in (answers.record(one, payloads) for one in found)}
+        return [by_id[one] for one in dict.fromkeys(ids) if one in by_id]
+
+    def vector(self, number: int | str, name: str) -> Any:
+        """The vector of a point as the engine takes it.
+
+        Raises:
+            GrpcError: there is no such point or no such vector.
+        """
+        names = [name] if name in self.kinds else []
+        found = self.shard.read(lambda engine: engine.retrieve([number], False, names))  # noqa: FBT003
+        if not found:
+            raise no_point(number)
+        if not names:
+            raise no_vector_name(name)
+        vector: Any = found[0].vector
+        if isinstance(vector, dict):
+            vector = vector.get(name)
+        if not vector:
+            raise not_found(f"No vector '{name}' of point {number} found")
+        return vector
+
+    def get_point(self, text: str) -> JSON:
+        """The point with this id, with payload and vectors."""
+        number = point_id(int(text) if text.isdecimal() else text, "id")
+        found = self.records([number], True, True)  # noqa: FBT003
+        if not found:
+            raise not_found(f"Point with id {number} does not exists!")
+        return found[0]
+
+    def scroll(self, body: JSON) -> JSON:
+        """A page of points in the order of their ids, or of a payload field."""
+        given = SCROLL(body, "")
+        self.strict_mode().check_read(body)
+        self._check_names(given)
+        payloads = given.get("with_payload", True)
+        order = given.get("order_by")
+        if order is not None and "offset" in given:
+            raise bad_request(
+                "Cannot use an `offset` when using `order_by`. The alternative is to use `order_by.start_from`"
+            )
+        request = edge.ScrollRequest(
+            given.get("offset"),
+            given.get("limit", 10),
+            given.get("filter"),
+            payloads,
+            given.get("with_vector", False),
+            order,
+        )
+        found, following = self.shard.read(lambda engine: engine.scroll(request))
+        return {
+            "points": [answers.record(one, payloads) for one in found],
+            "next_page_offset": None if following is None or order is not None else answers.json_id(following),
+        }
+
+    def count(self, body: JSON) -> JSON:
+        """How many points pass a filter."""
+        given = COUNT(body, "")
+        self.strict_mode().check_read(body)
+        request = edge.CountRequest(given.get("exact", True), given.get("filter"))
+        return {"count": self.shard.read(lambda engine: engine.count(request))}
+
+    def facet(self, body: JSON) -> JSON:
+        """The values of a payload field, with how many points have each."""
+        given = FACET(body, "")
+        self.strict_mode().check_read(body)
+        request = reading.built(
+            edge.FacetRequest,
+            "key",
+            given["key"],
+            given.get("limit", 10),
+            given.get("exact", False),
+            given.get("filter"),
+        )
+        hits = self.shard.read(lambda engine: engine.facet(request)).hits
+        return {"hits": [{"value": _facet_value(hit.value), "count": hit.count} for hit in hits]}
+
+    def query_many(self, requests: list[edge.QueryRequest]) -> list[list[JSON]]:
+        """The points of several queries' answers."""
+        batch = edge.QueryBatchRequest(requests)
+        found = self.shard.read(lambda engine: engine.query_batch(batch))
+        return [
+            [answers.scored(one, request.with_payload, request.with_vector) for one in points]
+            for points, request in zip(found, requests, strict=True)
+        ]
+
+    def _check_names(self, given: JSON) -> None:
+        names = given.get("with_vector")
+        for name in names if isinstance(names, list) else []:
+            if name not in self.kinds:
+                raise no_vector_name(name)
+
+    def replace_shard(self, folder: Path) -> bool:
+        """Go on with a copy of the shard that has been optimized."""
+        return self.shard.replace(folder, self.config, lambda: self._save(shard_folder=folder))
+
+    def _not_indexed(self) -> int:
+        """How many points an opened collection has that no index leads to."""
+        info = self.shard.read(lambda engine: engine.info())
+        names = len(self.kinds)
+        return max(0, info.points_count - info.indexed_vectors_count // names) if names else 0
+
+    @property
+    def needs_optimizing(self) -> bool:
+        """Whether so much has changed since the last time that searches would profit: as much as Qdrant waits for."""
+        threshold = self.config["optimizer_config"].get("indexing_threshold") or 0
+        size = sum(4 * max(kind.size, 1) for kind in self.kinds.values())
+        changed = self._unindexed + self.shard.changes - self._optimized_until
+        return bool(threshold) and changed * size > threshold * 1024
+
+    def optimized_until(self, changes: int) -> None:
+        """The indexes hold what had been written when the shard had seen so many changes."""
+        self._optimized_until = changes
+        self._unindexed = 0
+
+    def close(self) -> None:
+        """Bring everything to the disk. No call may follow."""
+        self.is_closed = True
+        self.shard.close()
+
+
+def _facet_value(value: Any) -> Any:
+    return value if isinstance(value, bool | int | str) else str(value)

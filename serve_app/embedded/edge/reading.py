@@ -1,0 +1,176 @@
+"""Reads JSON by tables: a field that a table lacks is refused by name, never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from serve_app.embedded.engine.errors import invalid, malformed, not_supported
+
+T = TypeVar("T")
+Reader = Callable[[Any, str], T]
+"""Makes something of a JSON value; the second argument is the path at which the value stands."""
+
+
+@dataclass(frozen=True)
+class Object(Generic[T]):
+    """How an object of one of Qdrant's schemas is read.
+
+    `fields` has a reader for each field, `build` takes what these have read by the fields' names, without those that
+    are absent or null. A field in `refused` is answered with 501, unless it has no value. `aliases` are older names.
+    """
+
+    schema: str
+    build: Callable[..., T]
+    fields: Mapping[str, Reader[Any]]
+    required: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, value: Any, where: str) -> T:
+        """What `build` makes of the object's fields."""
+        if not isinstance(value, dict):
+            raise malformed(where, f"expected an object ({self.schema})")
+        read: dict[str, Any] = {}
+        for given, inner in value.items():
+            name = self.aliases.get(given, given)
+            at = f"{where}.{name}" if where else str(name)
+            if name not in self.fields:
+                self._refuse(name, inner, at)
+            elif inner is not None:
+                read[name] = self.fields[name](inner, at)
+        for name in self.required:
+            if name not in read:
+                raise malformed(f"{where}.{name}" if where else name, "Field required")
+        return built(self.build, where, **read)
+
+    def _refuse(self, name: str, value: Any, at: str) -> None:
+        if name not in self.refused:
+            raise malformed(at, f"unknown field of {self.schema}")
+        if value is not None:
+            raise not_supported(self.refused[name])
+
+
+def built(build: Callable[..., T], where: str, /, *arguments: Any, **named: Any) -> T:
+    """What `build` makes; what it does not take is the caller's mistake."""
+    try:
+        return build(*arguments, **named)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise malformed(where, str(error).partition("\n")[0]) from error
+
+
+def string(value: Any, where: str) -> str:
+    """Any text."""
+    if not isinstance(value, str):
+        raise malformed(where, "expected a string")
+    return value
+
+
+def boolean(value: Any, where: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise malformed(where, "expected a boolean")
+    return value
+
+
+def number(value: Any, where: str) -> float:
+    """An integer or a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise malformed(where, "expected a number")
+    return float(value)
+
+
+def floats(minimum: float, maximum: float) -> Reader[float]:
+    """A number within bounds."""
+
+    def read(value: Any, where: str) -> float:
+        _bounded(number(value, where), minimum, maximum, where)
+        return float(value)
+
+    return read
+
+
+def integers(minimum: int = 0, maximum: int = 2**64 - 1) -> Reader[int]:
+    """An integer within bounds; a negative one does not even fit the type, as in Qdrant."""
+
+    def read(value: Any, where: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise malformed(where, "expected an unsigned integer")
+        _bounded(value, minimum, maximum, where)
+        return value
+
+    return read
+
+
+def _bounded(value: float, minimum: float, maximum: float, where: str) -> None:
+    if value < minimum:
+        raise invalid(where, f"value {value} invalid, must be {minimum} or larger")
+    if value > maximum:
+        raise invalid(where, f"value {value} invalid, must be from {minimum} to {maximum}")
+
+
+def choice(variants: Mapping[str, T]) -> Reader[T]:
+    """One of a few words."""
+
+    def read(value: Any, where: str) -> T:
+        if not isinstance(value, str) or value not in variants:
+            raise malformed(where, f"unknown variant, expected one of {', '.join(variants)}")
+        return variants[value]
+
+    return read
+
+
+def word(*variants: str) -> Reader[str]:
+    """One of a few words, as it is."""
+    return choice({variant: variant for variant in variants})
+
+
+def items(read: Reader[T]) -> Reader[list[T]]:
+    """A list."""
+
+    def read_all(value: Any, where: str) -> list[T]:
+        if not isinstance(value, list):
+            raise malformed(where, "expected a list")
+        return [read(item, f"{where}[{number}]") for number, item in enumerate(value)]
+
+    return read_all
+
+
+def one_or_many(read: Reader[T]) -> Reader[list[T]]:
+    """A list, or one of its items."""
+    many = items(read)
+    return lambda value, where: many(value, where) if isinstance(value, list) else [read(value, where)]
+
+
+def mapping(read: Reader[T]) -> Reader[dict[str, T]]:
+    """An object with any names."""
+
+    def read_all(value: Any, where: str) -> dict[str, T]:
+        if not isinstance(value, dict):
+            raise malformed(where, "expected an object")
+        return {name: read(inner, f"{where}.{name}") for name, inner in value.items()}
+
+    return read_all
+
+
+def variant(schema: str, variants: Mapping[str, Reader[T]]) -> Reader[T]:
+    """An object whose only field says which kind it is."""
+
+    def read(value: Any, where: str) -> T:
+        if not isinstance(value, dict) or len(value) != 1 or not set(value) <= set(variants):
+            raise malformed(where, f"expected an object ({schema}) with one of {', '.join(variants)}")
+        [(name, inner)] = value.items()
+        return variants[name](inner, f"{where}.{name}")
+
+    return read
+
+
+def later(reader: Callable[[], Reader[T]]) -> Reader[T]:
+    """A reader that is defined further down, for schemas that contain themselves."""
+    return lambda value, where: reader()(value, where)  # noqa: PLW0108  it is not there yet
+
+
+def anything(value: Any, where: str) -> Any:  # noqa: ARG001
+    """Any JSON."""
+    return value

@@ -1,0 +1,297 @@
+"""All collections of a folder, and their aliases."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from grpc import StatusCode
+
+from deployments.errors import ConfigError
+from serve_app.embedded.edge import collection as collections
+from serve_app.embedded.edge import groups, matrix, reading
+from serve_app.embedded.edge.collection import Collection
+from serve_app.embedded.edge.folders import lock, read_json, remove, write_json
+from serve_app.embedded.edge.queries import Lookup, QueryReader
+from serve_app.embedded.edge.reading import Object
+from serve_app.embedded.edge.upkeep import Upkeep
+from serve_app.embedded.engine.errors import GrpcError, invalid, no_collection, not_found, wrong_input
+
+JSON = dict[str, Any]
+MAX_NAME = 255
+"""Bytes in a collection's name, as in Qdrant."""
+_FORBIDDEN = frozenset('<>:"/\\|?*\0')
+OLD_FORM = "meta.json"
+"""The file by which a folder of qdrant-client's local mode is known."""
+
+_create_alias = Object(
+    "CreateAlias",
+    lambda **given: given,
+    {"collection_name": reading.string, "alias_name": reading.string},
+    required=("collection_name", "alias_name"),
+)
+_delete_alias = Object("DeleteAlias", lambda **given: given, {"alias_name": reading.string}, required=("alias_name",))
+_rename_alias = Object(
+    "RenameAlias",
+    lambda **given: given,
+    {"old_alias_name": reading.string, "new_alias_name": reading.string},
+    required=("old_alias_name", "new_alias_name"),
+)
+_action: reading.Reader[Any] = reading.variant(
+    "AliasOperations",
+    {"create_alias": _create_alias, "delete_alias": _delete_alias, "rename_alias": _rename_alias},
+)
+_ALIASES = Object(
+    "ChangeAliasesOperation", lambda actions: actions, {"actions": reading.items(_action)}, required=("actions",)
+)
+
+
+def check_form(folder: Path) -> None:
+    """Refuse a folder of the store's older form.
+
+    Raises:
+        ConfigError: it is one; the text names the folder and the command that moves it.
+    """
+    if (folder / OLD_FORM).exists():
+        command = f"qdrant-inference store migrate --folder {folder}"
+        raise ConfigError(f"{folder}: this is a store of an older form; `{command}` moves it to today's")
+
+
+class EdgeStore:
+    """Collections in `folder`, one folder each: an engine (see `engine.protocol`).
+
+    Raises:
+        ConfigError: the folder cannot be used; it names the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        check_form(folder)
+        self._lock_file = lock(folder)
+        self._folder = folder / "collections"
+        self._alias_file = folder / "aliases.json"
+        self._changing = threading.RLock()
+        self._operations = itertools.count()
+        try:
+            self._folder.mkdir(exist_ok=True)
+            self._collections = self._opened()
+            self._aliases: dict[str, str] = read_json(self._alias_file) if self._alias_file.exists() else {}
+        except BaseException:
+            self._lock_file.close()
+            raise
+        self._upkeep = Upkeep(self.open_collections)
+
+    def _opened(self) -> dict[str, Collection]:
+        found = {}
+        for folder in sorted(self._folder.iterdir()):
+            if collections.is_collection(folder):
+                one = collections.load(folder)
+                found[one.name] = one
+            else:
+                remove(folder)  # a crash has left it
+        return found
+
+    def open_collections(self) -> list[Collection]:
+        """All collections, for what is done beside requests."""
+        return list(self._collections.values())
+
+    def collection(self, name: str) -> Collection:
+        """The collection of that name or alias.
+
+        Raises:
+            GrpcError: there is none.
+        """
+        found = self._collections.get(self._aliases.get(name, name))
+        if found is None:
+            raise no_collection(name)
+        return found
+
+    def list_collections(self, _: str, __: None) -> JSON:
+        """The names of all collections."""
+        return {"collections": [{"name": name} for name in sorted(self._collections)]}
+
+    def get_collection(self, name: str, _: None) -> JSON:
+        """Status, size and configuration."""
+        return self.collection(name).info()
+
+    def collection_exists(self, name: str, _: None) -> JSON:
+        """Whether there is a collection or an alias of that name."""
+        return {"exists": self._aliases.get(name, name) in self._collections}
+
+    def create_collection(self, name: str, body: JSON) -> bool:
+        """A new collection."""
+        _check_name(name)
+        with self._changing:
+            if name in self._collections:
+                raise GrpcError(StatusCode.ALREADY_EXISTS, f"Wrong input: Collection `{name}` already exists!")
+            if name in self._aliases:
+                raise wrong_input(f"Can't create collection with name {name}. Alias with the same name already exists")
+            self._collections[name] = collections.create(self._folder / uuid.uuid4().hex, name, body)
+        return True
+
+    def update_collection(self, name: str, body: JSON) -> bool:
+        """Another configuration."""
+        self.collection(name).update(body)
+        return True
+
+    def delete_collection(self, name: str, _: None) -> bool:
+        """Whether there was such a collection; there is none afterwards, nor an alias of it."""
+        with self._changing:
+            gone = self._collections.pop(name, None)
+            if gone is None:
+                return False
+            left = {alias: target for alias, target in self._aliases.items() if target != name}
+            if left != self._aliases:
+                self._save_aliases(left)
+            gone.close()
+            collections.delete(gone.folder)
+        return True
+
+    def update_aliases(self, _: str, body: JSON) -> bool:
+        """All changes of aliases, or none."""
+        actions = _ALIASES(body, "")
+        with self._changing:
+            new = dict(self._aliases)
+            for number, action in enumerate(actions):
+                self._change_alias(new, next(iter(body["actions"][number])), action)
+            self._save_aliases(new)
+        return True
+
+    def _change_alias(self, aliases: dict[str, str], kind: str, given: JSON) -> None:
+        if kind == "create_alias":
+            if given["collection_name"] not in self._collections:
+                raise no_collection(given["collection_name"])
+            self._check_alias(given["alias_name"])
+            aliases[given["alias_name"]] = given["collection_name"]
+        elif kind == "delete_alias":
+            aliases.pop(given["alias_name"], None)
+        else:
+            if given["old_alias_name"] not in aliases:
+                raise not_found(f"Alias {given['old_alias_name']} does not exists!")
+            self._check_alias(given["new_alias_name"])
+            aliases[given["new_alias_name"]] = aliases.pop(given["old_alias_name"])
+
+    def _check_alias(self, name: str) -> None:
+        _check_name(name)
+        if name in self._collections:
+            raise GrpcError(StatusCode.ALREADY_EXISTS, f"Wrong input: Collection `{name}` already exists!")
+
+    def _save_aliases(self, aliases: dict[str, str]) -> None:
+        write_json(self._alias_file, aliases)
+        self._aliases = aliases
+
+    def list_aliases(self, _: str, __: None) -> JSON:
+        """All aliases."""
+        return _alias_list(self._aliases.items())
+
+    def list_collection_aliases(self, name: str, _: None) -> JSON:
+        """The aliases of one collection."""
+        target = self.collection(name).name
+        return _alias_list((alias, other) for alias, other in self._aliases.items() if other == target)
+
+    def create_index(self, name: str, body: JSON) -> JSON:
+        """An index of a payload field."""
+        self.collection(name).create_index(body)
+        return self._completed()
+
+    def delete_index(self, name: str, field: str) -> JSON:
+        """No index of this field."""
+        self.collection(name).delete_index(field)
+        return self._completed()
+
+    def create_vector_name(self, name: str, body: tuple[str, JSON]) -> JSON:
+        """A new vector name, which no point has a vector for yet."""
+        self.collection(name).create_vector_name(*body)
+        return self._completed()
+
+    def delete_vector_name(self, name: str, vector_name: str) -> JSON:
+        """A vector name and all its vectors, gone."""
+        self.collection(name).delete_vector_name(vector_name)
+        return self._completed()
+
+    def update_points(self, name: str, body: Sequence[Mapping[str, Any]]) -> list[JSON]:
+        """All writes of points, one after the other."""
+        self.collection(name).write(body)
+        return [self._completed() for _ in body]
+
+    def _completed(self) -> JSON:
+        return {"operation_id": next(self._operations), "status": "completed"}
+
+    def get_point(self, name: str, number: str) -> JSON:
+        """The point with this id."""
+        return self.collection(name).get_point(number)
+
+    def retrieve(self, name: str, body: JSON) -> list[JSON]:
+        """The points with these ids, as far as there are any."""
+        return self.collection(name).retrieve(body)
+
+    def scroll(self, name: str, body: JSON) -> JSON:
+        """A page of points."""
+        return self.collection(name).scroll(body)
+
+    def count(self, name: str, body: JSON) -> JSON:
+        """How many points pass a filter."""
+        return self.collection(name).count(body)
+
+    def facet(self, name: str, body: JSON) -> JSON:
+        """The values of a payload field, with how many points have each."""
+        return self.collection(name).facet(body)
+
+    def query_batch(self, name: str, body: Sequence[JSON]) -> list[JSON]:
+        """The answers of several queries; all are read before the first is answered."""
+        target = self.collection(name)
+        reader = self._reader(target)
+        target.strict_mode().check_queries(body)
+        requests = [reader.request(one) for one in body]
+        return [{"points": points} for points in target.query_many(requests)] if requests else []
+
+    def query_groups(self, name: str, body: JSON) -> JSON:
+        """The answer of one query, in groups of equal payload values."""
+        target = self.collection(name)
+        target.strict_mode().check_read(body)
+        return groups.query_groups(target, self._reader(target), body, self._looked_up)
+
+    def _looked_up(self, name: str) -> Collection:
+        found = self._collections.get(self._aliases.get(name, name))
+        if found is None:
+            raise not_found(f"Collection {name} not found")
+        return found
+
+    def _reader(self, target: Collection) -> QueryReader:
+        def fetch(lookup: Lookup | None, using: str, number: int | str) -> Any:
+            if lookup is None:
+                return target.vector(number, using)
+            name = lookup.vector if lookup.vector is not None else using
+            return self._looked_up(lookup.collection).vector(number, name)
+
+        return QueryReader(target.name, target.kinds, fetch, self._looked_up)
+
+    def matrix_pairs(self, name: str, body: JSON) -> JSON:
+        """Distances within a sample of points, as pairs."""
+        return matrix.pairs(self.collection(name), body)
+
+    def matrix_offsets(self, name: str, body: JSON) -> JSON:
+        """Distances within a sample of points, as a sparse matrix."""
+        return matrix.offsets(self.collection(name), body)
+
+    def close(self) -> None:
+        """Bring everything to the disk and give the folder free."""
+        self._upkeep.stop()
+        with self._changing:
+            for one in self._collections.values():
+                one.close()
+            self._lock_file.close()
+
+
+def _alias_list(aliases: Any) -> JSON:
+    return {"aliases": [{"alias_name": alias, "collection_name": target} for alias, target in aliases]}
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name.encode()) > MAX_NAME:
+        raise invalid("collection_name", f"Validation error: a name has 1 to {MAX_NAME} bytes")
+    if _FORBIDDEN & set(name) or name in {".", ".."}:
+        raise invalid("collection_name", "Validation error: collection name contains a forbidden character")

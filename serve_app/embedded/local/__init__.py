@@ -1,1 +1,0 @@
-"""The engine in Python: qdrant-client's local mode."""
