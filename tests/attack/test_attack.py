@@ -16,6 +16,8 @@ from tests.support.management import KEYS, World, make_world
 from tests.support.running import free_ports
 from tests.support.tokens import token
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory, starter: Catalogue) -> Iterator[Target]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.parity.inputs import CAPTIONS, images
+
+pytestmark = pytest.mark.slow
 
 TEXT = "starter/clip-shapes-text"
 VISION = "starter/clip-shapes-vision"

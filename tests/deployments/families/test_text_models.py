@@ -13,6 +13,8 @@ from tokenizers import Tokenizer
 from deployments.contract import SparseVector
 from tests.parity.inputs import TEXTS
 
+pytestmark = pytest.mark.slow
+
 MINILM = "sentence-transformers/all-minilm-l6-v2"
 SPLADE = "starter/splade-tiny"
 ONE_CHUNK = 10**6
@@ -30,7 +32,6 @@ def test_tokens_are_counted_with_special_tokens_up_to_the_context_window(embed_w
     assert embeddings.truncated == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [MINILM, SPLADE])
 def test_a_text_alone_equals_the_same_text_in_a_padded_batch(embed_with: Any, provider: str, name: str) -> None:
     embed = embed_with(name, provider=provider, precision="float32")

@@ -22,6 +22,8 @@ from ray.serve.config import HTTPOptions, gRPCOptions
 from serve_app.front import haproxy
 from tests.support.running import free_ports
 
+pytestmark = pytest.mark.slow
+
 SECRET_VALUE = "a-secret-of-the-tests"
 WAIT_S = 1
 ADD_TO_SERVER = "serve_app.protocol.grpc_services.add_to_server"

@@ -128,6 +128,7 @@ async def test_postgresql_may_go_away_and_come_back(postgres_server: Any, monkey
     await ledger.close()
 
 
+@pytest.mark.slow
 async def test_postgresql_may_hang_with_its_connections_open(postgres_server: Any, monkeypatch: Any) -> None:
     """What was under way is done when it goes on, and is then known to have been done."""
     monkeypatch.setattr(database_thread, "PATIENCE_S", 1.0)
