@@ -33,8 +33,8 @@ MANAGED_METHODS = """
 """
 
 
-def writes(operation: Any) -> bool:
-    return re.match("create|update|delete", operation.__name__) is not None
+def writes(operation: str) -> bool:
+    return re.match("create|update|delete|upsert|set|overwrite|clear", operation) is not None
 
 
 def test_the_routes_that_only_the_full_key_opens_are_these() -> None:
@@ -58,18 +58,18 @@ def test_a_route_of_a_collection_names_it(method: str, path: str) -> None:
 
 
 def test_what_changes_something_in_the_embedded_store_is_not_reading() -> None:
-    for (method, path), (_, operation) in rest_routes.ROUTES.items():
-        assert (of_route(method, filled(path))[0] in READING) != writes(operation), (method, path)
-    for method, (_, operation, _) in METHODS.items():
-        assert (of_method(method) in READING) != writes(operation), method
+    for (method, path), route in rest_routes.ROUTES.items():
+        assert (of_route(method, filled(path))[0] in READING) != writes(route.operation), (method, path)
+    for method, known in METHODS.items():
+        assert (of_method(method) in READING) != writes(known.operation), method
 
 
 def test_rest_and_grpc_need_the_same_for_the_same() -> None:
     needs: dict[Any, set[Permission]] = {}
-    for (method, path), (_, operation) in rest_routes.ROUTES.items():
-        needs.setdefault(operation, set()).add(of_route(method, filled(path))[0])
-    for method, (_, operation, _) in METHODS.items():
-        needs.setdefault(operation, set()).add(of_method(method))
+    for (method, path), route in rest_routes.ROUTES.items():
+        needs.setdefault(route.operation, set()).add(of_route(method, filled(path))[0])
+    for method, known in METHODS.items():
+        needs.setdefault(known.operation, set()).add(of_method(method))
     assert {operation: found for operation, found in needs.items() if len(found) > 1} == {}
 
 
@@ -132,10 +132,10 @@ PIECES = [
 def test_no_spelling_of_a_path_gets_a_write_past_as_a_read(method: str, path: str) -> None:
     path = normalized(path)
     need, collection = of_route(method, path)
-    for route_method, pattern, _, operation in rest_routes._PATTERNS:
+    for route_method, pattern, route in rest_routes._PATTERNS:
         match = pattern.fullmatch(path)
         if match and route_method == method:
-            assert (need in READING) != writes(operation)
+            assert (need in READING) != writes(route.operation)
             assert need is Permission.MANAGE or collection in {"", "c", "..", *PIECES}
             return
 
