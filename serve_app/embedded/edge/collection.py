@@ -165,12 +165,12 @@ class Collection:
         operation = reading.built(edge.UpdateOperation.create_field_index, "field_name", field, given["field_schema"])
         self._indexes = {**self._indexes, field: body["field_schema"]}
         self._save()
-        self.shard.write([operation])
+        self._write([operation])
 
     def delete_index(self, field: str) -> None:
         """No index of this field."""
         operation = reading.built(edge.UpdateOperation.delete_field_index, "field_name", field)
-        self.shard.write([operation])
+        self._write([operation])
         self._indexes = {name: schema for name, schema in self._indexes.items() if name != field}
         self._save()
 
@@ -179,19 +179,23 @@ class Collection:
         if name in self.kinds:
             raise bad_request(f"Vector name '{name}' already exists")
         self._configure(config.with_vector_name(self.config, name, body))
-        self.shard.write([config.vector_name_operation(name, body)])
+        self._write([config.vector_name_operation(name, body)])
 
     def delete_vector_name(self, name: str) -> None:
         """A vector name and all its vectors, gone."""
         self._configure(config.without_vector_name(self.config, name))
-        self.shard.write([edge.UpdateOperation.delete_vector_name(name)])
+        self._write([edge.UpdateOperation.delete_vector_name(name)])
 
     def write(self, body: Sequence[Mapping[str, Any]]) -> None:
         """All writes of points in their order; all are read before the first is begun."""
         where = "operations[{}]" if len(body) > 1 else ""
         self.strict_mode().check_updates(body)
         read = [operations(self.kinds, one, where.format(number)) for number, one in enumerate(body)]
-        self.shard.write([operation for operation, _ in read], sum(count for _, count in read))
+        self._write([operation for operation, _ in read], sum(count for _, count in read))
+
+    def _write(self, operations: Sequence[edge.UpdateOperation], points: int = 0) -> None:
+        self.shard.recover(self.config)
+        self.shard.write(operations, points)
 
     def retrieve(self, body: JSON) -> list[JSON]:
         """The points with these ids, as far as there are any."""

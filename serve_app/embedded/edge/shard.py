@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import qdrant_edge as edge
+from grpc import StatusCode
 
 from serve_app.embedded.edge.config import (
     JSON,
@@ -74,6 +76,7 @@ class Shard:
         self._unflushed_since: float | None = None
         self.last_write = 0.0
         self.changes = 0
+        self.has_failed = False
 
     def read(self, ask: Callable[[edge.EdgeShard], T]) -> T:
         """What the engine answers; it lets other threads work meanwhile."""
@@ -90,7 +93,14 @@ class Shard:
                 self._unflushed_since = self._unflushed_since or self.last_write
                 if self._recorded is not None:
                     self._recorded.append(operation)
-                self.read(lambda shard, one=operation: shard.update(one))  # type: ignore[misc]
+                self._carry_out(operation)
+
+    def _carry_out(self, operation: edge.UpdateOperation) -> None:
+        try:
+            self.read(lambda shard: shard.update(operation))
+        except GrpcError as error:
+            self.has_failed = self.has_failed or error.code is StatusCode.INTERNAL
+            raise
 
     @property
     def unflushed_s(self) -> float:
@@ -104,12 +114,24 @@ class Shard:
             self._unflushed_since = None
             self.read(lambda shard: shard.flush())
 
+    def recover(self, config: JSON) -> None:
+        """Be ready for a write after one that failed inside the engine, for want of disk space for example.
+
+        The engine takes no other one before it has opened its folder again, with all that its log has.
+        """
+        with self._writes:
+            if self.has_failed:
+                check_space(self.folder)
+                self.reopen(config)
+                self.has_failed = False
+
     def reopen(self, config: JSON) -> None:
         """The same shard with another configuration; searches wait."""
         with self._writes:
             self._recorded = None
             with self._in_use.alone():
-                self._shard.close()
+                with suppress(Exception):  # the engine's only class; it may not be able to write what it still has
+                    self._shard.close()
                 self._shard = opened(self.folder, config)
 
     def copy(self, into: Callable[[Path], Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import signal
 import subprocess
@@ -128,6 +129,26 @@ def test_a_disk_that_is_nearly_full_takes_no_write_and_loses_nothing(
     store.close()
     store = EmbeddedStore(tmp_path)
     assert answers(Rest(store))[0] == before[0]
+    store.close()
+
+
+def test_after_a_write_that_failed_in_the_engine_the_next_one_is_taken(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path)
+    rest = Rest(store)
+    rest.result("PUT", "/collections/c", COLLECTION)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # what the engine would write now does not fit
+    try:
+        failed = rest.error("PUT", "/collections/c/points", {"points": POINTS})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert failed[0] == 500
+    rest.result("PUT", "/collections/c/points", {"points": POINTS})
+    assert rest.result("POST", "/collections/c/points/count", {}) == {"count": len(POINTS)}
+    known = answers(rest)
+    store.close()
+    store = EmbeddedStore(tmp_path)
+    assert answers(Rest(store))[0] == known[0]
     store.close()
 
 
