@@ -4,9 +4,12 @@ store        all collections of a folder, and their aliases
 collection   one collection: configuration, indexes, what can be asked
 shard        one shard of the engine, opened, written to and replaced while others search it
 upkeep       flushes, and indexes built in a process of their own
-config       a collection's configuration, in Qdrant's JSON and as the engine takes it
+config_schema    what a body may say of a configuration
+config       a collection's configuration, made and changed
+engine_config    the same as the engine takes it
 points, filters, queries, formulas, updates, indexes    requests as the engine takes them, by tables
-groups, matrix    queries in groups and distance matrices, which the engine does not have
+groups, matrix, averages    queries in groups, distance matrices and recommendations by average, which the engine lacks
+selection    which parts of a point an answer has, and its order
 reading      how a table reads JSON
 answers      what the engine finds, in Qdrant's JSON
 failures     the engine's errors as refusals

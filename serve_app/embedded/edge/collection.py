@@ -10,11 +10,12 @@ from typing import Any
 import qdrant_edge as edge
 
 from serve_app.embedded.edge import answers, config, indexes, reading, shard
+from serve_app.embedded.edge.engine_config import vector_name_operation
 from serve_app.embedded.edge.filters import FILTER
 from serve_app.embedded.edge.folders import check_space, read_json, remove, sync, write_json
 from serve_app.embedded.edge.points import Kinds, point_id
-from serve_app.embedded.edge.queries import order_by, with_payload, with_vector
 from serve_app.embedded.edge.reading import Object
+from serve_app.embedded.edge.selection import order_by, with_payload, with_vector
 from serve_app.embedded.edge.strict import StrictMode
 from serve_app.embedded.edge.updates import operations
 from serve_app.embedded.engine.errors import bad_request, no_point, no_vector_name, not_found
@@ -179,7 +180,7 @@ class Collection:
         if name in self.kinds:
             raise bad_request(f"Vector name '{name}' already exists")
         self._configure(config.with_vector_name(self.config, name, body))
-        self._write([config.vector_name_operation(name, body)])
+        self._write([vector_name_operation(name, body)])
 
     def delete_vector_name(self, name: str) -> None:
         """A vector name and all its vectors, gone."""

@@ -11,8 +11,9 @@ from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.filters import both
 from serve_app.embedded.edge.points import point_id
-from serve_app.embedded.edge.queries import QUERY, QueryReader, with_payload, with_vector
+from serve_app.embedded.edge.queries import QUERY, QueryReader
 from serve_app.embedded.edge.reading import Object
+from serve_app.embedded.edge.selection import with_payload, with_vector
 from serve_app.embedded.engine.errors import GrpcError
 
 JSON = dict[str, Any]

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-import numpy as np
 import qdrant_edge as edge
 
 from serve_app.embedded.edge import reading
+from serve_app.embedded.edge.averages import average
 from serve_app.embedded.edge.filters import FILTER, both
 from serve_app.embedded.edge.formulas import expression
 from serve_app.embedded.edge.points import Kinds, point_id, vector
 from serve_app.embedded.edge.reading import Object, built
-from serve_app.embedded.engine.errors import GrpcError, bad_request, invalid, malformed, wrong_input
+from serve_app.embedded.edge.selection import order_by, with_payload, with_vector
+from serve_app.embedded.engine.errors import GrpcError, bad_request, invalid
 
 DEFAULT_LIMIT = 10
 _SHARDS = {"shard_key": "shards"}
@@ -66,54 +67,6 @@ LOOKUP = Object(
     required=("collection",),
     refused=_SHARDS,
 )
-
-_selector = Object(
-    "PayloadSelector",
-    lambda **selected: selected,
-    {"include": reading.items(reading.string), "exclude": reading.items(reading.string)},
-)
-
-
-def with_payload(value: Any, where: str) -> Any:
-    """All of a payload, nothing, some fields, or all but some."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, list):
-        return reading.built(edge.PayloadSelector.Include, where, reading.items(reading.string)(value, where))
-    selected = _selector(value, where)
-    if "exclude" in selected:
-        return built(edge.PayloadSelector.Exclude, where, selected["exclude"])
-    return built(edge.PayloadSelector.Include, where, selected.get("include", []))
-
-
-def with_vector(value: Any, where: str) -> bool | list[str]:
-    """All vectors, none, or those of some names."""
-    return value if isinstance(value, bool) else reading.items(reading.string)(value, where)
-
-
-def start_from(value: Any, where: str) -> Any:
-    """A number, or a time as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise malformed(where, "expected a number or a datetime")
-    return value
-
-
-_order_by = Object(
-    "OrderBy",
-    edge.OrderBy,
-    {
-        "key": reading.string,
-        "direction": reading.choice({"asc": edge.Direction.Asc, "desc": edge.Direction.Desc}),
-        "start_from": start_from,
-    },
-    required=("key",),
-)
-
-
-def order_by(value: Any, where: str) -> edge.OrderBy:
-    """A payload field's name, or that with a direction and a beginning."""
-    return built(edge.OrderBy, where, value) if isinstance(value, str) else _order_by(value, where)
-
 
 Fetch = Callable[[Lookup | None, str, int | str], Any]
 """The vector of a point, under a name, in the collection that is searched or another."""
@@ -411,37 +364,3 @@ def _check_together(given: dict[str, Any]) -> None:
         raise bad_request("Can't use score_threshold with an order_by query.")
     if ("fusion" in query or "rrf" in query) and given.get("using"):
         raise bad_request("Fusion queries cannot be combined with the 'using' field.")
-
-
-def average(positive: list[Any], negative: list[Any]) -> Any:
-    """The vector of a recommendation: the mean of what is wanted, moved away from the mean of what is not.
-
-    Lists of vectors are put one after the other instead.
-    """
-    if not positive:
-        raise wrong_input("Positive vectors should not be empty with `average` strategy")
-    wanted, unwanted = _mean(positive), _mean(negative) if negative else None
-    if unwanted is None:
-        return wanted
-    if isinstance(wanted, edge.SparseVector):
-        return _combined([(wanted, 2.0), (unwanted, -1.0)])
-    if isinstance(wanted[0], list):
-        return [*wanted, *([-value for value in row] for row in unwanted)]
-    return (2 * np.asarray(wanted, np.float32) - np.asarray(unwanted, np.float32)).tolist()
-
-
-def _mean(vectors: list[Any]) -> Any:
-    if isinstance(vectors[0], edge.SparseVector):
-        return _combined([(one, 1 / len(vectors)) for one in vectors])
-    if isinstance(vectors[0][0], list):
-        return [row for one in vectors for row in one]
-    return np.mean(np.asarray(vectors, np.float32), axis=0).tolist()
-
-
-def _combined(weighted: list[tuple[edge.SparseVector, float]]) -> edge.SparseVector:
-    sums: dict[int, float] = {}
-    for one, weight in weighted:
-        for index, value in zip(one.indices, one.values, strict=True):
-            sums[index] = sums.get(index, 0.0) + weight * value
-    indices = sorted(sums)
-    return edge.SparseVector(indices, [sums[index] for index in indices])

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from deployments.catalogue.catalogue import HOME
-from serve_app.embedded.edge import collection, config, filters, groups, indexes, matrix, queries
+from serve_app.embedded.edge import collection, config_schema, filters, groups, indexes, matrix, queries
 from serve_app.embedded.edge.reading import Object
 from serve_app.embedded.engine.errors import GrpcError
 
@@ -20,8 +20,14 @@ TABLES: dict[str, Object[Any]] = {
     for table in (
         *(filters.FILTER, filters.FIELD, queries.QUERY, queries.PREFETCH, queries.PARAMS, queries.LOOKUP),
         *(groups.GROUPS, matrix.MATRIX, collection.RETRIEVE, collection.SCROLL, collection.COUNT, collection.FACET),
-        *(config.CREATE, config.UPDATE, config.hnsw_diff, config.vector_params, config.sparse_params),
-        *(config.DENSE_NAME, config.SPARSE_NAME, indexes.CREATE, *indexes.PARAMS.values()),
+        *(
+            config_schema.CREATE,
+            config_schema.UPDATE,
+            config_schema.hnsw_diff,
+            config_schema.vector_params,
+            config_schema.sparse_params,
+        ),
+        *(config_schema.DENSE_NAME, config_schema.SPARSE_NAME, indexes.CREATE, *indexes.PARAMS.values()),
     )
 }
 
