@@ -66,4 +66,4 @@ def test_no_key_stands_in_a_log_or_a_command_line(remote_service: RunningService
     for key in (KEY, READ_ONLY_KEY):
         assert [path for path in files if key.encode() in path.read_bytes()] == []
         assert [process for process in psutil.process_iter(["cmdline"]) if key in str(process.info)] == []
-    assert "a key is asked for" in remote_service.said
+    assert "callers need a key" in remote_service.said
