@@ -23,7 +23,7 @@ test: $(SETUP)  ## run all tests
 	$(BIN)/qdrant-inference models pull
 	$(BIN)/python -m pytest
 
-test-unit: $(SETUP)  ## run the tests that need no service, in under a minute
+test-unit: $(SETUP)  ## run the tests that wait for nothing (two minutes)
 	$(BIN)/qdrant-inference models pull
 	$(BIN)/python -m pytest -m 'not cluster and not slow'
 

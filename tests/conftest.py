@@ -21,10 +21,25 @@ STARTING_RAY = {"cluster", "conformance", "chaos"}
 """The folders of tests that start a service, Ray included."""
 
 
+WAITING = {
+    "embedded",
+    "k8s",
+    "test_hostile_files.py",
+    "test_tokenizing.py",
+    "test_remote.py",
+    "test_models_add.py",
+    "test_pull.py",
+}
+"""Folders and files of tests that wait for a disk, kubectl, servers or long texts: `slow` as a whole."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if STARTING_RAY & set(item.path.relative_to(Path(__file__).parent).parts):
+        parts = set(item.path.relative_to(Path(__file__).parent).parts)
+        if STARTING_RAY & parts:
             item.add_marker("cluster")
+        if WAITING & parts:
+            item.add_marker("slow")
         if "chromium" in getattr(item, "fixturenames", ()):  # a browser starts for each test
             item.add_marker("slow")
 
