@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,16 +118,17 @@ class Shard:
             if self.has_failed:
                 check_space(self.folder)
                 self.reopen(config)
-                self.has_failed = False
 
     def reopen(self, config: JSON) -> None:
         """The same shard with another configuration; searches wait."""
         with self._writes:
             self._recorded = None
             with self._in_use.alone():
-                with suppress(Exception):  # the engine's only class; it may not be able to write what it still has
+                # After a failure it may be unable to write what it still has (Exception is the engine's only class).
+                with suppress(Exception) if self.has_failed else nullcontext():
                     self._shard.close()
                 self._shard = opened(self.folder, config)
+            self.has_failed = False
 
     def copy(self, into: Callable[[Path], Any]) -> None:
         """Let `into` copy the folder while nothing is written, and record what is written from now on."""
