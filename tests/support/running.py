@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,15 +25,19 @@ STOP_TIMEOUT_S = 60
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
-    finally:
-        for probe in sockets:
-            probe.close()
+    """Ports that were free a moment ago.
+
+    They lie below those that the system gives to outgoing connections and to servers that ask for any port, and below
+    the service's own: nobody else takes one before the test's server does.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(10_000, 21_000)  # others may have seeded `random`
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+            probe.bind(("", port))
+            found += [port] if port not in found else []
+    return found
 
 
 def write_config(folder: Path, rest_port: int, grpc_port: int) -> Path:
