@@ -7,6 +7,8 @@ RUNTIME ?= cpu
 # How `make constraints` chooses versions; empty: those that are pinned stay.
 UPGRADE ?= --upgrade
 SETUP := $(VENV)/.installed-$(RUNTIME)
+# As many processes as cores share the tests; the tests that start a service stay together in one of them.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
 .PHONY: help run demo test test-unit test-examples bench bench-peers simulate chaos soak fuzz attack lint format hooks openapi constraints clean
 
@@ -21,11 +23,11 @@ demo: $(SETUP)  ## fill collections with texts and drawings, and search them
 
 test: $(SETUP)  ## run all tests
 	$(BIN)/qdrant-inference models pull
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-unit: $(SETUP)  ## run the tests that wait for nothing (two minutes)
 	$(BIN)/qdrant-inference models pull
-	$(BIN)/python -m pytest -m 'not cluster and not slow'
+	$(PYTEST) -m 'not cluster and not slow'
 
 test-examples: $(SETUP)  ## run the console's examples, those in Go, Java and Rust too (minutes)
 	$(BIN)/qdrant-inference models pull

@@ -36,7 +36,10 @@ WAITING = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parts = set(item.path.relative_to(Path(__file__).parent).parts)
-        if STARTING_RAY & parts:
+        starts_ray = bool(STARTING_RAY & parts)
+        # Processes that share the tests (pytest-xdist) share them by files; one service at a time is enough.
+        item.add_marker(pytest.mark.xdist_group("cluster" if starts_ray else item.path.stem))
+        if starts_ray:
             item.add_marker("cluster")
         if WAITING & parts:
             item.add_marker("slow")
