@@ -4,6 +4,7 @@
 |---|---|
 | `rest` | Qdrant's REST API, as an ASGI app; hands the other APIs their requests |
 | `grpc` | Qdrant's gRPC API |
+| `grpc_callers` | who may call over gRPC, asked before a message is read |
 | `inference_service` | `POST /inference`, which a Qdrant server calls |
 | `openai` | `/v1/embeddings` and `/v1/models` |
 | `health` | `/healthz`, `/livez`, `/readyz` |

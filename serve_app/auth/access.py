@@ -105,13 +105,22 @@ class Authenticator:
             Unauthenticated: there is no credential, or none that is known here.
             Forbidden: it does not allow this, has expired, or has a wrong signature.
         """
-        if self._open or permission is Permission.NOTHING:
+        if permission is Permission.NOTHING:
             return _EVERYTHING
-        access = _found(credential, self._of_key, self._of_token)
+        access = self.identify(credential)
         if permission is Permission.LISTING and self._store_knows_no_keys:  # it would leave nothing out of its answer
             permission = Permission.READ_ALL
         access.check(permission, collection)
         return access
+
+    def identify(self, credential: bytes | None) -> Access:
+        """Whose credential it is; what its access is asked for is not known yet.
+
+        Raises:
+            Unauthenticated: there is no credential, or none that is known here.
+            Forbidden: it is a token that has expired or has a wrong signature.
+        """
+        return _EVERYTHING if self._open else _found(credential, self._of_key, self._of_token)
 
     @property
     def is_open(self) -> bool:
@@ -132,7 +141,7 @@ class Authenticator:
             Unauthenticated: there is no credential, or none that is known here.
             Forbidden: it is a token with a claim that Qdrant would have to check, which sees nothing of these requests.
         """
-        access = _EVERYTHING if self._open else _found(credential, self._of_key, self._of_token)
+        access = self.identify(credential)
         if access.if_value_exists:
             raise Forbidden("Forbidden: only Qdrant checks value_exists, and it does not see requests of this route")
         return access

@@ -2,24 +2,28 @@
 
 Ray Serve has no setting for the first (gRPC listens on all interfaces), nor for middlewares of its gRPC servers; so
 what opens these ports is replaced here. Ray calls `in_each_process` when a process of its workers begins, and Ray Serve
-`middlewares` in each ingress replica and in its own proxy, before they open their ports.
+`api.grpc_callers.middlewares`, which calls those here, in each ingress replica and in its own proxy, before they open
+their ports.
 """
 
 from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from serve_app.front.haproxy import HEADER, HOST, SECRET
 
+if TYPE_CHECKING:
+    from serve_app.front.guarded_calls import Callers, Metadata, Refusal
+
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
-
 HOOKS = {
     "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "serve_app.front.guard.in_each_process",
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.front.guard:middlewares",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.grpc_callers:middlewares",
 }
 """The variables by which Ray and Ray Serve know them; Ray itself makes the first of `worker_process_setup_hook`."""
 
@@ -60,12 +64,15 @@ def in_each_process() -> None:
         vars(tls_utils)["add_port_to_grpc_server"] = add_port_to_grpc_server
 
 
-def middlewares() -> list[Any]:
-    """What stands in front of this process's HTTP server; from now on its servers listen where they should."""
+def middlewares(callers: Callers | None = None) -> list[Any]:
+    """What stands in front of this process's HTTP server; from now on its servers listen where they should.
+
+    `callers` looks at gRPC calls; over HTTP an app reads no body that it does not ask for.
+    """
     from starlette.middleware import Middleware  # noqa: PLC0415  Ray Serve brings it
 
     host, secret = os.environ.get(HOST), os.environ.get(SECRET)
-    _open_grpc(host, secret)
+    _open_grpc(host, secret, callers)
     if host:
         _open_http(host)
     return [Middleware(OnlyFromTheFront, secret=secret)] if secret else []
@@ -83,43 +90,30 @@ def _open_http(host: str) -> None:
         vars(module)["start_asgi_http_server"] = start
 
 
-def _open_grpc(host: str | None, secret: str | None) -> None:
-    """Have gRPC servers of this process listen on `host`, and answer only who shows the secret."""
-    from ray.serve._private import default_impl  # noqa: PLC0415
+def _open_grpc(host: str | None, secret: str | None, callers: Callers | None) -> None:
+    """Have gRPC servers of this process listen on `host`, and read messages of nobody whom they would not answer."""
+    from ray.serve._private import default_impl, grpc_util  # noqa: PLC0415
+
+    from serve_app.front.guarded_calls import guarded_server  # noqa: PLC0415  gRPC takes long to import
 
     def add_grpc_address(server: Any, address: str) -> None:
-        if secret:
-            server.service_handler_factory = guarded(server.service_handler_factory, secret)
         server.add_insecure_port(f"{host}:{address.rpartition(':')[2]}" if host else address)
 
     vars(default_impl)["add_grpc_address"] = add_grpc_address
+    look, is_open = partial(_refusal, secret, callers), partial(_is_open, callers)
+    vars(grpc_util)["gRPCGenericServer"] = guarded_server(grpc_util.gRPCGenericServer, look, is_open)
 
 
-def guarded(make: Callable[..., Any], secret: str) -> Callable[..., Any]:
-    """What makes the handlers of a gRPC server's methods, so that each looks for the secret first."""
-    import grpc  # noqa: PLC0415  most processes need nothing of this module that takes so long to import
+def _refusal(secret: str | None, callers: Callers | None, method: str, metadata: Metadata) -> Refusal | None:
+    if method in _RAYS_OWN:
+        return None
+    if secret and not _came_through(metadata, HEADER, secret):
+        return "PERMISSION_DENIED", "this port is not for callers"
+    return callers.refusal(method, metadata) if callers else None
 
-    async def admit(context: Any) -> None:
-        if not _came_through(context.invocation_metadata() or (), HEADER, secret):
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this port is not for callers")
 
-    def made(service_method: str, streaming_type: Any) -> Any:
-        handler = make(service_method=service_method, streaming_type=streaming_type)
-        if service_method in _RAYS_OWN:
-            return handler
-
-        async def unary(request: Any, context: Any) -> Any:
-            await admit(context)
-            return await handler(request, context)
-
-        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
-            await admit(context)
-            async for part in handler(request, context):
-                yield part
-
-        return unary if str(streaming_type.value).endswith("unary") else stream
-
-    return made
+def _is_open(callers: Callers | None, method: str) -> bool:
+    return method in _RAYS_OWN or (callers is not None and callers.is_open(method))
 
 
 def _came_through(shown: Iterable[tuple[Any, Any]], name: Any, secret: str) -> bool:

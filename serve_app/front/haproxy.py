@@ -23,6 +23,9 @@ RAYS_BINARY = "RAY_SERVE_HAPROXY_BINARY_PATH"
 BINARY = "QDRANT_INFERENCE_HAPROXY"
 """Which program Ray Serve starts as HAProxy, and which one this program does."""
 
+_KEY = re.compile(r"[\w.~-]{16,}", re.ASCII)
+"""Of other characters some mean something in HAProxy's configuration."""
+
 HEADER = "x-qdrant-inference-front"
 """The header, or gRPC metadata, in which it does."""
 
@@ -48,10 +51,12 @@ def stricter(config: str, host: str | None, secret: str | None) -> str:
     """A configuration with waits that end, pages that listen on `host`, and a header with `secret` in each request.
 
     Raises:
-        ValueError: it is not as expected; says what is missing.
+        ValueError: it is not as expected, and says what is missing; or `secret` is none that could be kept.
     """
     if config.startswith(_DONE):
         return config
+    if secret is not None and not _KEY.fullmatch(secret):
+        raise ValueError(f"{SECRET}: expected at least 16 letters, digits, and characters of -._~")
     if unknown := set(re.findall(r"^(?:frontend|listen) (.*)$", config, re.MULTILINE)) - _KNOWN:
         raise ValueError(f"HAProxy's configuration has ways in that are not known here: {unknown}")
     changes = [*_WAITS, *(_PAGES if host else ())]

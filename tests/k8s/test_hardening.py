@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from deployments.catalogue.catalogue import HOME
 from deployments.images import hosts
+from serve_app.front import guard, haproxy
 from tests.support.manifests import README, Document, Manifests, labels_of, selects
 
 METADATA = ip_address("169.254.169.254")
@@ -62,6 +65,32 @@ def test_rays_processes_ask_each_other_for_a_token(manifests: Manifests) -> None
     assert manifests.cluster["authOptions"] == {"mode": "token"}
     for place, container in manifests.containers():
         assert "RAY_AUTH_MODE" not in {item["name"] for item in container.get("env", ())}, f"{place}: KubeRay sets it"
+
+
+def test_haproxy_is_ours_and_shows_a_key_that_all_pods_have(manifests: Manifests) -> None:
+    """Else its waits would not end, and whoever is in the pods' network would get past it."""
+    scripts = dict(re.findall(r'^([\w-]+) = "(\S+:\w+)"', (HOME / "pyproject.toml").read_text("utf-8"), re.MULTILINE))
+    (venv,) = set(
+        re.findall(r"^ENV PATH=(\S+):\$PATH", (HOME / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    for name, pod in manifests.ray_pods.items():
+        (container,) = pod["spec"]["containers"]
+        shown = variables(container)
+        folder, _, program = shown[haproxy.RAYS_BINARY].rpartition("/")
+        assert folder == venv, name
+        assert scripts[program] == f"{haproxy.main.__module__}:{haproxy.main.__name__}", name
+        callback = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
+        assert shown[callback] == guard.HOOKS[callback], name
+        assert haproxy.HOST not in shown, "replicas answer the HAProxy of other pods"
+        (key,) = (item for item in container["env"] if item["name"] == haproxy.SECRET)
+        assert key["valueFrom"] == {"secretKeyRef": {"name": "front", "key": "key"}}, f"{name}: it is not optional"
+
+
+def test_what_ray_serve_calls_before_it_opens_ports_is_there() -> None:
+    module, _, function = guard.HOOKS["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    module, _, function = guard.HOOKS["__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_nothing_that_we_start_reports_to_its_makers(manifests: Manifests) -> None:

@@ -1,4 +1,4 @@
-"""Nobody gets past HAProxy: neither over HTTP nor over gRPC."""
+"""Nobody gets past HAProxy over HTTP; over gRPC, see `test_guarded_calls`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import inspect
 from typing import Any
 from unittest.mock import Mock
 
-import grpc
 import pytest
 from ray._common import tls_utils
 from ray._private import ray_constants
 from ray.serve._private import constants, default_impl, grpc_util, http_util, proxy, replica
-from ray.serve._private.proxy_request_response import gRPCStreamingType
 from ray.serve.config import HTTPOptions
 
 from serve_app.front import guard
@@ -58,51 +56,11 @@ async def test_rays_own_checks_pass() -> None:
     assert (await asked("/-/healthz"))[0] == 200
 
 
-class Aborted(Exception):
-    pass
-
-
-def context(*metadata: tuple[str, str]) -> Any:
-    async def abort(code: grpc.StatusCode, details: str) -> None:
-        raise Aborted(code, details)
-
-    return Mock(invocation_metadata=lambda: metadata, abort=abort)
-
-
-def handler_of(method: str, kind: gRPCStreamingType) -> Any:
-    def make(service_method: str, streaming_type: Any) -> Any:
-        async def unary(request: Any, context: Any) -> Any:
-            return request
-
-        async def stream(request: Any, context: Any) -> Any:
-            yield request
-
-        return unary if streaming_type.value.endswith("unary") else stream
-
-    return guard.guarded(make, SECRET_VALUE)(service_method=method, streaming_type=kind)
-
-
-@pytest.mark.parametrize("kind", list(gRPCStreamingType))
-async def test_no_kind_of_call_passes_without_the_secret(kind: gRPCStreamingType) -> None:
-    async def call(shown: Any) -> Any:
-        answer = handler_of("/qdrant.Points/Upsert", kind)("request", shown)
-        return [part async for part in answer] if hasattr(answer, "__aiter__") else [await answer]
-
-    assert await call(context((HEADER, SECRET_VALUE))) == ["request"]
-    for shown in ((), [(HEADER, "x")], [(HEADER, "x"), (HEADER, SECRET_VALUE)], [(HEADER, b"\xff")]):
-        with pytest.raises(Aborted):
-            await call(context(*shown))
-
-
-async def test_haproxys_own_check_of_grpc_passes() -> None:
-    healthz = handler_of("/ray.serve.RayServeAPIService/Healthz", gRPCStreamingType.UNARY_UNARY)
-    assert await healthz("request", context()) == "request"
-
-
 @pytest.fixture
 def hooked(monkeypatch: pytest.MonkeyPatch) -> Any:
     for module, name in (
         (default_impl, "add_grpc_address"),
+        (grpc_util, "gRPCGenericServer"),
         (proxy, "start_asgi_http_server"),
         (replica, "start_asgi_http_server"),
     ):
@@ -113,10 +71,10 @@ def hooked(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 async def test_grpc_servers_listen_where_they_should_and_are_guarded(hooked: Any) -> None:
-    server = Mock(service_handler_factory=Mock())
+    server = Mock()
     default_impl.add_grpc_address(server, "[::]:21000")
     server.add_insecure_port.assert_called_once_with("127.0.0.1:21000")
-    assert server.service_handler_factory.__qualname__.startswith("guarded")
+    assert grpc_util.gRPCGenericServer.__qualname__.startswith("guarded_server")
 
 
 async def test_replicas_talk_to_each_other_where_they_should(hooked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +108,8 @@ async def test_http_servers_listen_where_they_should(hooked: Any, monkeypatch: p
 def test_ray_serve_still_opens_its_ports_by_what_is_replaced() -> None:
     """The names that the guard replaces: where Ray renames one, this fails and not the protection, silently."""
     assert "import add_grpc_address" in inspect.getsource(grpc_util.start_grpc_server)
+    assert "gRPCGenericServer(" in inspect.getsource(grpc_util.start_grpc_server)
+    assert grpc_util.start_grpc_server is replica.start_grpc_server is proxy.start_grpc_server
     assert "start_asgi_http_server(" in inspect.getsource(replica)
     assert "from ray._common.tls_utils import add_port_to_grpc_server" in inspect.getsource(replica)
     assert "start_asgi_http_server(" in inspect.getsource(proxy)

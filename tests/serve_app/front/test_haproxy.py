@@ -102,6 +102,12 @@ def test_a_configuration_that_is_not_as_expected_starts_nothing(written: str, li
         haproxy.stricter(written.replace(line, f"{line}2"), "127.0.0.1", SECRET_VALUE)
 
 
+@pytest.mark.parametrize("key", ["", "short", "has a space in it", "%[src]-0123456789abc", "x" * 20 + "\n  mode tcp"])
+def test_a_key_that_could_be_guessed_or_misread_starts_nothing(written: str, key: str) -> None:
+    with pytest.raises(ValueError, match=haproxy.SECRET):
+        haproxy.stricter(written, "127.0.0.1", key)
+
+
 class Backend(ThreadingHTTPServer):
     """Keeps the headers of what reaches it, and answers when a body is whole, after `takes_s`."""
 
