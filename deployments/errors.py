@@ -177,7 +177,21 @@ class InternalError(InferenceError):
 
 
 class SetupError(Exception):
-    """Something that the operator has to put right. Its text says what and where."""
+    """Something that the operator has to put right. Its text says what and where, one fault a line.
+
+    `hint` is what can be done about it, such as a command to run; empty if the text says all.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def hint(self) -> str:
+        """What can be done about it."""
+        return str(self.args[1])
 
 
 class ConfigError(SetupError):
@@ -190,3 +204,9 @@ class ModelFilesError(SetupError):
 
 class ModelError(SetupError):
     """A model's files are whole, but not of a kind that can be run here."""
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused something, in its own words without their number and path."""
+    words = error.strerror or str(error)
+    return words[:1].lower() + words[1:]

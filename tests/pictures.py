@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         service = RunningService(Path(folder)).start()
         try:
-            walkthrough.tell(service.rest_address, Console())
+            walkthrough.tell(service.rest_address, Console(), lambda *_: True)
             with searches(service.rest_address):
                 asyncio.run(take_all(service.rest_address))
         finally:

@@ -5,11 +5,13 @@ A card says nothing of replicas, threads or precision; those are settings of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from deployments.catalogue import faults
 from deployments.catalogue.families import FAMILIES, FIELDS, FamilySpec, Modality, VectorKind
 from deployments.catalogue.records import Record
 
@@ -54,6 +56,30 @@ class FolderSource(Record):
 
 
 Source = Union[WheelSource, HubSource, FolderSource]
+
+_KINDS: Mapping[str, type[Record]] = {"wheel": WheelSource, "hub": HubSource, "folder": FolderSource}
+"""By the key that only this kind of source has."""
+
+
+def _kind(source: Any) -> str | None:
+    """The tag of a source's kind; None if it has none of the keys that tell it."""
+    keys = source if isinstance(source, dict) else getattr(type(source), "model_fields", ())
+    return next((faults.tag(kind.__name__) for key, kind in _KINDS.items() if key in keys), None)
+
+
+AnySource = Annotated[
+    Union[
+        Annotated[WheelSource, Tag(faults.tag("WheelSource"))],
+        Annotated[HubSource, Tag(faults.tag("HubSource"))],
+        Annotated[FolderSource, Tag(faults.tag("FolderSource"))],
+    ],
+    Discriminator(
+        _kind,
+        custom_error_type="source",
+        custom_error_message=f"a source has one of the keys {', '.join(_KINDS)}",
+    ),
+]
+"""A source as a catalogue writes it: its keys tell the kind."""
 
 
 class Prefixes(Record):
@@ -105,7 +131,7 @@ class ModelCard(Record):
     price_per_million_tokens: float = Field(default=0.0, ge=0)
     licence: str
     model_card_url: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[AnySource, ...] = ()
 
     @model_validator(mode="after")
     def _agrees_with_its_family(self) -> ModelCard:

@@ -14,7 +14,7 @@ import yaml
 from deployments.catalogue import catalogue
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import HOME
-from deployments.errors import ConfigError, UnknownModel
+from deployments.errors import ConfigError, UnknownModel, reason
 
 _HEAD = """\
 # Models of our own, beside those of the catalogue that is included.
@@ -63,7 +63,7 @@ def append(cards: Sequence[ModelCard], path: Path, included: Path) -> None:
         partial.write_text(after, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {reason(error)}") from error
     catalogue.load.cache_clear()
 
 

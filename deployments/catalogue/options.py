@@ -29,7 +29,7 @@ def check_options(card: ModelCard, options: Mapping[str, Any], where: str) -> di
     try:
         return known.model_validate(dict(options)).model_dump(exclude_none=True)
     except ValidationError as error:
-        raise BadOption(f"{where}: {explain(error)}") from error
+        raise BadOption(f"{where}: {explain(error, known)}") from error
 
 
 def longest_text(card: ModelCard, options: Mapping[str, Any]) -> int | None:

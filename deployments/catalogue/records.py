@@ -1,13 +1,15 @@
-"""Frozen records, checked when they are read, and explained in one line when they are wrong."""
+"""Frozen records, checked when they are read, and explained when they are wrong."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from deployments.catalogue import yaml_files
+from deployments.catalogue.faults import faults
+from deployments.catalogue.yaml_files import Origin
 from deployments.errors import ConfigError, InferenceError
 
 R = TypeVar("R", bound=BaseModel)
@@ -30,16 +32,19 @@ class Options(BaseModel):
         return None
 
 
-def validated(model: type[R], content: Any, where: str) -> R:
+def validated(model: type[R], content: Any, where: str | Origin) -> R:
     """A record made of what a configuration says.
 
     Raises:
-        ConfigError: names `where` it was said, each wrong key, and what was expected there.
+        ConfigError: one fault a line: where it stands, the key, and what was expected there.
     """
+    origin = Origin(where) if isinstance(where, str) else where
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {explain(error)}") from error
+        found = [origin.tell(fault, *keys) for keys, fault in faults(error, model, _TOLD)]
+        left = [origin.tell(f"{error.error_count() - _TOLD} more faults")] if error.error_count() > _TOLD else []
+        raise ConfigError("\n".join([*found, *left])) from error
 
 
 def untrusted(model: type[R], content: Any, refused: type[InferenceError]) -> R:
@@ -57,35 +62,34 @@ def untrusted(model: type[R], content: Any, refused: type[InferenceError]) -> R:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise refused(explain(error)) from None
+        raise refused(explain(error, model)) from None
 
 
 def from_file(model: type[R], path: Path) -> R:
     """A record made of a YAML file.
 
     Raises:
-        ConfigError: names the file, the key, and what was expected there.
+        ConfigError: names the file, the line, the key, and what was expected there.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return validated(model, content, str(path))
+    documents = yaml_files.read(path)
+    if len(documents) != 1:
+        raise ConfigError(f"{path}: expected one document, found {len(documents) or 'an empty file'}")
+    return validated(model, *documents[0])
 
 
 _KEYS = 1000
 _EXPLAINED = 1000
 _ERRORS = 5
+_TOLD = 20
 _CHARACTERS = 2000
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """A validation error in one line: the first wrong keys with what was expected of them, 2,000 characters at most."""
     if error.error_count() > _EXPLAINED:  # all of them would be spelled out before we could take the first
         return f"{error.error_count()} values are not as expected"
-    items = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = [f"{_place(item['loc'])}: {item['msg'][:400]}" for item in items[:_ERRORS]]
-    more = [f"and {len(items) - _ERRORS} more"] if len(items) > _ERRORS else []
+    shown = [f"{_place(keys)}: {fault}" for keys, fault in faults(error, model, _ERRORS)]
+    more = [f"and {error.error_count() - _ERRORS} more"] if error.error_count() > _ERRORS else []
     return "; ".join([*shown, *more])[:_CHARACTERS]
 
 

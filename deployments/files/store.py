@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from deployments.catalogue.card import File, FolderSource, ModelCard, Sha256, Source
 from deployments.catalogue.records import Record
-from deployments.errors import ModelFilesError
+from deployments.errors import ModelFilesError, reason
 from deployments.files import hub
 from deployments.files.downloads import Report
 from deployments.files.sources import CHUNK, describe, fetch, inside
@@ -131,7 +131,7 @@ class ModelStore:
                 if self._damage(card, report) is not None:
                     self._fetch_anew(card, report)
         except OSError as error:
-            raise ModelFilesError(f"{card.name}: cannot write to the cache: {error}") from error
+            raise ModelFilesError(f"{card.name}: cannot write to the cache, {self.cache}: {reason(error)}") from error
         return self.folder(card)
 
     def verify(self, card: ModelCard, progress: Progress = _nobody) -> None:

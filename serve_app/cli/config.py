@@ -9,16 +9,19 @@ from typing import Annotated
 
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Column, Table
 
-from deployments.errors import ConfigError
+from deployments.catalogue.catalogue import HOME
+from deployments.errors import ConfigError, reason
+from serve_app.cli import examples
 from serve_app.cli.config_check import check
 from serve_app.cli.files import LOCAL, existing
-from serve_app.cli.terminal import console, reported_errors
+from serve_app.cli.terminal import console, plural, reported_errors
 from serve_app.config import environment
 from serve_app.config.resources import STORE, Demand, Resources, bytes_of, nodes_needed, total
 
-config_app = typer.Typer(help="Check and print Serve config files.", no_args_is_help=True)
+config_app = typer.Typer(help="Check and print Serve config files.", no_args_is_help=True, rich_markup_mode="rich")
 
 File = Annotated[
     Path, typer.Argument(callback=existing, help="a Serve config file, or a RayService manifest with one inside")
@@ -28,7 +31,7 @@ NodeGpus = Annotated[float, typer.Option(help="GPUs that one node with GPUs offe
 NodeMemory = Annotated[str, typer.Option(help="memory that one node offers to Ray")]
 
 
-@config_app.command()
+@config_app.command(epilog=examples.CONFIG)
 def show(file: File = LOCAL) -> None:
     """Print a config file or a catalogue that comes with the project, as a start for your own.
 
@@ -38,10 +41,18 @@ def show(file: File = LOCAL) -> None:
         try:
             typer.echo(file.read_text(encoding="utf-8"), nl=False)
         except OSError as error:
-            raise ConfigError(f"{file}: {error}") from error
+            raise ConfigError(f"{file}: {reason(error)}", _shipped(file)) from error
 
 
-@config_app.command("check")
+def _shipped(file: Path) -> str:
+    """Which files come with the project, if somebody asks for one that does not."""
+    if file.exists():
+        return ""
+    files = sorted(path.relative_to(HOME).as_posix() for path in (HOME / "configs").rglob("*.yaml"))
+    return "\n  ".join(["these come with the project:", *files])
+
+
+@config_app.command("check", epilog=examples.CHECK)
 def check_file(
     file: File, node_cpus: NodeCpus = 8.0, node_gpus: NodeGpus = 1.0, node_memory: NodeMemory = "32Gi"
 ) -> None:
@@ -54,6 +65,7 @@ def check_file(
         demands = check(file) + ([] if environment.read().qdrant_url else [STORE])
         console.print(_table(demands))
         console.print(_nodes(node, demands))
+        console.print(f"[green]✓[/] {escape(str(file))} is valid", soft_wrap=True)
 
 
 def _table(demands: Sequence[Demand]) -> Table:
@@ -96,9 +108,9 @@ def _nodes(node: Resources, demands: Sequence[Demand]) -> str:
 
 def _count(node: Resources, demands: Sequence[Demand]) -> str:
     least, most = (nodes_needed(node, _replicas(demands, least=least)) for least in (True, False))
-    gpus = f", {node.gpus:g} GPUs" if node.gpus else ""
+    gpus = f", {plural(node.gpus, 'GPU')}" if node.gpus else ""
     others = "".join(f", {amount:g} {name}" for name, amount in node.custom.items())
-    size = f"{node.cpus:g} CPUs{gpus}{others} and {node.memory / 2**30:g} GiB"
+    size = f"{plural(node.cpus, 'CPU')}{gpus}{others} and {node.memory / 2**30:g} GiB"
     if most is None:
         return f"nodes of {size} are too small for one of the replicas"
     return f"nodes of {size}: {least} at least, {most} at most"

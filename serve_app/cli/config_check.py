@@ -5,19 +5,20 @@ Ray ignores keys that it does not know, so that a misspelled one would pass for 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from deployments.catalogue.card import ModelCard
+from deployments.catalogue.faults import Keys, models_in, unknown
 from deployments.catalogue.records import Record, validated
+from deployments.catalogue.yaml_files import Origin
 from deployments.errors import ConfigError
 from deployments.replica.settings import ReplicaSettings
+from serve_app.cli.serve_config import read
 from serve_app.config import arguments
 from serve_app.config.arguments import Arguments
 from serve_app.config.resources import Demand, Resources
@@ -30,52 +31,60 @@ def check(path: Path) -> list[Demand]:
     """Validate a Serve config file, or the one inside a RayService manifest; say what its deployments ask for.
 
     Raises:
-        ConfigError: names the file, the key, and what was expected there.
+        ConfigError: one fault a line: the file, the line, the key, and what was expected there.
+    """
+    return check_content(*read(path))
+
+
+def check_content(content: Any, origin: Origin) -> list[Demand]:
+    """The same for a config that was read already; `origin` says from where.
+
+    Raises:
+        ConfigError: as above.
     """
     from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415  takes seconds to import
 
-    content, where = _read(path)
-    _refuse_unknown_keys(ServeDeploySchema, content, where)
+    _refuse_unknown_keys(ServeDeploySchema, content, origin)
     try:
-        config = validated(ServeDeploySchema, content, where)
+        config = validated(ServeDeploySchema, content, origin)
     except (AttributeError, ImportError) as error:  # Ray imports policies as it reads them
-        raise ConfigError(f"{where}: autoscaling_config.policy.policy_function: {error}") from error
+        raise ConfigError(origin.tell(f"autoscaling_config.policy.policy_function: {error}", "applications")) from error
     if len(config.applications) != 1:
-        raise ConfigError(f"{where}: applications: expected one, found {len(config.applications)}")
-    _check_servicer_functions(config.grpc_options.grpc_servicer_functions, where)
-    return _application(content["applications"][0], f"{where}: applications.0")
+        raise ConfigError(origin.tell(f"expected one, found {len(config.applications)}", "applications"))
+    _check_servicer_functions(
+        config.grpc_options.grpc_servicer_functions, origin.at("grpc_options", "grpc_servicer_functions")
+    )
+    return _application(content["applications"][0], origin.at("applications", 0))
 
 
-def _read(path: Path) -> tuple[Any, str]:
-    """The config, and what to call its place in errors."""
-    try:
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-        for document in documents:
-            if isinstance(document, Mapping) and document.get("kind") == "RayService":
-                text = document.get("spec", {}).get("serveConfigV2", "")
-                return yaml.safe_load(text), f"{path}: spec.serveConfigV2"
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    if len(documents) != 1:
-        raise ConfigError(f"{path}: expected a Serve config file or a RayService, found {len(documents)} documents")
-    return documents[0], str(path)
-
-
-def _application(application: Mapping[str, Any], where: str) -> list[Demand]:
+def _application(application: Mapping[str, Any], origin: Origin) -> list[Demand]:
     if application["import_path"] != _BUILDER:
-        raise ConfigError(f"{where}.import_path: expected {_BUILDER}")
-    cards = arguments.cards(validated(Arguments, application.get("args", {}), f"{where}.args"))
+        raise ConfigError(origin.tell(f"expected {_BUILDER}", "import_path"))
+    args = origin.at("args")
+    cards = arguments.cards(validated(Arguments, application.get("args", {}), args), args.tell("", "models"))
     known = _settings(cards)
     listed: dict[str, Mapping[str, Any]] = {}
+    faults: list[str] = []
     for number, deployment in enumerate(application.get("deployments", [])):
-        place, name = f"{where}.deployments.{number}", deployment["name"]
+        place, name = origin.at("deployments", number), deployment["name"]
         if name not in known:
-            raise ConfigError(f"{place}.name: no deployment '{name}'; these args give {', '.join(known)}")
-        if name in listed:
-            raise ConfigError(f"{place}.name: '{name}' is listed twice")
-        validated(known[name], deployment.get("user_config") or {}, f"{place}.user_config ({name})")
+            faults.append(place.tell(f"no deployment '{name}'; these args give {', '.join(known)}", "name"))
+        elif name in listed:
+            faults.append(place.tell(f"'{name}' is listed twice", "name"))
+        else:
+            faults += _faults_of(known[name], deployment.get("user_config") or {}, place.at("user_config"))
         listed[name] = deployment
-    return [_demand(name, listed.get(name, {}), where) for name in known]
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return [_demand(name, listed.get(name, {}), origin.name) for name in known]
+
+
+def _faults_of(model: type[Record], content: Any, origin: Origin) -> list[str]:
+    try:
+        validated(model, content, origin)
+    except ConfigError as error:
+        return [str(error)]
+    return []
 
 
 def _settings(cards: Sequence[ModelCard]) -> dict[str, type[Record]]:
@@ -109,7 +118,7 @@ def _demand(name: str, deployment: Mapping[str, Any], where: str) -> Demand:
     return Demand(name, least, most, replica)
 
 
-def _check_servicer_functions(paths: list[str], where: str) -> None:
+def _check_servicer_functions(paths: list[str], origin: Origin) -> None:
     for number, path in enumerate(paths):
         module, _, name = path.rpartition(".")
         try:
@@ -117,40 +126,24 @@ def _check_servicer_functions(paths: list[str], where: str) -> None:
         except (ImportError, ValueError):
             found = False
         if not found:
-            raise ConfigError(f"{where}: grpc_options.grpc_servicer_functions.{number}: no function '{path}'")
+            raise ConfigError(origin.tell(f"no function '{path}'", number))
 
 
-def _refuse_unknown_keys(model: type[BaseModel], content: Any, where: str) -> None:
-    unknown = [
-        f"{'.'.join(path)}: unknown to Ray Serve{_instead(path[-1], known)}"
-        for path, known in _unknown_keys(model, content)
-    ]
-    if unknown:
-        raise ConfigError(f"{where}: {'; '.join(unknown)}")
+def _refuse_unknown_keys(model: type[BaseModel], content: Any, origin: Origin) -> None:
+    found = [origin.tell(unknown(str(keys[-1]), known), *keys) for keys, known in _unknown_keys(model, content)]
+    if found:
+        raise ConfigError("\n".join(found))
 
 
-def _instead(key: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(key, known, 1)
-    return f" (did you mean '{nearest[0]}'?)" if nearest else ""
-
-
-def _unknown_keys(model: type[BaseModel], content: Any) -> Iterator[tuple[tuple[str, ...], Iterable[str]]]:
+def _unknown_keys(model: type[BaseModel], content: Any) -> Iterator[tuple[Keys, Iterable[str]]]:
     """The paths of keys that a model, or one of the models in its fields, does not have; each with those it has."""
     for key, value in content.items() if isinstance(content, Mapping) else ():
         field = model.model_fields.get(key)
-        inner = next(_models_in(field.annotation), None) if field else None
+        inner = next(models_in(field.annotation), None) if field else None
         if field is None:
             yield (str(key),), model.model_fields
         elif inner and isinstance(value, list):
             for number, item in enumerate(value):
-                yield from (((key, str(number), *path), known) for path, known in _unknown_keys(inner, item))
+                yield from (((key, number, *path), known) for path, known in _unknown_keys(inner, item))
         elif inner:
             yield from (((key, *path), known) for path, known in _unknown_keys(inner, value))
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The pydantic models in a type, such as the one in `Optional[list[Model]]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)

@@ -21,9 +21,11 @@ import psutil
 from typing_extensions import Self
 
 from deployments.catalogue.card import ModelCard
-from deployments.catalogue.records import from_file
+from deployments.catalogue.records import validated
 from deployments.errors import ConfigError, SetupError
-from serve_app.cli.ports import check_free, is_free
+from serve_app.cli.config_check import check_content
+from serve_app.cli.ports import Advice, check_free, is_free
+from serve_app.cli.serve_config import AS_IN_THE_FILE, Overrides, read
 from serve_app.config import arguments, environment
 from serve_app.config.ray_environment import set_ray_environment
 from serve_app.front import haproxy, sockets
@@ -46,15 +48,15 @@ class Service:
     """A service from start to stop. Use as a context: leaving it stops everything that was started.
 
     Raises:
-        ConfigError: the Serve config file is wrong; names the file, the key, and what was expected.
+        ConfigError: the Serve config file is wrong; names the file, the line, the key, and what was expected.
     """
 
-    def __init__(self, config_path: Path) -> None:
+    def __init__(self, config_path: Path, overrides: Overrides = AS_IN_THE_FILE) -> None:
         os.umask(0o077)  # what this process and those that it starts write is for nobody else to read
         self._folder = Path(tempfile.mkdtemp(prefix="qi-", dir="/tmp"))
         set_ray_environment(self._folder)
         try:
-            self.config = _read_config(config_path)
+            self.config = _read_config(config_path, overrides)
             os.environ.update(_inner_ports(self.config.http_options.port))
             os.environ.setdefault("QDRANT_INFERENCE_GRPC_PORT", str(self.config.grpc_options.port))
         except ConfigError:
@@ -99,8 +101,8 @@ class Service:
         """The models that will be served."""
         return [card for a in self.config.applications for card in arguments.cards(arguments.read(a.args))]
 
-    def check_ports(self) -> None:
-        """Check that all ports are free.
+    def check_ports(self, advice: Advice) -> None:
+        """Check that all ports are free; `advice` says what to do about those that are not.
 
         Raises:
             ConfigError: names each port that is taken and its holder.
@@ -114,7 +116,8 @@ class Service:
                 "gRPC": (host, self.config.grpc_options.port),
                 "HAProxy statistics": ("", constants.RAY_SERVE_HAPROXY_STATS_PORT),
                 "HAProxy metrics": ("", constants.RAY_SERVE_HAPROXY_METRICS_PORT),
-            }
+            },
+            advice,
         )
 
     def start(self, progress: Progress) -> None:
@@ -219,10 +222,12 @@ def _inner_ports(rest_port: int) -> dict[str, str]:
     raise ConfigError(f"no port is free from {_FIRST_PORT} on, for the service's own use")
 
 
-def _read_config(path: Path) -> ServeDeploySchema:
+def _read_config(path: Path, overrides: Overrides) -> ServeDeploySchema:
     from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
 
-    return from_file(ServeDeploySchema, path)
+    content, origin = read(path)
+    check_content(content, origin)
+    return validated(ServeDeploySchema, overrides.apply(content), origin)
 
 
 def _reachable(host: str) -> str:

@@ -21,12 +21,15 @@ from deployments.errors import ModelFilesError, SetupError
 from deployments.files.sources import describe
 from deployments.files.store import ModelStore, State, cache_folder
 from deployments.replica.settings import ReplicaSettings
+from serve_app.cli import examples
 from serve_app.cli.files import STARTER, existing
 from serve_app.cli.terminal import console, interruptible
 from serve_app.config import arguments
 from serve_app.config.arguments import Arguments
 
-models_app = typer.Typer(help="List, fetch, check, measure and add models.", no_args_is_help=True)
+models_app = typer.Typer(
+    help="List, fetch, check, measure and add models.", no_args_is_help=True, rich_markup_mode="rich"
+)
 
 CatalogueFile = Annotated[Path, typer.Option("--catalogue", callback=existing, help="a model catalogue")]
 Name = Annotated[str, typer.Argument(help="the name of a model")]
@@ -34,7 +37,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="names of models; defaul
 SomeNames = Annotated[list[str], typer.Argument(help="names of models")]
 
 
-@models_app.command("list")
+@models_app.command("list", epilog=examples.LIST)
 def list_models(catalogue_file: CatalogueFile = STARTER) -> None:
     """Show the models of a catalogue, and whether their files are here."""
     with interruptible():
@@ -45,7 +48,7 @@ def list_models(catalogue_file: CatalogueFile = STARTER) -> None:
         console.print(table)
 
 
-@models_app.command()
+@models_app.command(epilog=examples.SHOW)
 def show(name: Name, catalogue_file: CatalogueFile = STARTER) -> None:
     """Show what the catalogue says of a model, and where its files are."""
     from deployments.onboarding import in_process  # noqa: PLC0415  brings onnxruntime, which takes long to import
@@ -65,14 +68,14 @@ def show(name: Name, catalogue_file: CatalogueFile = STARTER) -> None:
             console.print(f"[bold]{key:<7}[/] {escape(value)}", soft_wrap=True)
 
 
-@models_app.command()
+@models_app.command(epilog=examples.PULL)
 def pull(names: Names = None, catalogue_file: CatalogueFile = STARTER) -> None:
     """Fetch model files into the cache and check them; complete ones are not fetched again."""
     with interruptible():
         pull_models(_chosen(names, catalogue_file))
 
 
-@models_app.command()
+@models_app.command(epilog=examples.VERIFY)
 def verify(
     names: Names = None,
     catalogue_file: CatalogueFile = STARTER,
@@ -89,11 +92,11 @@ def verify(
                 wrong += 1
                 console.print(f"[red]wrong[/]  {escape(str(error))}", soft_wrap=True)
             else:
-                console.print(f"[green]right[/]  {card.name}")
+                console.print(f"[green]ok[/]     {card.name}")
     raise typer.Exit(1 if wrong else 0)
 
 
-@models_app.command()
+@models_app.command(epilog=examples.REMOVE)
 def remove(names: SomeNames, catalogue_file: CatalogueFile = STARTER) -> None:
     """Delete model files from the cache, and what was built from them; the catalogue and local folders stay."""
     from deployments.graphs import cache  # noqa: PLC0415  as above, onnx
@@ -108,7 +111,7 @@ def remove(names: SomeNames, catalogue_file: CatalogueFile = STARTER) -> None:
             console.print(f"removed  {card.name}  {freed}")
 
 
-@models_app.command()
+@models_app.command(epilog=examples.BENCH)
 def bench(
     name: Name,
     catalogue_file: CatalogueFile = STARTER,
@@ -172,7 +175,8 @@ def _is_sound(card: ModelCard) -> bool:
 
 
 def _chosen(names: Sequence[str] | None, catalogue_file: Path) -> Sequence[ModelCard]:
-    return arguments.cards(Arguments(catalogue=str(catalogue_file.resolve()), models=tuple(names) if names else None))
+    wanted = Arguments(catalogue=str(catalogue_file.resolve()), models=tuple(names) if names else None)
+    return arguments.cards(wanted, str(catalogue_file))
 
 
 def _table(*columns: Column | str, justify: Any = "left") -> Table:

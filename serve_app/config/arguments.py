@@ -27,8 +27,8 @@ def read(arguments: Mapping[str, Any]) -> Arguments:
     return validated(Arguments, dict(arguments), "args of the application")
 
 
-def cards(arguments: Arguments) -> Sequence[ModelCard]:
-    """The models that the application serves.
+def cards(arguments: Arguments, where: str = "models") -> Sequence[ModelCard]:
+    """The models that the application serves; `where` it says which, for errors.
 
     Raises:
         ConfigError: the catalogue is wrong, or has no model of a name that is asked for.
@@ -37,6 +37,6 @@ def cards(arguments: Arguments) -> Sequence[ModelCard]:
     if arguments.models is None:
         return models.cards
     try:
-        return [models.find(name, "models") for name in arguments.models]
+        return [models.find(name, where) for name in arguments.models]
     except UnknownModel as error:
         raise ConfigError(error.message) from error

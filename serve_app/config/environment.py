@@ -18,13 +18,13 @@ def _split(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(","))
 
 
-def _is_url(value: str) -> str:
-    if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname:
+def _are_urls(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(url.scheme in {"http", "https"} and url.hostname for url in map(urlsplit, values)):
         raise ValueError("expected a URL such as http://localhost:6333, or several with commas between them")
-    return value
+    return values
 
 
-Urls = Annotated[tuple[Annotated[str, AfterValidator(_is_url)], ...], BeforeValidator(_split)]
+Urls = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_are_urls)]
 
 
 def _fits_a_header(key: SecretStr) -> SecretStr:
@@ -56,7 +56,7 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_is_database)]
 class Environment(Record):
     """What the environment says; each field is the variable of the same name in capitals."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, alias_generator=str.upper, populate_by_name=True)
 
     qdrant_url: Urls = Field(default=(), description="Qdrant's REST address; without it, the embedded store")
     qdrant_grpc_url: Urls = Field(default=(), description="Qdrant's gRPC address; default: port 6334 there")
@@ -147,5 +147,6 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
     Raises:
         ConfigError: names the variable and what was expected.
     """
-    given = {name: value for name in Environment.model_fields if (value := variables.get(name.upper()))}
+    names = map(str.upper, Environment.model_fields)
+    given = {name: value for name in names if (value := variables.get(name))}
     return validated(Environment, given, "environment")

@@ -23,10 +23,9 @@ VISION_MODEL = "starter/clip-shapes-vision"
 CAPTION_MODEL = "starter/clip-shapes-text"
 
 
-def create(client: QdrantClient) -> list[str]:
-    """Create the collections that are missing; the names of those that are there already, which stay as they are."""
-    found = [name for name in (TEXTS, IMAGES) if client.collection_exists(name)]
-    if TEXTS not in found:
+def create(client: QdrantClient) -> None:
+    """Create the collections that are missing; those that are there already stay as they are."""
+    if not client.collection_exists(TEXTS):
         client.create_collection(
             TEXTS,
             vectors_config={"dense": models.VectorParams(size=384, distance=models.Distance.COSINE)},
@@ -35,9 +34,8 @@ def create(client: QdrantClient) -> list[str]:
                 "splade": models.SparseVectorParams(),
             },
         )
-    if IMAGES not in found:
+    if not client.collection_exists(IMAGES):
         client.create_collection(IMAGES, vectors_config=models.VectorParams(size=128, distance=models.Distance.COSINE))
-    return found
 
 
 def text_point(docstring: Docstring) -> models.PointStruct:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from qdrant_client import QdrantClient, models
@@ -42,19 +42,20 @@ def answers(url: str) -> bool:
         return True
 
 
-def tell(url: str, console: Console) -> None:
-    """Run the whole demo against the service at an address.
+Wanted = Callable[[str, int], bool]
+"""Whether to fill a collection anew that holds so many points already."""
+
+
+def tell(url: str, console: Console, wanted: Wanted) -> None:
+    """Run the whole demo against the service at an address; `wanted` decides on what is there already.
 
     Raises:
         SetupError: the service cannot be reached, or answered with an error.
     """
     with closing(_client(url)) as client, _errors_told(url):
-        for name in create(client):
-            console.print(
-                f"the collection [bold]{name}[/] exists: the demo writes its points again, under the same ids"
-            )
-        _fill_texts(client, console)
-        _fill_images(client, console)
+        create(client)
+        _fill_texts(client, console, wanted)
+        _fill_images(client, console, wanted)
         _search_texts(client, console)
         _search_images(client, console)
     _go_on(url, console)
@@ -74,18 +75,33 @@ def _client(url: str) -> QdrantClient:
         raise SetupError(f"{url}: {error}") from error
 
 
-def _fill_texts(client: QdrantClient, console: Console) -> None:
+def _fill_texts(client: QdrantClient, console: Console, wanted: Wanted) -> None:
     console.rule("[bold]Texts: the docstrings of Python's standard library")
     with console.status("reading the docstrings"):
         points = [text_point(docstring) for docstring in standard_library()]
+    if _skipped(client, TEXTS, len(points), console, wanted):
+        return
     console.print(f"{len(points):,} texts, three vectors each; {BATCH} texts a request, {IN_FLIGHT} requests in flight")
     _report(_fill(client, TEXTS, points, "texts", console), "texts", console)
 
 
-def _fill_images(client: QdrantClient, console: Console) -> None:
+def _fill_images(client: QdrantClient, console: Console, wanted: Wanted) -> None:
     console.rule("[bold]Images: drawn shapes")
+    if _skipped(client, IMAGES, DRAWINGS, console, wanted):
+        return
     points = [image_point(scene) for scene in scenes(DRAWINGS, SEED)]
     _report(_fill(client, IMAGES, points, "images", console), "images", console)
+
+
+def _skipped(client: QdrantClient, collection: str, points: int, console: Console, wanted: Wanted) -> bool:
+    """Whether a collection stays as it is, which holds all of its points; one that holds fewer is filled unasked."""
+    there = client.count(collection).count
+    if there < points:
+        return False
+    skipped = not wanted(collection, there)
+    if skipped:
+        console.print(f"the collection [bold]{collection}[/] holds {there:,} points already: skipped")
+    return skipped
 
 
 def _fill(
@@ -158,7 +174,7 @@ def _errors_told(url: str) -> Iterator[None]:
     try:
         yield
     except ResponseHandlingException as error:
-        raise SetupError(f"no Qdrant answers at {url}: {error.source}") from error
+        raise SetupError(f"no Qdrant answers at {url}: {error.source}", "start one: qdrant-inference up") from error
     except UnexpectedResponse as error:
         raise SetupError(f"{url} answered {error.status_code}: {_message(error)}") from error
     except (ApiException, QdrantException) as error:

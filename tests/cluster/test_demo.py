@@ -55,18 +55,18 @@ def test_the_demo_tells_its_story_and_can_be_run_again(
     texts = [text for text in standard_library() if text.module in {"random", "zipfile", "copy"}]
     monkeypatch.setattr(walkthrough, "standard_library", lambda: texts)
     before = used(service)
-    first, second = (Console(file=StringIO(), width=200, highlight=False) for _ in range(2))
-    for console in (first, second):
-        walkthrough.tell(service.rest_address, console)
-    said, again = (console.file.getvalue() for console in (first, second))  # type: ignore[attr-defined]
+    first, second, third = (Console(file=StringIO(), width=200, highlight=False) for _ in range(3))
+    for console in (first, second, third):
+        walkthrough.tell(service.rest_address, console, lambda _, __, console=console: console is third)
+    said, skipped, again = (console.file.getvalue() for console in (first, second, third))  # type: ignore[attr-defined]
     assert client.count(TEXTS).count == len(texts)
     assert client.count(IMAGES).count == walkthrough.DRAWINGS
     for model in (*TEXT_MODELS.values(), VISION_MODEL):
         assert model in said
     assert "zipfile.ZipFile" in said
     assert scenes(walkthrough.DRAWINGS, walkthrough.SEED)[0].caption in said
-    assert "exists: the demo writes its points again" not in said
-    assert again.count("exists: the demo writes its points again") == 2
+    assert [text.count("already: skipped") for text in (said, skipped, again)] == [0, 2, 0]
+    assert "zipfile.ZipFile" in skipped
     wanted = {model: tokens + printed(again)[model] for model, tokens in printed(said).items()}
     assert wanted.keys() == {*TEXT_MODELS.values(), VISION_MODEL}
     deadline = time.monotonic() + 5

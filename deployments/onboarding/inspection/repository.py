@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from deployments.catalogue.card import File
-from deployments.errors import ModelError, ModelFilesError
+from deployments.errors import ModelError, ModelFilesError, reason
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.json"
@@ -53,7 +53,9 @@ class Repository:
             return None
         try:
             return json.loads((self.folder / path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise ModelFilesError(f"{path}: {reason(error)}") from error
+        except ValueError as error:
             raise ModelFilesError(f"{path}: {error}") from error
 
     def weights(self) -> dict[str, File]:

@@ -23,6 +23,9 @@ _FLAGS = {
 }
 """How versions before 6 write a pooling."""
 
+_NO_LIMIT = 10**9
+"""From where on a tokenizer's limit says that it has none: transformers writes 10^30 then."""
+
 _PASSAGES = ("document", "passage", "corpus")
 """The names under which it looks for the prompt of a stored text, in its order."""
 
@@ -94,8 +97,14 @@ def window(files: Repository) -> int:
         raise ModelError(
             "sentence_bert_config.json: 'do_lower_case' without a tokenizer that does it cannot be run here"
         )
-    limit = told.get("max_seq_length") or files.json("tokenizer_config.json").get("model_max_length") or positions
-    return min(int(limit), positions)
+    return min(told_window(files) or positions, positions)
+
+
+def told_window(files: Repository) -> int | None:
+    """The window that the files tell, of the model or of its tokenizer; None if its positions are all that is known."""
+    told = files.json("sentence_bert_config.json").get("max_seq_length")
+    limit = told or files.json("tokenizer_config.json").get("model_max_length")
+    return int(limit) if isinstance(limit, (int, float)) and limit < _NO_LIMIT else None
 
 
 def _lowercases(normalizer: Any) -> bool:

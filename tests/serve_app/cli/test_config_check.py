@@ -92,9 +92,9 @@ APPLICATION = ("applications", 0)
 DEPLOYMENT = (*APPLICATION, "deployments", 0)
 
 WRONG: list[tuple[Content, str]] = [
-    (changed("http_option", to={}), r"http_option: unknown to Ray Serve \(did you mean 'http_options'\?\)"),
-    (changed("http_options", "prot", to=1), r"http_options.prot: unknown to Ray Serve \(did you mean 'port'\?\)"),
-    (changed("http_options", "port", to="many"), "http_options.port: Input should be a valid integer"),
+    (changed("http_option", to={}), r"serve.yaml:\d+: http_option: unknown key \(did you mean 'http_options'\?\)"),
+    (changed("http_options", "prot", to=1), r"http_options.prot: unknown key \(did you mean 'port'\?\)"),
+    (changed("http_options", "port", to="many"), "http_options.port: expected a whole number"),
     (changed(*APPLICATION, "replicas", to=1), "applications.0.replicas: unknown"),
     (changed(*DEPLOYMENT, "max_ongoing", to=1), "applications.0.deployments.0.max_ongoing: unknown"),
     (changed(*DEPLOYMENT, "ray_actor_options", to={"num_cpu": 1}), "ray_actor_options.num_cpu: unknown"),
@@ -115,14 +115,20 @@ WRONG: list[tuple[Content, str]] = [
         changed(*DEPLOYMENT, "name", to="starter--splade-tiny"),
         "deployments.0.name: no deployment 'starter",
     ),
-    (changed(*DEPLOYMENT, "user_config", to={"thread": 1}), rf"deployments.0.user_config \({MINILM}\): thread: Extra"),
-    (changed(*DEPLOYMENT, "user_config", to={"token_budget": 0}), "token_budget: Input should be greater than 0"),
+    (
+        changed(*DEPLOYMENT, "user_config", to={"thread": 1}),
+        r"deployments.0.user_config.thread: unknown key \(did you mean 'threads'\?\)",
+    ),
+    (changed(*DEPLOYMENT, "user_config", to={"token_budget": 0}), "token_budget: must be greater than 0"),
     (
         changed(*DEPLOYMENT, to={"name": "Ingress", "user_config": {"timeout": 1}}),
-        r"user_config \(Ingress\): timeout: Extra",
+        r"user_config.timeout: unknown key \(did you mean 'timeout_s'\?\)",
     ),
     (changed(*DEPLOYMENT, to={"name": "ImageLoader"}), "no deployment 'ImageLoader'"),
-    (changed(*APPLICATION, "args", to={"catalog": "x"}), "applications.0.args: catalog: Extra"),
+    (
+        changed(*APPLICATION, "args", to={"catalog": "x"}),
+        r"applications.0.args.catalog: unknown key \(did you mean 'catalogue'\?\)",
+    ),
     (changed(*APPLICATION, "args", to={"catalogue": "configs/models/none.yaml"}), "configs/models/none.yaml"),
     (
         changed(*APPLICATION, "args", to={"models": ["qdrant/bm52"]}),
@@ -183,7 +189,7 @@ def test_a_ray_service_is_read_where_its_config_stands(saved: Callable[[Any], Pa
         return yaml.safe_dump_all([{"kind": "Namespace"}, service])
 
     assert len(check(saved(manifest(config())))) == 2
-    with pytest.raises(ConfigError, match=r"serve.yaml: spec.serveConfigV2: http_option: unknown"):
+    with pytest.raises(ConfigError, match=r"serve.yaml:\d+: http_option: unknown"):
         check(saved(manifest(changed("http_option", to={}))))
 
 
@@ -194,7 +200,7 @@ def test_what_is_no_config_is_refused(text: str, saved: Callable[[Any], Path]) -
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match="no such file"):
         check(tmp_path / "none.yaml")
 
 
@@ -250,4 +256,4 @@ def test_the_command_says_when_a_node_is_too_small(saved: Callable[[Any], Path])
 def test_the_command_fails_on_a_wrong_file(saved: Callable[[Any], Path]) -> None:
     status, output = run(saved(changed("http_option", to={})))
     assert status == 1
-    assert "unknown to Ray Serve" in output
+    assert "unknown key" in output

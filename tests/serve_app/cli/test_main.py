@@ -54,7 +54,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(walkthrough, "answers", lambda _url: False)
     monkeypatch.setattr(walkthrough, "tell", lambda *_: None)
-    monkeypatch.setattr(main, "_running", lambda _: nullcontext(SimpleNamespace(rest_address="http://localhost:6333")))
+    monkeypatch.setattr(main, "running", lambda _: nullcontext(SimpleNamespace(rest_address="http://localhost:6333")))
     monkeypatch.setattr("threading.Event.wait", interrupt)
 
 

@@ -145,4 +145,4 @@ def test_a_model_that_is_not_in_the_cache_is_not_measured(catalogue: Path) -> No
 def test_an_unknown_provider_or_precision_is_one_line(option: str) -> None:
     status, said = run("bench", "qdrant/bm25", option, "abacus")
     assert status == 1
-    assert "Input should be 'auto'" in said
+    assert "must be 'auto'" in said

@@ -52,7 +52,7 @@ def test_a_wrong_variable_is_named(variables: dict[str, str]) -> None:
 def test_postgresql_without_its_extra_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "find_spec", lambda _: None)
     assert environment.read({"QDRANT_INFERENCE_DATABASE_URL": "sqlite:////tmp/ledger"})
-    with pytest.raises(ConfigError, match=r"qdrant_inference_database_url: .*extra 'postgres'"):
+    with pytest.raises(ConfigError, match=r"QDRANT_INFERENCE_DATABASE_URL: .*extra 'postgres'"):
         environment.read({"QDRANT_INFERENCE_DATABASE_URL": "postgresql://u:p@host/database"})
 
 
@@ -65,7 +65,7 @@ def test_the_door_is_open_until_there_is_a_key() -> None:
 
 @pytest.mark.parametrize("key", ["with-a-line-end\n", "with a space", "schlüssel", "\x7f"])
 def test_a_key_that_no_header_carries_is_refused_and_not_shown(key: str) -> None:
-    with pytest.raises(ConfigError, match=r"qdrant_api_key: .*visible ASCII") as caught:
+    with pytest.raises(ConfigError, match=r"QDRANT_API_KEY: .*visible ASCII") as caught:
         environment.read({"QDRANT_API_KEY": key})
     assert key not in f"{caught.value} {caught.value.__cause__}"
 

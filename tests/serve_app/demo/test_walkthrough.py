@@ -54,13 +54,13 @@ def test_a_server_that_refuses_is_a_server_that_answers(refusing: str, nowhere: 
 
 def test_an_error_of_qdrant_is_told_in_its_own_words_and_in_one_line(refusing: str) -> None:
     with pytest.raises(SetupError) as told:
-        walkthrough.tell(refusing, quiet())
+        walkthrough.tell(refusing, quiet(), lambda *_: True)
     assert str(told.value) == f"{refusing} answered 507: Storage is full"
 
 
 def test_a_service_that_cannot_be_reached_is_told_with_its_address(nowhere: str) -> None:
     with pytest.raises(SetupError, match=f"no Qdrant answers at {nowhere}: .*refused"):
-        walkthrough.tell(nowhere, quiet())
+        walkthrough.tell(nowhere, quiet(), lambda *_: True)
 
 
 def test_the_demo_ends_with_the_address_of_the_console() -> None:
@@ -72,4 +72,4 @@ def test_the_demo_ends_with_the_address_of_the_console() -> None:
 @pytest.mark.parametrize("url", ["nonsense:abc", "ftp://localhost", "http://localhost:port"])
 def test_an_address_that_is_none_is_told(url: str) -> None:
     with pytest.raises(SetupError, match=url):
-        walkthrough.tell(url, quiet())
+        walkthrough.tell(url, quiet(), lambda *_: True)

@@ -72,8 +72,8 @@ async def test_what_is_switched_off_is_off_from_the_first_request_after_a_restar
     ("body", "said"),
     [
         ({"models": {"nothing": False}}, "models: no model 'nothing' here"),
-        ({"models": {"d/Dense": "no"}}, "models.d/Dense: Input should be a valid boolean"),
-        ({"inferense": False}, "inferense: Extra inputs are not permitted"),
+        ({"models": {"d/Dense": "no"}}, "models.d/Dense: expected true or false"),
+        ({"inferense": False}, "inferense: unknown key (did you mean 'inference'?)"),
         (b"{", "not JSON"),
         (b"", "top level"),
     ],
