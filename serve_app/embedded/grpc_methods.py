@@ -13,7 +13,7 @@ from qdrant_client import grpc
 
 from serve_app.embedded import grpc_read, grpc_write, legacy_grpc
 from serve_app.embedded.engine.errors import malformed, not_supported
-from serve_app.embedded.engine.protocol import WRITES, Engine
+from serve_app.embedded.engine.protocol import WRITES, Engine, Waiting, carried_out
 from serve_app.embedded.rest_routes import TITLE, VERSION
 from serve_app.protocol.grpc_services import response_class
 
@@ -169,5 +169,12 @@ def answer(engine: Engine, method: str, request: Message) -> Message:
     if method not in METHODS:
         raise not_supported(f"the method {method}")
     known = METHODS[method]
-    result = getattr(engine, known.operation)(getattr(request, "collection_name", ""), known.read(request))
+    collection = getattr(request, "collection_name", "")
+    result = carried_out(engine, known.operation, collection, known.read(request), _waiting(request))
     return response_class(method)(**known.written(result), time=time.perf_counter() - started)
+
+
+def _waiting(request: Any) -> Waiting:
+    fields = request.DESCRIPTOR.fields_by_name
+    has_timeout = "timeout" in fields and request.HasField("timeout")
+    return Waiting("wait" in fields and request.wait, request.timeout if has_timeout else None)

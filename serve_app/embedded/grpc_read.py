@@ -301,6 +301,15 @@ def _stopwords(message: Any) -> JSON:
     return {"languages": [one.lower() for one in message.languages], "custom": list(message.custom)}
 
 
+def _shard_keys(message: Any) -> JSON:
+    keys = [_inner(one) for one in message.shard_keys if one.WhichOneof("key")]
+    if message.HasField("fallback") and len(keys) == 1:
+        return {"target": keys[0], "fallback": _inner(message.fallback)}
+    if message.HasField("fallback"):
+        raise wrong_input("a fallback shard key can be set only when a single shard key is provided")
+    return keys[0] if len(keys) == 1 else keys
+
+
 def _vectors_diff(message: Any) -> JSON:
     return {"": body(message.params)} if _variant(message) == "params" else _map(message.params_map)
 
@@ -328,6 +337,8 @@ _SPECIAL: dict[str, Callable[[Any], JSON]] = {
         "Query": _query,
         "ContextInput": lambda message: [body(pair) for pair in message.pairs],
         "Expression": _expression,
+        "ShardKey": _inner,
+        "ShardKeySelector": _shard_keys,
         "StartFrom": _inner,
         "IdfParams": _idf,
         "FeedbackStrategy": _named,

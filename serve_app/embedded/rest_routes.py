@@ -6,17 +6,15 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import numpy as np
 import orjson
-from grpc import StatusCode
 
-from serve_app.embedded import legacy_rest
-from serve_app.embedded.engine.errors import GrpcError, malformed, not_found, not_supported, wrong_input
-from serve_app.embedded.engine.protocol import JSON, WRITES, Engine
+from serve_app.embedded import legacy_rest, query_parameters
+from serve_app.embedded.engine.errors import malformed, not_found, not_supported
+from serve_app.embedded.engine.protocol import JSON, WRITES, Engine, carried_out
 from serve_app.embedded.not_here import NOT_HERE
 
 TITLE = "qdrant - vector search engine (embedded store)"
@@ -80,23 +78,15 @@ def _new_vector_name(parameters: Parameters, body: bytes) -> tuple[str, JSON]:
     return parameters["vector_name"], _body(parameters, body)
 
 
-def _legacy(query: legacy_rest.Query) -> Reader:
-    return lambda _, body: legacy_rest.read(_json(body), query)
-
-
-def _legacy_one(query: legacy_rest.Query) -> Reader:
-    return lambda _, body: [legacy_rest.read(_json(body), query)]
-
-
-def _legacy_batch(query: legacy_rest.Query) -> Reader:
-    return lambda _, body: legacy_rest.read_batch(_json(body), query)
+def _older_body(read: Callable[[Any], Any]) -> Reader:
+    return lambda _, body: read(_json(body))
 
 
 def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise wrong_input(f"Format error in JSON body: {error}") from error
+        raise malformed("", str(error)) from error
 
 
 def _same(result: Any) -> Any:
@@ -132,11 +122,13 @@ def _updated(name: str) -> Route:
     return Route(_update(name), "update_points", _first)
 
 
-def _older(name: str, query: legacy_rest.Query) -> dict[tuple[str, str], Route]:
+def _older(name: str, search: legacy_rest.Search) -> dict[tuple[str, str], Route]:
     return {
-        ("POST", f"{_POINTS}/{name}"): Route(_legacy_one(query), "query_batch", _first_points),
-        ("POST", f"{_POINTS}/{name}/batch"): Route(_legacy_batch(query), "query_batch", _all_points),
-        ("POST", f"{_POINTS}/{name}/groups"): Route(_legacy(query), "query_groups"),
+        ("POST", f"{_POINTS}/{name}"): Route(
+            _older_body(lambda content: [search.read(content)]), "query_batch", _first_points
+        ),
+        ("POST", f"{_POINTS}/{name}/batch"): Route(_older_body(search.read_batch), "query_batch", _all_points),
+        ("POST", f"{_POINTS}/{name}/groups"): Route(_older_body(search.read_groups), "query_groups"),
     }
 
 
@@ -173,9 +165,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", _POINTS + "/query/groups"): Route(_body, "query_groups"),
     ("POST", _POINTS + "/search/matrix/pairs"): Route(_body, "matrix_pairs"),
     ("POST", _POINTS + "/search/matrix/offsets"): Route(_body, "matrix_offsets"),
-    **_older("search", legacy_rest.search),
-    **_older("recommend", legacy_rest.recommend),
-    **_older("discover", legacy_rest.discover),
+    **_older("search", legacy_rest.SEARCH),
+    **_older("recommend", legacy_rest.RECOMMEND),
+    **_older("discover", legacy_rest.DISCOVER),
 }
 """By method and path."""
 del ROUTES["POST", f"{_POINTS}/discover/groups"]  # which Qdrant never had
@@ -209,23 +201,15 @@ def answer(engine: Engine, method: str, path: str, query: str, body: bytes) -> b
         return FIXED[method, path]
     found = _found(method, path)
     if found is not None:
-        _check_query(query)
         route, parameters = found
-        request = route.read(parameters, body)
-        result = getattr(engine, route.operation)(parameters.get("collection_name", ""), request)
+        waiting = query_parameters.read(route.operation, query)
+        collection, request = parameters.get("collection_name", ""), route.read(parameters, body)
+        result = carried_out(engine, route.operation, collection, request, waiting)
         return _encoded(route.answered(result), time.perf_counter() - started)
     for beginning, what in _PATTERNS_NOT_HERE:
         if beginning.fullmatch(path):
             raise not_supported(what)
     raise not_found("there is no such route")
-
-
-def _check_query(query: str) -> None:
-    """Every write is complete when it is answered, so that nothing but a timeout could be said wrongly."""
-    timeout = dict(parse_qsl(query)).get("timeout")
-    if timeout == "0":
-        message = "Validation error in query parameters: [timeout: value 0 invalid, must be 1 or larger]"
-        raise GrpcError(StatusCode.INVALID_ARGUMENT, message, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def _encoded(result: Any, seconds: float) -> bytes:

@@ -8,50 +8,48 @@ from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
+from grpc import StatusCode
 
-from serve_app.embedded.edge import answers, config, indexes, reading, shard
+from serve_app.embedded.edge import answers, config, indexes, reading, shard, shard_keys
 from serve_app.embedded.edge.engine_config import vector_name_operation
 from serve_app.embedded.edge.filters import FILTER
 from serve_app.embedded.edge.folders import check_space, read_json, remove, sync, write_json
+from serve_app.embedded.edge.operation_ids import OperationIds
 from serve_app.embedded.edge.points import Kinds, point_id
 from serve_app.embedded.edge.reading import Object
 from serve_app.embedded.edge.selection import order_by, with_payload, with_vector
 from serve_app.embedded.edge.strict import StrictMode
 from serve_app.embedded.edge.updates import operations
-from serve_app.embedded.engine.errors import bad_request, no_point, no_vector_name, not_found
+from serve_app.embedded.engine.errors import GrpcError, bad_request, no_point, no_vector_name, not_found
 
 JSON = dict[str, Any]
 _FILE = "collection.json"
-_SHARDS = {"shard_key": "shards"}
-_OLDER = {"with_vectors": "with_vector"}
 
 
 def _given(**given: Any) -> JSON:
     return given
 
 
-_SELECTED: dict[str, reading.Reader[Any]] = {"with_payload": with_payload, "with_vector": with_vector}
-RETRIEVE = Object("PointRequest", _given, {"ids": reading.items(point_id), **_SELECTED}, ("ids",), _SHARDS, _OLDER)
+_OF_SHARDS: dict[str, reading.Reader[Any]] = {"shard_key": shard_keys.of_reading}
+_SELECTED: dict[str, reading.Reader[Any]] = {"with_payload": with_payload, "with_vector": with_vector, **_OF_SHARDS}
+RETRIEVE = Object("PointRequest", _given, {"ids": reading.items(point_id), **_SELECTED}, ("ids",))
 SCROLL = Object(
     "ScrollRequest",
     _given,
     {
         "offset": point_id,
-        "limit": reading.integers(1),
+        "limit": reading.Integer(1),
         "filter": FILTER,
         "order_by": order_by,
         **_SELECTED,
     },
-    refused=_SHARDS,
-    aliases=_OLDER,
 )
-COUNT = Object("CountRequest", _given, {"filter": FILTER, "exact": reading.boolean}, refused=_SHARDS)
+COUNT = Object("CountRequest", _given, {"filter": FILTER, "exact": reading.boolean, **_OF_SHARDS})
 FACET = Object(
     "FacetRequest",
     _given,
-    {"key": reading.string, "limit": reading.integers(1), "filter": FILTER, "exact": reading.boolean},
+    {"key": reading.string, "limit": reading.Integer(1), "filter": FILTER, "exact": reading.boolean, **_OF_SHARDS},
     ("key",),
-    refused=_SHARDS,
 )
 
 
@@ -102,14 +100,20 @@ class Collection:
         self._indexes: JSON = document["indexes"]
         self.shard = shard.Shard(folder / document["shard"], engine)
         self.kinds: Kinds = config.kinds(self.config)
+        self._operation_ids = OperationIds(document.get("operations", 0), self._save)
         self.is_optimizing = False
         self.is_closed = False
         self._optimized_until = 0
         self._unindexed = self._not_indexed()
 
-    def _save(self, *, shard_folder: Path | None = None) -> None:
-        name = (shard_folder or self.shard.folder).name
-        document = {"name": self.name, "config": self.config, "indexes": self._indexes, "shard": name}
+    def _save(self, operations: int | None = None, *, shard_folder: Path | None = None) -> None:
+        document = {
+            "name": self.name,
+            "config": self.config,
+            "indexes": self._indexes,
+            "shard": (shard_folder or self.shard.folder).name,
+            "operations": self._operation_ids.following if operations is None else operations,
+        }
         write_json(self.folder / _FILE, document)
 
     def _configure(self, new: JSON) -> None:
@@ -156,7 +160,10 @@ class Collection:
         limits = self.config.get("strict_mode_config")
         return StrictMode(limits, self.indexes() if limits and limits.get("enabled") else {})
 
-    def create_index(self, body: JSON) -> None:
+    def _completed(self) -> JSON:
+        return {"operation_id": self._operation_ids.take(), "status": "completed"}
+
+    def create_index(self, body: JSON) -> JSON:
         """An index of a payload field."""
         given = indexes.CREATE(body, "")
         self.strict_mode().check_new_index(given["field_name"])
@@ -167,32 +174,41 @@ class Collection:
         self._indexes = {**self._indexes, field: body["field_schema"]}
         self._save()
         self._write([operation])
+        return self._completed()
 
-    def delete_index(self, field: str) -> None:
+    def delete_index(self, field: str) -> JSON:
         """No index of this field."""
         operation = reading.built(edge.UpdateOperation.delete_field_index, "field_name", field)
         self._write([operation])
         self._indexes = {name: schema for name, schema in self._indexes.items() if name != field}
         self._save()
+        return self._completed()
 
-    def create_vector_name(self, name: str, body: JSON) -> None:
+    def create_vector_name(self, name: str, body: JSON) -> JSON:
         """A vector name that no point has a vector for yet."""
         if name in self.kinds:
             raise bad_request(f"Vector name '{name}' already exists")
         self._configure(config.with_vector_name(self.config, name, body))
         self._write([vector_name_operation(name, body)])
+        return self._completed()
 
-    def delete_vector_name(self, name: str) -> None:
+    def delete_vector_name(self, name: str) -> JSON:
         """A vector name and all its vectors, gone."""
         self._configure(config.without_vector_name(self.config, name))
         self._write([edge.UpdateOperation.delete_vector_name(name)])
+        return self._completed()
 
-    def write(self, body: Sequence[Mapping[str, Any]]) -> None:
+    def write(self, body: Sequence[Mapping[str, Any]], *, tells_refusals: bool) -> list[JSON]:
         """All writes of points in their order; all are read before the first is begun."""
         where = "operations[{}]" if len(body) > 1 else ""
         self.strict_mode().check_updates(body)
         read = [operations(self.kinds, one, where.format(number)) for number, one in enumerate(body)]
-        self._write([operation for operation, _ in read], sum(count for _, count in read))
+        try:
+            self._write([operation for operation, _ in read], sum(count for _, count in read))
+        except GrpcError as error:
+            if tells_refusals or error.code is StatusCode.INTERNAL:
+                raise
+        return [self._completed() for _ in read]
 
     def _write(self, operations: Sequence[edge.UpdateOperation], points: int = 0) -> None:
         self.shard.recover(self.config)
@@ -325,6 +341,7 @@ class Collection:
     def close(self) -> None:
         """Bring everything to the disk. No call may follow."""
         self.is_closed = True
+        self._operation_ids.close()
         self.shard.close()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import qdrant_edge as edge
+from typing_extensions import override
 
 from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.indexes import MEMORY
@@ -40,13 +42,19 @@ def _kept(**given: Any) -> JSON:
     return given
 
 
-def _one_only(what: str) -> reading.Reader[int]:
-    def read(value: Any, where: str) -> int:
-        if reading.integers(1)(value, where) > 1:
-            raise not_supported(what)
-        return 1
+@dataclass(frozen=True)
+class _One(reading.Integer):
+    """Of which a server may have several."""
 
-    return read
+    minimum: int = 1
+    bits: int = 32
+    what: str = "replicas"
+
+    @override
+    def __call__(self, value: Any, where: str) -> int:
+        if super().__call__(value, where) > 1:
+            raise not_supported(self.what)
+        return 1
 
 
 def _not_pinned(value: Any, where: str) -> str:
@@ -61,23 +69,22 @@ hnsw_diff = Object(
     "HnswConfigDiff",
     _kept,
     {
-        "m": reading.integers(0, 10000),
-        "ef_construct": reading.integers(4),
-        "full_scan_threshold": reading.integers(10),
-        "max_indexing_threads": reading.integers(),
+        "m": reading.Integer(0, 10000),
+        "ef_construct": reading.Integer(4),
+        "full_scan_threshold": reading.Integer(10),
+        "max_indexing_threads": reading.Integer(),
         "on_disk": reading.boolean,
         "memory": _memory,
-        "payload_m": reading.integers(),
+        "payload_m": reading.Integer(),
         "inline_storage": reading.boolean,
     },
-    aliases={"full_scan_threshold_kb": "full_scan_threshold"},
 )
 _scalar = Object(
     "ScalarQuantizationConfig",
     _kept,
     {
         "type": reading.word("int8"),
-        "quantile": reading.floats(0.5, 1.0),
+        "quantile": reading.Float(0.5, 1.0),
         "always_ram": reading.boolean,
         "memory": _memory,
     },
@@ -162,7 +169,7 @@ _CHANGEABLE: dict[str, reading.Reader[Any]] = {
     "memory": _not_pinned,
 }
 _DENSE: dict[str, reading.Reader[Any]] = {
-    "size": reading.integers(1, MAX_SIZE),
+    "size": reading.Integer(1, MAX_SIZE, is_nonzero=True),
     "distance": reading.word(*DISTANCES),
     "datatype": _datatype,
     "multivector_config": _multivector,
@@ -172,13 +179,12 @@ vector_params = Object(
     _kept,
     {**_DENSE, **_CHANGEABLE, "quantization_config": quantization},
     required=("size", "distance"),
-    aliases={"quantization": "quantization_config"},
 )
 _sparse_index = Object(
     "SparseIndexParams",
     _kept,
     {
-        "full_scan_threshold": reading.integers(),
+        "full_scan_threshold": reading.Integer(),
         "on_disk": reading.boolean,
         "memory": _memory,
         "datatype": _datatype,
@@ -203,29 +209,28 @@ _optimizers = Object(
     "OptimizersConfigDiff",
     _kept,
     {
-        "deleted_threshold": reading.floats(0.0, 1.0),
-        "vacuum_min_vector_number": reading.integers(100),
-        "default_segment_number": reading.integers(),
-        "max_segment_size": reading.integers(1),
-        "memmap_threshold": reading.integers(),
-        "indexing_threshold": reading.integers(),
-        "flush_interval_sec": reading.integers(),
+        "deleted_threshold": reading.Float(0.0, 1.0),
+        "vacuum_min_vector_number": reading.Integer(100),
+        "default_segment_number": reading.Integer(),
+        "max_segment_size": reading.Integer(1),
+        "memmap_threshold": reading.Integer(),
+        "indexing_threshold": reading.Integer(),
+        "flush_interval_sec": reading.Integer(),
         "max_optimization_threads": reading.anything,
         "prevent_unoptimized": reading.boolean,
     },
-    aliases={f"{name}_kb": name for name in ("max_segment_size", "memmap_threshold", "indexing_threshold")},
 )
 _wal = Object(
     "WalConfigDiff",
     _kept,
     {
-        "wal_capacity_mb": reading.integers(1),
-        "wal_segments_ahead": reading.integers(),
-        "wal_retain_closed": reading.integers(1),
+        "wal_capacity_mb": reading.Integer(1),
+        "wal_segments_ahead": reading.Integer(),
+        "wal_retain_closed": reading.Integer(1),
     },
 )
-_multivector_mode = Object("StrictModeMultivector", _kept, {"max_vectors": reading.integers(1)})
-_sparse_mode = Object("StrictModeSparse", _kept, {"max_length": reading.integers(1)})
+_multivector_mode = Object("StrictModeMultivector", _kept, {"max_vectors": reading.Integer(1)})
+_sparse_mode = Object("StrictModeSparse", _kept, {"max_length": reading.Integer(1)})
 _COUNTS = (
     *("search_max_hnsw_ef", "upsert_max_batchsize", "search_max_batchsize", "max_collection_vector_size_bytes"),
     *("max_collection_payload_size_bytes", "filter_max_conditions", "condition_max_size", "max_payload_index_count"),
@@ -234,17 +239,17 @@ _strict_mode = Object(
     "StrictModeConfig",
     _kept,
     {
-        **dict.fromkeys(_COUNTS, reading.integers()),
+        **dict.fromkeys(_COUNTS, reading.Integer()),
         **dict.fromkeys(
             ("max_query_limit", "max_timeout", "read_rate_limit", "write_rate_limit", "max_points_count"),
-            reading.integers(1),
+            reading.Integer(1),
         ),
         **dict.fromkeys(
             ("enabled", "unindexed_filtering_retrieve", "unindexed_filtering_update", "search_allow_exact"),
             reading.boolean,
         ),
         "search_max_oversampling": reading.number,
-        "max_resident_memory_percent": reading.integers(1, 100),
+        "max_resident_memory_percent": reading.Integer(1, 100, bits=8),
         "multivector_config": reading.mapping(_multivector_mode),
         "sparse_config": reading.mapping(_sparse_mode),
     },
@@ -269,10 +274,10 @@ CREATE = Object(
     {
         "vectors": _vectors,
         "sparse_vectors": _sparse_vectors,
-        "shard_number": _one_only("more than one shard"),
+        "shard_number": _One(what="more than one shard"),
         "sharding_method": _sharding,
-        "replication_factor": _one_only("replicas"),
-        "write_consistency_factor": _one_only("replicas"),
+        "replication_factor": _One(),
+        "write_consistency_factor": _One(),
         "on_disk_payload": reading.boolean,
         "payload": _payload_storage,
         "id_tracker": _id_tracker,
@@ -283,17 +288,16 @@ CREATE = Object(
         "strict_mode_config": _strict_mode,
         "metadata": _metadata,
     },
-    aliases={"quantization": "quantization_config"},
 )
 _vector_diff = Object("VectorParamsDiff", _kept, {**_CHANGEABLE, "quantization_config": _quantization_diff})
 _params_diff = Object(
     "CollectionParamsDiff",
     _kept,
     {
-        "replication_factor": _one_only("replicas"),
-        "write_consistency_factor": _one_only("replicas"),
-        "read_fan_out_factor": reading.integers(),
-        "read_fan_out_delay_ms": reading.integers(),
+        "replication_factor": _One(is_nonzero=True),
+        "write_consistency_factor": _One(is_nonzero=True),
+        "read_fan_out_factor": reading.Integer(bits=32),
+        "read_fan_out_delay_ms": reading.Integer(),
         "on_disk_payload": reading.boolean,
         "payload": _payload_storage,
         "id_tracker": _id_tracker,
@@ -313,5 +317,7 @@ UPDATE = Object(
         "metadata": _metadata,
     },
 )
-DENSE_NAME = Object("DenseVectorConfig", _kept, _DENSE, required=("size", "distance"))
+DENSE_NAME = Object(
+    "DenseVectorConfig", _kept, {**_DENSE, "size": reading.Integer(1, MAX_SIZE)}, required=("size", "distance")
+)
 SPARSE_NAME = Object("SparseVectorConfig", _kept, {"modifier": reading.word("none", "idf"), "datatype": _datatype})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from grpc import StatusCode
 
 from serve_app.embedded.engine.errors import GrpcError
+
+log = logging.getLogger(__name__)
 
 _THE_ENGINE_SAYS = (
     (r"No point with id (.+)", StatusCode.NOT_FOUND, r"Not found: No point with id \1 found"),
@@ -30,6 +33,11 @@ def translated() -> Iterator[None]:
         if type(error) is not Exception:  # the engine raises nothing more specific
             raise
         raise refused(str(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what the engine did not expect; the class is nowhere to import
+            raise
+        log.warning("the engine panicked: %s", error)
+        raise GrpcError(StatusCode.INTERNAL, "Service internal error: the engine failed") from error
 
 
 def refused(text: str) -> GrpcError:

@@ -50,15 +50,14 @@ def _range(value: Any, where: str) -> Any:
     return _date_range(value, where) if is_dates else _float_range(value, where)
 
 
-def _longitude(value: Any, where: str) -> float:
-    return reading.floats(-180, 180)(value, where)
+def _geo_point(lon: float, lat: float) -> edge.GeoPoint:
+    if abs(lon) > _MAX_LONGITUDE or abs(lat) > _MAX_LATITUDE:
+        raise malformed("geo point", "`lat` must be within [-90;90] and `lon` within [-180;180]")
+    return edge.GeoPoint(lon, lat)
 
 
-def _latitude(value: Any, where: str) -> float:
-    return reading.floats(-90, 90)(value, where)
-
-
-geo_point = Object("GeoPoint", edge.GeoPoint, {"lon": _longitude, "lat": _latitude}, required=("lon", "lat"))
+_MAX_LONGITUDE, _MAX_LATITUDE = 180, 90
+geo_point = Object("GeoPoint", _geo_point, {"lon": reading.number, "lat": reading.number}, required=("lon", "lat"))
 _box = Object(
     "GeoBoundingBox",
     edge.GeoBoundingBox,
@@ -87,7 +86,7 @@ _polygon = Object(
     {"exterior": _closed_line, "interiors": reading.items(_closed_line)},
     required=("exterior",),
 )
-_count = Object("ValuesCount", edge.ValuesCount, dict.fromkeys(_BOUNDS, reading.integers()))
+_count = Object("ValuesCount", edge.ValuesCount, dict.fromkeys(_BOUNDS, reading.Integer()))
 
 
 def _field(key: str, **condition: Any) -> edge.FieldCondition:
@@ -116,8 +115,6 @@ _PAYLOAD_FIELD = Object("PayloadField", lambda key: key, {"key": reading.string}
 
 
 def _slice(total: int, index: int) -> Any:
-    if total == 0:
-        raise malformed("slice.total", "expected a nonzero integer")
     if index >= total:
         raise invalid("slice.index", f"value {index} invalid, must be smaller than total {total}")
     condition_of: Any = edge  # whose stubs lack this class
@@ -125,7 +122,10 @@ def _slice(total: int, index: int) -> Any:
 
 
 _SLICE = Object(
-    "Slice", _slice, {"total": reading.integers(), "index": reading.integers()}, required=("total", "index")
+    "Slice",
+    _slice,
+    {"total": reading.Integer(1, bits=32, is_nonzero=True), "index": reading.Integer(bits=32)},
+    required=("total", "index"),
 )
 _NESTED = Object(
     "Nested",
@@ -160,7 +160,7 @@ _conditions = reading.one_or_many(condition)
 _MIN_SHOULD = Object(
     "MinShould",
     edge.MinShould,
-    {"conditions": reading.items(condition), "min_count": reading.integers()},
+    {"conditions": reading.items(condition), "min_count": reading.Integer(1)},
     required=("conditions", "min_count"),
 )
 FILTER: Object[edge.Filter] = Object(

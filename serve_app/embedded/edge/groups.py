@@ -19,13 +19,14 @@ from serve_app.embedded.engine.errors import GrpcError
 JSON = dict[str, Any]
 _WINDOW = 4
 """So many times the number of hits that are wanted are looked at first, and as many times more each time after."""
+_MOST = 2**64 - 1
+"""The highest limit of a query."""
 
 _lookup = Object(
     "WithLookup",
     lambda **given: given,
     {"collection": reading.string, "with_payload": with_payload, "with_vectors": with_vector},
     required=("collection",),
-    aliases={"with_vector": "with_vectors"},
 )
 
 
@@ -36,8 +37,8 @@ def with_lookup(value: Any, where: str) -> JSON:
 
 _OWN: dict[str, reading.Reader[Any]] = {
     "group_by": reading.string,
-    "group_size": reading.integers(1),
-    "limit": reading.integers(1),
+    "group_size": reading.Integer(1),
+    "limit": reading.Integer(1),
     "with_lookup": with_lookup,
 }
 GROUPS = Object(
@@ -45,7 +46,6 @@ GROUPS = Object(
     lambda **given: given,
     {**{name: reading.anything for name in QUERY.fields if name != "offset"}, **_OWN},
     required=("group_by",),
-    refused=QUERY.refused,
 )
 
 
@@ -76,7 +76,7 @@ def _grouped(  # noqa: PLR0913, PLR0917
 ) -> dict[Any, Any]:
     """The best hits of the best groups, from a window on the query's answer that grows until it suffices."""
     query = {name: value for name, value in body.items() if name in QUERY.fields and name != "limit"}
-    window = limit * size * _WINDOW
+    window = min(limit * size * _WINDOW, _MOST)
     while True:
         wanted = {**query, "limit": window, "with_payload": [key], "with_vector": False}
         request = _that_has(reader.request(wanted), key)
@@ -85,7 +85,7 @@ def _grouped(  # noqa: PLR0913, PLR0917
         is_full = len(groups) == limit and all(len(group) == size for group in groups.values())
         if is_full or len(points) < window:
             return groups
-        window *= _WINDOW
+        window = min(window * _WINDOW, _MOST)
 
 
 def _that_has(request: edge.QueryRequest, key: str) -> edge.QueryRequest:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import qdrant_edge as edge
 
+from deployments.catalogue.languages import STEMMER_CODES, STOPWORD_CODES
 from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.reading import Object
 from serve_app.embedded.engine.errors import invalid, malformed
@@ -27,7 +28,11 @@ def _without_type(build: Callable[..., Any]) -> Callable[..., Any]:
     return lambda type, **given: build(**given)  # noqa: A006, ARG005  Qdrant's name
 
 
-_LANGUAGE = reading.choice(_by_name(edge.Language))
+def _with_codes(languages: dict[str, Any], codes: Mapping[str, str]) -> dict[str, Any]:
+    return {**languages, **{code: languages[name] for code, name in codes.items() if name in languages}}
+
+
+_LANGUAGE = reading.choice(_with_codes(_by_name(edge.Language), STOPWORD_CODES))
 _stopwords_set = Object(
     "StopwordsSet",
     edge.StopwordsSet,
@@ -45,7 +50,10 @@ def _stopwords(value: Any, where: str) -> Any:
 _snowball = Object(
     "SnowballParams",
     _without_type(edge.SnowballParams),
-    {"type": reading.word("snowball"), "language": reading.choice(_by_name(edge.SnowballLanguage))},
+    {
+        "type": reading.word("snowball"),
+        "language": reading.choice(_with_codes(_by_name(edge.SnowballLanguage), STEMMER_CODES)),
+    },
     required=("type", "language"),
 )
 _no_stemmer = Object(
@@ -81,8 +89,8 @@ _COMMON: dict[str, reading.Reader[Any]] = {
 }
 _TEXT: dict[str, reading.Reader[Any]] = {
     "tokenizer": reading.choice(_by_name(edge.TokenizerType)),
-    "min_token_len": reading.integers(),
-    "max_token_len": reading.integers(),
+    "min_token_len": reading.Integer(),
+    "max_token_len": reading.Integer(),
     "lowercase": reading.boolean,
     "ascii_folding": reading.boolean,
     "phrase_matching": reading.boolean,

@@ -6,7 +6,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from serve_app.embedded.edge import reading
+from serve_app.embedded.edge import reading, shard_keys
 from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.filters import FILTER, both
 from serve_app.embedded.edge.reading import Object
@@ -18,11 +18,11 @@ MATRIX = Object(
     lambda **given: given,
     {
         "filter": FILTER,
-        "sample": reading.integers(2),
-        "limit": reading.integers(1),
+        "sample": reading.Integer(2),
+        "limit": reading.Integer(1),
         "using": reading.string,
+        "shard_key": shard_keys.of_reading,
     },
-    refused={"shard_key": "shards"},
 )
 
 

@@ -164,6 +164,8 @@ def point(kinds: Kinds) -> reading.Reader[edge.Point]:
     def read(value: Any, where: str) -> edge.Point:
         if not isinstance(value, dict):
             raise malformed(where, "expected an object (PointStruct)")
+        if "vectors" in value:
+            value = _with_own_name(value, where)
         for name in ("id", "vector"):
             if value.get(name) is None:
                 raise malformed(f"{where}.{name}", "Field required")
@@ -180,6 +182,12 @@ def point(kinds: Kinds) -> reading.Reader[edge.Point]:
         )
 
     return read
+
+
+def _with_own_name(value: dict[str, Any], where: str) -> dict[str, Any]:
+    if "vector" in value:
+        raise malformed(f"{where}.vector", "duplicate field: `vectors` is another name of it")
+    return {("vector" if name == "vectors" else name): inner for name, inner in value.items()}
 
 
 def columns(kinds: Kinds, batch: Any, where: str) -> list[edge.Point]:
@@ -236,5 +244,4 @@ def point_vectors(kinds: Kinds) -> reading.Reader[edge.PointVectors]:
         lambda id, vector: edge.PointVectors(id, vector),  # noqa: A006, PLW0108  Qdrant's name
         {"id": point_id, "vector": read_vectors},
         required=("id", "vector"),
-        aliases={"vectors": "vector"},
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from serve_app.embedded.edge import reading
+from serve_app.embedded.edge import reading, shard_keys
 from serve_app.embedded.edge.averages import average
 from serve_app.embedded.edge.filters import FILTER, both
 from serve_app.embedded.edge.formulas import expression
@@ -19,17 +19,16 @@ from serve_app.embedded.edge.selection import order_by, with_payload, with_vecto
 from serve_app.embedded.engine.errors import GrpcError, bad_request, invalid
 
 DEFAULT_LIMIT = 10
-_SHARDS = {"shard_key": "shards"}
 
 _quantization = Object(
     "QuantizationSearchParams",
     edge.QuantizationSearchParams,
-    {"ignore": reading.boolean, "rescore": reading.boolean, "oversampling": reading.floats(1.0, 1e38)},
+    {"ignore": reading.boolean, "rescore": reading.boolean, "oversampling": reading.Float(1.0)},
 )
 _acorn = Object(
     "AcornSearchParams",
     edge.AcornSearchParams,
-    {"enable": reading.boolean, "max_selectivity": reading.floats(0.0, 1.0)},
+    {"enable": reading.boolean, "max_selectivity": reading.Float(0.0, 1.0)},
 )
 _idf_corpus = Object("IdfCorpusParams", edge.IdfParams, {"corpus": FILTER}, required=("corpus",))
 
@@ -42,7 +41,7 @@ PARAMS = Object(
     "SearchParams",
     edge.SearchParams,
     {
-        "hnsw_ef": reading.integers(1),
+        "hnsw_ef": reading.Integer(1),
         "exact": reading.boolean,
         "quantization": _quantization,
         "indexed_only": reading.boolean,
@@ -63,9 +62,8 @@ class Lookup:
 LOOKUP = Object(
     "LookupLocation",
     Lookup,
-    {"collection": reading.string, "vector": reading.string},
+    {"collection": reading.string, "vector": reading.string, "shard_key": shard_keys.of_reading},
     required=("collection",),
-    refused=_SHARDS,
 )
 
 Fetch = Callable[[Lookup | None, str, int | str], Any]
@@ -78,16 +76,14 @@ _REQUEST: dict[str, reading.Reader[Any]] = {
     "filter": FILTER,
     "params": PARAMS,
     "score_threshold": reading.number,
-    "limit": reading.integers(1),
+    "limit": reading.Integer(1),
     "lookup_from": LOOKUP,
 }
 _SELECTED = {"with_vector": with_vector, "with_payload": with_payload}
 QUERY = Object(
     "QueryRequest",
     lambda **given: given,
-    {**_REQUEST, **_SELECTED, "offset": reading.integers()},
-    refused=_SHARDS,
-    aliases={"with_vectors": "with_vector", "top": "limit"},
+    {**_REQUEST, **_SELECTED, "offset": reading.Integer(), "shard_key": shard_keys.of_reading},
 )
 PREFETCH = Object("Prefetch", lambda **given: given, _REQUEST)
 
@@ -179,7 +175,7 @@ class QueryReader:
 _mmr = Object(
     "Mmr",
     lambda **given: given,
-    {"diversity": reading.floats(0.0, 1.0), "candidates_limit": reading.integers(0, 16384)},
+    {"diversity": reading.Float(0.0, 1.0), "candidates_limit": reading.Integer(0, 16384)},
 )
 
 
@@ -256,7 +252,7 @@ _strategy = reading.variant(
         "naive": Object(
             "NaiveFeedbackStrategyParams",
             edge.NaiveFeedbackStrategy,
-            {"a": reading.number, "b": reading.floats(0.0, 1e38), "c": reading.number},
+            {"a": reading.number, "b": reading.Float(0.0), "c": reading.number},
             required=("a", "b", "c"),
         )
     },
@@ -288,7 +284,7 @@ def _read_feedback(reader: QueryReader, value: Any, where: str, level: _Level) -
 
 
 def _read_rrf(value: Any, where: str) -> Any:
-    given = Object("Rrf", lambda **given: given, {"k": reading.integers(1), "weights": reading.items(reading.number)})(
+    given = Object("Rrf", lambda **given: given, {"k": reading.Integer(1), "weights": reading.items(reading.number)})(
         value, where
     )
     return edge.Fusion.Rrf(given.get("k", 2), given.get("weights"))

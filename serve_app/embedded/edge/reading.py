@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from serve_app.embedded.engine.errors import invalid, malformed, not_supported
+from serve_app.embedded.engine.errors import invalid, malformed
+from serve_app.inference.field_aliases import FIELD_ALIASES
 
 T = TypeVar("T")
 Reader = Callable[[Any, str], T]
 """Makes something of a JSON value; the second argument is the path at which the value stands."""
+_NO_ALIASES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -18,38 +20,33 @@ class Object(Generic[T]):
     """How an object of one of Qdrant's schemas is read.
 
     `fields` has a reader for each field, `build` takes what these have read by the fields' names, without those that
-    are absent or null. A field in `refused` is answered with 501, unless it has no value. `aliases` are older names.
+    are absent or null. A field may come under another of its names, as in Qdrant, but not under both.
     """
 
     schema: str
     build: Callable[..., T]
     fields: Mapping[str, Reader[Any]]
     required: tuple[str, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, value: Any, where: str) -> T:
         """What `build` makes of the object's fields."""
         if not isinstance(value, dict):
             raise malformed(where, f"expected an object ({self.schema})")
+        aliases = FIELD_ALIASES.get(self.schema, _NO_ALIASES)
         read: dict[str, Any] = {}
         for given, inner in value.items():
-            name = self.aliases.get(given, given)
+            name = aliases.get(given, given)
             at = f"{where}.{name}" if where else str(name)
             if name not in self.fields:
-                self._refuse(name, inner, at)
-            elif inner is not None:
+                raise malformed(at, f"unknown field of {self.schema}")
+            if name != given and name in value:
+                raise malformed(at, f"duplicate field: `{given}` is another name of it")
+            if inner is not None:
                 read[name] = self.fields[name](inner, at)
         for name in self.required:
             if name not in read:
                 raise malformed(f"{where}.{name}" if where else name, "Field required")
         return built(self.build, where, **read)
-
-    def _refuse(self, name: str, value: Any, at: str) -> None:
-        if name not in self.refused:
-            raise malformed(at, f"unknown field of {self.schema}")
-        if value is not None:
-            raise not_supported(self.refused[name])
 
 
 def built(build: Callable[..., T], where: str, /, *arguments: Any, **named: Any) -> T:
@@ -74,39 +71,50 @@ def boolean(value: Any, where: str) -> bool:
     return value
 
 
-def number(value: Any, where: str) -> float:
-    """An integer or a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise malformed(where, "expected a number")
-    return float(value)
-
-
-def floats(minimum: float, maximum: float) -> Reader[float]:
+@dataclass(frozen=True)
+class Float:
     """A number within bounds."""
 
-    def read(value: Any, where: str) -> float:
-        _bounded(number(value, where), minimum, maximum, where)
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def __call__(self, value: Any, where: str) -> float:
+        """The number as a float."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise malformed(where, "expected a number")
+        _check_bounds(value, self.minimum, self.maximum, where)
         return float(value)
 
-    return read
+
+number = Float()
 
 
-def integers(minimum: int = 0, maximum: int = 2**64 - 1) -> Reader[int]:
-    """An integer within bounds; a negative one does not even fit the type, as in Qdrant."""
+@dataclass(frozen=True)
+class Integer:
+    """An unsigned integer of so many bits, within bounds.
 
-    def read(value: Any, where: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise malformed(where, "expected an unsigned integer")
-        _bounded(value, minimum, maximum, where)
+    As in Qdrant, what does not fit the type makes a body malformed (400), what is out of bounds is invalid (422).
+    """
+
+    minimum: int = 0
+    maximum: int | None = None
+    bits: int = 64
+    is_nonzero: bool = False
+    """Whether zero does not fit the type, as with Rust's `NonZeroU64`."""
+
+    def __call__(self, value: Any, where: str) -> int:
+        """The integer as it is."""
+        if isinstance(value, bool) or not isinstance(value, int) or not self.is_nonzero <= value < 1 << self.bits:
+            kind = "nonzero unsigned" if self.is_nonzero else "unsigned"
+            raise malformed(where, f"expected a {kind} integer of {self.bits} bits")
+        _check_bounds(value, self.minimum, self.maximum, where)
         return value
 
-    return read
 
-
-def _bounded(value: float, minimum: float, maximum: float, where: str) -> None:
-    if value < minimum:
+def _check_bounds(value: float, minimum: float | None, maximum: float | None, where: str) -> None:
+    if minimum is not None and value < minimum:
         raise invalid(where, f"value {value} invalid, must be {minimum} or larger")
-    if value > maximum:
+    if maximum is not None and value > maximum:
         raise invalid(where, f"value {value} invalid, must be from {minimum} to {maximum}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -74,7 +73,6 @@ class EdgeStore:
         self._folder = folder / "collections"
         self._alias_file = folder / "aliases.json"
         self._changing = threading.RLock()
-        self._operations = itertools.count()
         try:
             self._folder.mkdir(exist_ok=True)
             self._collections = self._opened()
@@ -194,31 +192,23 @@ class EdgeStore:
 
     def create_index(self, name: str, body: JSON) -> JSON:
         """An index of a payload field."""
-        self.collection(name).create_index(body)
-        return self._completed()
+        return self.collection(name).create_index(body)
 
     def delete_index(self, name: str, field: str) -> JSON:
         """No index of this field."""
-        self.collection(name).delete_index(field)
-        return self._completed()
+        return self.collection(name).delete_index(field)
 
     def create_vector_name(self, name: str, body: tuple[str, JSON]) -> JSON:
         """A new vector name, which no point has a vector for yet."""
-        self.collection(name).create_vector_name(*body)
-        return self._completed()
+        return self.collection(name).create_vector_name(*body)
 
     def delete_vector_name(self, name: str, vector_name: str) -> JSON:
         """A vector name and all its vectors, gone."""
-        self.collection(name).delete_vector_name(vector_name)
-        return self._completed()
+        return self.collection(name).delete_vector_name(vector_name)
 
-    def update_points(self, name: str, body: Sequence[Mapping[str, Any]]) -> list[JSON]:
+    def update_points(self, name: str, body: Sequence[Mapping[str, Any]], *, tells_refusals: bool = True) -> list[JSON]:
         """All writes of points, one after the other."""
-        self.collection(name).write(body)
-        return [self._completed() for _ in body]
-
-    def _completed(self) -> JSON:
-        return {"operation_id": next(self._operations), "status": "completed"}
+        return self.collection(name).write(body, tells_refusals=tells_refusals)
 
     def get_point(self, name: str, number: str) -> JSON:
         """The point with this id."""
@@ -276,6 +266,12 @@ class EdgeStore:
     def matrix_offsets(self, name: str, body: JSON) -> JSON:
         """Distances within a sample of points, as a sparse matrix."""
         return matrix.offsets(self.collection(name), body)
+
+    def check_timeout(self, name: str, seconds: int) -> None:
+        """Refuse a timeout that the collection's strict mode does not allow."""
+        found = self._collections.get(self._aliases.get(name, name))
+        if found is not None:
+            found.strict_mode().check_timeout(seconds)
 
     def close(self) -> None:
         """Bring everything to the disk and give the folder free."""

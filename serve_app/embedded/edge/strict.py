@@ -10,7 +10,7 @@ from serve_app.embedded.engine.errors import GrpcError, bad_request, forbidden
 JSON = Mapping[str, Any]
 
 NOT_ENFORCED = (
-    *("max_timeout", "read_rate_limit", "write_rate_limit", "max_resident_memory_percent"),
+    *("read_rate_limit", "write_rate_limit", "max_resident_memory_percent"),
     *("max_collection_vector_size_bytes", "max_collection_payload_size_bytes", "multivector_config", "sparse_config"),
 )
 """Limits that are kept and described, and have no effect here."""
@@ -65,6 +65,10 @@ class StrictMode:
                 what = "upsert limit" if name == "upsert" else "update limit"
                 self._at_most("upsert_max_batchsize", len(listed), what)
                 self._check_filter(content.get("filter"), "unindexed_filtering_update")
+
+    def check_timeout(self, seconds: int) -> None:
+        """How long a caller waits at most."""
+        self._at_most("max_timeout", seconds, "timeout")
 
     def check_new_index(self, field: str) -> None:
         """One more payload index."""

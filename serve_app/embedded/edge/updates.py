@@ -7,14 +7,14 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from serve_app.embedded.edge import reading
+from serve_app.embedded.edge import reading, shard_keys
 from serve_app.embedded.edge.filters import FILTER
 from serve_app.embedded.edge.points import Kinds, check_depth, columns, payload, point, point_id, point_vectors
 from serve_app.embedded.edge.reading import Object, built
 from serve_app.embedded.engine.errors import GrpcError, invalid, malformed, no_vector_name, wrong_input
 
 Operation = edge.UpdateOperation
-_SHARDS = {"shard_key": "shards"}
+_OF_SHARDS: dict[str, reading.Reader[Any]] = {"shard_key": shard_keys.of_writing}
 _MODES = {
     "upsert": edge.UpdateMode.Upsert,
     "insert_only": edge.UpdateMode.InsertOnly,
@@ -55,8 +55,8 @@ def _upsert(kinds: Kinds, body: Any, where: str) -> Operation:
             "batch": lambda value, at: columns(kinds, value, at),
             "update_filter": FILTER,
             "update_mode": reading.choice(_MODES),
+            **_OF_SHARDS,
         },
-        refused=_SHARDS,
     )
     given = shape(body, where)
     if ("points" in given) == ("batch" in given):
@@ -67,7 +67,7 @@ def _upsert(kinds: Kinds, body: Any, where: str) -> Operation:
     return Operation.upsert_points(points, given.get("update_filter"), given.get("update_mode"))
 
 
-_SELECTED: dict[str, reading.Reader[Any]] = {"points": reading.items(point_id), "filter": FILTER}
+_SELECTED: dict[str, reading.Reader[Any]] = {"points": reading.items(point_id), "filter": FILTER, **_OF_SHARDS}
 
 
 def _selected(
@@ -78,7 +78,7 @@ def _selected(
     required: tuple[str, ...] = (),
 ) -> Callable[[Kinds, Any, str], Operation]:
     """Reads an operation on the points that are listed, or on those that pass a filter."""
-    shape = Object(schema, _given, {**_SELECTED, **(fields or {})}, required, _SHARDS)
+    shape = Object(schema, _given, {**_SELECTED, **(fields or {})}, required)
 
     def read(kinds: Kinds, body: Any, where: str) -> Operation:
         given = shape(body, where)
@@ -96,7 +96,7 @@ def _selected(
 
 
 def _check(kinds: Kinds, given: Mapping[str, Any]) -> None:
-    for name in given.get("vector_names", ()):
+    for name in given.get("vector", ()):
         if name not in kinds:
             raise no_vector_name(name)
     if "payload" in given:
@@ -116,9 +116,8 @@ def _update_vectors(kinds: Kinds, body: Any, where: str) -> Operation:
     shape = Object(
         "UpdateVectors",
         _given,
-        {"points": reading.items(point_vectors(kinds)), "update_filter": FILTER},
+        {"points": reading.items(point_vectors(kinds)), "update_filter": FILTER, **_OF_SHARDS},
         ("points",),
-        _SHARDS,
     )
     given = shape(body, where)
     if not given["points"]:
@@ -133,19 +132,6 @@ def _vector_names(value: Any, where: str) -> list[str]:
     return names
 
 
-def _delete_vectors(kinds: Kinds, body: Any, where: str) -> Operation:
-    if isinstance(body, dict) and "vector" in body:
-        body = {("vector_names" if name == "vector" else name): value for name, value in body.items()}
-    return _delete_vectors_selected(kinds, body, where)
-
-
-_delete_vectors_selected = _selected(
-    "DeleteVectors",
-    Operation.delete_vectors,
-    Operation.delete_vectors_by_filter,
-    {"vector_names": _vector_names},
-    ("vector_names",),
-)
 _PAYLOAD: dict[str, reading.Reader[Any]] = {"payload": payload, "key": reading.string}
 _READERS: dict[str, Callable[[Kinds, Any, str], Operation]] = {
     "upsert": _upsert,
@@ -165,6 +151,12 @@ _READERS: dict[str, Callable[[Kinds, Any, str], Operation]] = {
     ),
     "clear_payload": _selected("PointsSelector", Operation.clear_payload, Operation.clear_payload_by_filter),
     "update_vectors": _update_vectors,
-    "delete_vectors": _delete_vectors,
+    "delete_vectors": _selected(
+        "DeleteVectors",
+        lambda ids, vector: Operation.delete_vectors(ids, vector),  # noqa: PLW0108  Qdrant's name
+        lambda chosen, vector: Operation.delete_vectors_by_filter(chosen, vector),  # noqa: PLW0108
+        {"vector": _vector_names},
+        ("vector",),
+    ),
 }
 """The operations by the names that they have in a batch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 JSON = Any
@@ -71,8 +72,13 @@ class Engine(Protocol):
         """A vector name and all its vectors, gone."""
         ...
 
-    def update_points(self, collection: str, body: Sequence[Mapping[str, JSON]], /) -> list[JSON]:
-        """Writes of points, in their order; all are checked before the first is begun."""
+    def update_points(
+        self, collection: str, body: Sequence[Mapping[str, JSON]], /, *, tells_refusals: bool = True
+    ) -> list[JSON]:
+        """Writes of points, in their order; all are checked before the first is begun.
+
+        `tells_refusals` is about those that the points in the collection are a reason for, such as one that is missing.
+        """
         ...
 
     def get_point(self, collection: str, body: str, /) -> JSON:
@@ -111,21 +117,40 @@ class Engine(Protocol):
         """The same as a sparse matrix."""
         ...
 
+    def check_timeout(self, collection: str, seconds: int, /) -> None:
+        """Refuse a request of this timeout if the collection's strict mode does not allow it."""
+
     def close(self) -> None:
         """Write everything to the disk and give the folder free. No call may follow."""
 
 
-WRITES = frozenset(
-    (
-        "create_collection",
-        "update_collection",
-        "delete_collection",
-        "update_aliases",
-        "create_index",
-        "delete_index",
-        "create_vector_name",
-        "delete_vector_name",
-        "update_points",
-    )
-)
+UPDATES = frozenset(("create_index", "delete_index", "create_vector_name", "delete_vector_name", "update_points"))
+"""The operations that a collection numbers, and that a caller may wait for or not."""
+WRITES = UPDATES | {"create_collection", "update_collection", "delete_collection", "update_aliases"}
 """The operations that change something: they are carried out one after the other, in the order of their arrival."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How a caller waits: whether for what an update does, and for at most how many seconds."""
+
+    wait: bool
+    timeout: int | None
+
+
+def carried_out(engine: Engine, operation: str, collection: str, body: Any, waiting: Waiting) -> Any:
+    """The result of one of the engine's operations.
+
+    An update is complete when it is answered, also if nobody waits for it. What it was refused for by the points that
+    are there is then not told, as in Qdrant, which had not looked yet.
+    """
+    if waiting.timeout is not None:
+        engine.check_timeout(collection, waiting.timeout)
+    if operation != "update_points" or waiting.wait:
+        result = getattr(engine, operation)(collection, body)
+    else:
+        result = engine.update_points(collection, body, tells_refusals=False)
+    if operation in UPDATES and not waiting.wait:
+        for one in result if isinstance(result, list) else [result]:
+            one["status"] = "acknowledged"
+    return result

@@ -34,7 +34,7 @@ def upsert(*vectors: grpc.Vector) -> grpc.UpsertPoints:
         grpc.PointStruct(id=grpc.PointId(num=number), vectors=grpc.Vectors(vector=vector))
         for number, vector in enumerate(vectors)
     ]
-    return grpc.UpsertPoints(collection_name="c", points=points)
+    return grpc.UpsertPoints(collection_name="c", points=points, wait=True)
 
 
 @pytest.mark.parametrize("method", sorted({*ALL_METHODS} - {*METHODS, *HEALTH}))

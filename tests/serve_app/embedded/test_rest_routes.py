@@ -264,7 +264,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], int, str]] = {
         ("PUT", "/collections/y", {"vectors": {"distance": "Dot"}}), 400, "size: Field required"
     ),
     "collection of size nothing": (
-        ("PUT", "/collections/y", {"vectors": {"size": 0, "distance": "Dot"}}), 422, "size: value 0 invalid"
+        ("PUT", "/collections/y", {"vectors": {"size": 0, "distance": "Dot"}}), 400, "size: expected a nonzero"
     ),
     "snapshot": (("POST", "/collections/things/snapshots"), 501, "Qdrant server"),
 }  # fmt: skip
