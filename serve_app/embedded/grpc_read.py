@@ -7,11 +7,13 @@ name that REST does not have is thereby refused by the engine; nothing is left o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from google.protobuf.message import Message
+from grpc import StatusCode
 
 from serve_app.embedded.engine.errors import GrpcError, malformed, wrong_input
 
@@ -137,6 +139,8 @@ def payload_value(message: Any) -> JSON:
         return payload(message.struct_value.fields)
     if kind == "list_value":
         return [payload_value(one) for one in message.list_value.values]
+    if kind == "double_value" and not math.isfinite(message.double_value):
+        raise GrpcError(StatusCode.INVALID_ARGUMENT, "cannot convert to json number")
     return None if kind in (None, "null_value") else getattr(message, kind)
 
 

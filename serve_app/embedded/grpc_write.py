@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qdrant_client import grpc
-from qdrant_client.conversions.conversion import RestToGrpc, json_to_value
+from qdrant_client.conversions.conversion import RestToGrpc
 from qdrant_client.http import models
 
 JSON = Mapping[str, Any]
@@ -18,8 +18,29 @@ def point_id(value: int | str) -> grpc.PointId:
     return grpc.PointId(num=value) if isinstance(value, int) else grpc.PointId(uuid=value)
 
 
-def _payload(value: JSON | None) -> dict[str, Any]:
-    return {name: json_to_value(inner) for name, inner in (value or {}).items()}
+def _payload(value: JSON | None) -> dict[str, grpc.Value]:
+    return {name: _json(inner) for name, inner in (value or {}).items()}
+
+
+_INT64 = 2**63
+
+
+def _json(value: Any) -> grpc.Value:
+    """A value of a payload; as in Qdrant, an integer beyond 64 bits with a sign becomes a float."""
+    if isinstance(value, int) and not isinstance(value, bool) and not -_INT64 <= value < _INT64:
+        value = float(value)
+    return _OF_TYPE[type(value)](value)
+
+
+_OF_TYPE: dict[type, Callable[[Any], grpc.Value]] = {
+    type(None): lambda _: grpc.Value(null_value=grpc.NullValue.NULL_VALUE),
+    bool: lambda value: grpc.Value(bool_value=value),
+    int: lambda value: grpc.Value(integer_value=value),
+    float: lambda value: grpc.Value(double_value=value),
+    str: lambda value: grpc.Value(string_value=value),
+    dict: lambda value: grpc.Value(struct_value=grpc.Struct(fields=_payload(value))),
+    list: lambda value: grpc.Value(list_value=grpc.ListValue(values=[_json(inner) for inner in value])),
+}
 
 
 def _vector(value: Any) -> grpc.VectorOutput:

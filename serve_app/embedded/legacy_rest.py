@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serve_app.embedded.engine.errors import malformed
+from serve_app.embedded.engine.errors import bad_request, malformed
 from serve_app.inference.field_aliases import FIELD_ALIASES
 
 Content = Mapping[str, Any]
@@ -68,6 +68,10 @@ def _no_id(vector: Any) -> Any:
 
 
 def _recommend(content: Content) -> Content:
+    by_average = content.get("strategy") in {None, "average_vector"}
+    if not content.get("positive") and (by_average or not content.get("negative")):
+        what = "positive" if by_average else "positive or negative"
+        raise bad_request(f"At least one {what} vector ID required with this strategy")
     return {"query": {"recommend": _given(content, "positive", "negative", "strategy")}}
 
 

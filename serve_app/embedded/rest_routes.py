@@ -26,7 +26,7 @@ Reader = Callable[[Parameters, bytes], Any]
 """Makes an operation's request of the path's parameters and the body."""
 
 FIXED: dict[tuple[str, str], bytes] = {
-    ("GET", "/"): orjson.dumps({"title": TITLE, "version": VERSION}),
+    ("GET", "/"): orjson.dumps({"title": TITLE, "version": VERSION, "commit": None}),
     ("GET", "/healthz"): b"healthz check passed",
     ("GET", "/livez"): b"healthz check passed",
     ("GET", "/readyz"): b"all shards are ready",

@@ -53,9 +53,8 @@ FACET = Object(
 )
 
 
-def create(folder: Path, name: str, body: JSON) -> Collection:
+def create(folder: Path, name: str, configuration: JSON) -> Collection:
     """A new collection in a folder of its own, which counts when its file is there."""
-    configuration = config.created(body)
     check_space(folder.parent)
     shard_name = uuid.uuid4().hex
     document: JSON = {"name": name, "config": configuration, "indexes": {}, "shard": shard_name}
@@ -123,9 +122,10 @@ class Collection:
 
     def update(self, body: JSON) -> None:
         """Another configuration."""
-        self._configure(config.changed(self.config, body))
+        new = config.changed(self.config, body)
         if set(body) - {"metadata", "strict_mode_config"}:
-            self.shard.reopen(self.config)
+            self.shard.reopen(new, otherwise=self.config)
+        self._configure(new)
 
     def info(self) -> JSON:
         """Status, size and configuration."""
@@ -140,6 +140,7 @@ class Collection:
             "config": self.config,
             "payload_schema": schema,
             "update_queue": {"length": 0},
+            **({"warnings": warnings} if (warnings := config.warnings(self.config)) else {}),
         }
 
     def _index_info(self, field: str, index: Any) -> JSON:

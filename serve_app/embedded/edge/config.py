@@ -7,7 +7,7 @@ import qdrant_edge as edge
 from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.config_schema import CREATE, DENSE_NAME, HNSW, JSON, OPTIMIZER, SPARSE_NAME, UPDATE, WAL
 from serve_app.embedded.edge.points import Kind
-from serve_app.embedded.engine.errors import bad_request, no_vector_name
+from serve_app.embedded.engine.errors import no_vector_name, not_supported, wrong_input
 
 
 def created(body: JSON) -> JSON:
@@ -38,7 +38,7 @@ def _checked(config: JSON) -> JSON:
     params = config["params"]
     dense = dense_vectors(config)
     for name in set(dense) & set(params.get("sparse_vectors", {})):
-        raise bad_request(f"Dense and sparse vector names must be unique - duplicate vector name '{name}'")
+        raise wrong_input(f"Dense and sparse vector names must be unique - duplicate found with '{name}'")
     return config
 
 
@@ -52,6 +52,8 @@ def changed(config: JSON, body: JSON) -> JSON:
         if name not in sparse:
             raise no_vector_name(name)
         merged = {**sparse[name], **diff}
+        if merged.get("modifier", "none") != sparse[name].get("modifier", "none"):
+            raise not_supported("another modifier for sparse vectors that are there")
         if "index" in diff:
             merged["index"] = {**sparse[name].get("index", {}), **diff["index"]}
         sparse = {**sparse, name: merged}
@@ -104,6 +106,20 @@ def kinds(config: JSON) -> dict[str, Kind]:
         name: Kind(params["size"], "multivector_config" in params) for name, params in dense_vectors(config).items()
     }
     return {**dense, **{name: Kind() for name in config["params"].get("sparse_vectors", {})}}
+
+
+def warnings(config: JSON) -> list[JSON]:
+    """What a configuration asks for and cannot have."""
+    found = []
+    for name, params in dense_vectors(config).items():
+        hnsw = {**config["hnsw_config"], **params.get("hnsw_config", {})}
+        if not hnsw.get("inline_storage"):
+            continue
+        if "multivector_config" in params:
+            found.append(f"The `hnsw_config.inline_storage` option has no effect on multivectors ('{name}').")
+        elif not (params.get("quantization_config") or config["quantization_config"]):
+            found.append(f"The `hnsw_config.inline_storage` option needs quantized vectors ('{name}').")
+    return [{"message": message} for message in found]
 
 
 def with_vector_name(config: JSON, name: str, body: JSON) -> JSON:

@@ -163,6 +163,15 @@ DATATYPES = {
     },
 }
 _datatype = reading.word(*DATATYPES)
+
+
+def _sparse_datatype(value: Any, where: str) -> str:
+    datatype = _datatype(value, where)
+    if datatype.startswith("turbo"):
+        raise invalid(where, f"Validation error: sparse vectors do not support the datatype {datatype}")
+    return datatype
+
+
 _CHANGEABLE: dict[str, reading.Reader[Any]] = {
     "hnsw_config": hnsw_diff,
     "on_disk": reading.boolean,
@@ -187,7 +196,7 @@ _sparse_index = Object(
         "full_scan_threshold": reading.Integer(),
         "on_disk": reading.boolean,
         "memory": _memory,
-        "datatype": _datatype,
+        "datatype": _sparse_datatype,
     },
 )
 sparse_params = Object("SparseVectorParams", _kept, {"index": _sparse_index, "modifier": reading.word("none", "idf")})
@@ -320,4 +329,6 @@ UPDATE = Object(
 DENSE_NAME = Object(
     "DenseVectorConfig", _kept, {**_DENSE, "size": reading.Integer(1, MAX_SIZE)}, required=("size", "distance")
 )
-SPARSE_NAME = Object("SparseVectorConfig", _kept, {"modifier": reading.word("none", "idf"), "datatype": _datatype})
+SPARSE_NAME = Object(
+    "SparseVectorConfig", _kept, {"modifier": reading.word("none", "idf"), "datatype": _sparse_datatype}
+)

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 _THE_ENGINE_SAYS = (
     (r"No point with id (.+)", StatusCode.NOT_FOUND, r"Not found: No point with id \1 found"),
+    (r"Service runtime error: (config is incompatible .+)", StatusCode.INVALID_ARGUMENT, r"Bad request: \1"),
     (r"Service runtime error: (.+)", StatusCode.INTERNAL, r"Service internal error: \1"),
     (r"(Out of (?:memory|disk).*|.*[Nn]o space left.*)", StatusCode.INTERNAL, r"Service internal error: \1"),
     (r"(?:Validation failed|Validation error): (.+)", StatusCode.INVALID_ARGUMENT, r"Bad request: \1"),

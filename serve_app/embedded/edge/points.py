@@ -16,6 +16,8 @@ from serve_app.embedded.engine.errors import invalid, malformed, no_vector_name,
 
 MAX_ID = 2**64 - 1
 MAX_INDEX = 2**32 - 1
+MAX_MULTIVECTOR = 2**20
+"""Numbers in all vectors of a multivector."""
 MAX_DEPTH = 128
 """Levels of nesting in a payload, as many as Qdrant's JSON parser (serde_json) takes."""
 _POINT = frozenset(("id", "vector", "payload"))
@@ -80,7 +82,7 @@ def vectors(kinds: Kinds, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise malformed(where, "expected a vector or vectors by name")
     _check_no_object(value)
-    return {name: vector(kinds, name, inner, f"{where}.{name}") for name, inner in value.items()}
+    return {name: vector(kinds, name, inner, where) for name, inner in value.items()}
 
 
 def _check_no_object(value: dict[str, Any]) -> None:
@@ -92,41 +94,52 @@ def vector(kinds: Kinds, name: str, value: Any, where: str) -> Any:
     """A vector of the kind and size that the collection has under this name."""
     if isinstance(value, dict):
         _check_no_object(value)
+        read = sparse(value, where)
+    elif isinstance(value, list):
+        read = value
+        _check_shape(value, where)
+    else:
+        raise malformed(where, "expected a vector")
     if name not in kinds:
         raise no_vector_name(name)
     kind = kinds[name]
-    if kind.is_sparse:
-        if not isinstance(value, dict):
-            raise wrong_input(f"Conversion between sparse and regular vectors failed for vector '{name}'")
-        return sparse(value, where)
-    return _dense(kind, name, value, where)
-
-
-def _dense(kind: Kind, name: str, value: Any, where: str) -> Any:
-    if isinstance(value, dict):
+    if kind.is_sparse != isinstance(value, dict):
         raise wrong_input(f"Conversion between sparse and regular vectors failed for vector '{name}'")
-    if not isinstance(value, list):
-        raise malformed(where, "expected a vector")
-    is_rows = bool(value) and isinstance(value[0], list)
-    if is_rows and not kind.is_multi:
-        raise wrong_input("Conversion between multi and regular vectors failed")
+    return read if kind.is_sparse else _dense(kind, value, where)
+
+
+def _check_shape(value: list[Any], where: str) -> None:
+    """What is wrong with a vector wherever it belongs."""
     if not value:
-        raise invalid(
-            where, f"dense vector must not be empty; Vector dimension error: expected dim: {kind.size}, got 0"
-        )
-    if not is_rows:
+        raise invalid(where, "dense vector must not be empty")
+    if not isinstance(value[0], list):
+        return
+    sizes = [len(row) for row in value if isinstance(row, list)]
+    if len(sizes) != len(value):
+        raise malformed(where, "expected lists of numbers")
+    if not all(sizes):
+        raise invalid(f"{where}.?.data", "all vectors must be non-empty")
+    if sum(sizes) >= MAX_MULTIVECTOR:
+        message = f"Total size of all vectors ({sum(sizes)}) must be less than {MAX_MULTIVECTOR}"
+        raise invalid(f"{where}.?.data", message)
+    other = next((size for size in sizes if size != sizes[0]), None)
+    if other is not None:
+        message = f"all vectors must have the same dimension, found vector with dimension {other}"
+        raise invalid(f"{where}.?.data", message)
+
+
+def _dense(kind: Kind, value: list[Any], where: str) -> Any:
+    if not isinstance(value[0], list):
         _check_row(kind.size, value, where)
         return [value] if kind.is_multi else value
+    if not kind.is_multi:
+        raise wrong_input("Conversion between multi and regular vectors failed")
     for row in value:
-        if row == []:
-            raise invalid(f"{where}.?.data", "all vectors must be non-empty")
         _check_row(kind.size, row, where)
     return value
 
 
-def _check_row(size: int, row: Any, where: str) -> None:
-    if not isinstance(row, list):
-        raise malformed(where, "expected a list of numbers")
+def _check_row(size: int, row: list[Any], where: str) -> None:
     if len(row) != size:
         raise wrong_input(f"Vector dimension error: expected dim: {size}, got {len(row)}")
     _check_finite(row, where)

@@ -16,7 +16,7 @@ from serve_app.embedded.edge.formulas import expression
 from serve_app.embedded.edge.points import Kinds, point_id, vector
 from serve_app.embedded.edge.reading import Object, built
 from serve_app.embedded.edge.selection import order_by, with_payload, with_vector
-from serve_app.embedded.engine.errors import GrpcError, bad_request, invalid
+from serve_app.embedded.engine.errors import GrpcError, bad_request, invalid, not_supported
 
 DEFAULT_LIMIT = 10
 
@@ -186,6 +186,8 @@ def _read_nearest(reader: QueryReader, value: Any, where: str, level: _Level) ->
     nearest = reader.input(given["nearest"], f"{where}.nearest", level)
     if "mmr" not in given:
         return edge.Query.Nearest(nearest, level.using)
+    if isinstance(nearest, edge.SparseVector):
+        raise not_supported("MMR of sparse vectors")
     diversity = given["mmr"].get("diversity", 0.5)
     candidates = given["mmr"].get("candidates_limit", level.limit)
     return edge.Mmr(nearest, 1.0 - diversity, candidates, level.using)

@@ -112,7 +112,7 @@ class Integer:
 
 
 def _check_bounds(value: float, minimum: float | None, maximum: float | None, where: str) -> None:
-    if minimum is not None and value < minimum:
+    if minimum is not None and not value >= minimum:  # NaN, which gRPC has, is in no bounds
         raise invalid(where, f"value {value} invalid, must be {minimum} or larger")
     if maximum is not None and value > maximum:
         raise invalid(where, f"value {value} invalid, must be from {minimum} to {maximum}")

@@ -119,15 +119,23 @@ class Shard:
                 check_space(self.folder)
                 self.reopen(config)
 
-    def reopen(self, config: JSON) -> None:
-        """The same shard with another configuration; searches wait."""
+    def reopen(self, config: JSON, otherwise: JSON | None = None) -> None:
+        """The same shard with another configuration; searches wait.
+
+        If the engine refuses that, the shard goes on with the one that it had, `otherwise`, and the refusal is raised.
+        """
         with self._writes:
             self._recorded = None
             with self._in_use.alone():
                 # After a failure it may be unable to write what it still has (Exception is the engine's only class).
                 with suppress(Exception) if self.has_failed else nullcontext():
                     self._shard.close()
-                self._shard = opened(self.folder, config)
+                try:
+                    self._shard = opened(self.folder, config)
+                except GrpcError:
+                    if otherwise is not None:
+                        self._shard = opened(self.folder, otherwise)
+                    raise
             self.has_failed = False
 
     def copy(self, into: Callable[[Path], Any]) -> None:

@@ -12,7 +12,7 @@ from grpc import StatusCode
 
 from deployments.errors import ConfigError
 from serve_app.embedded.edge import collection as collections
-from serve_app.embedded.edge import groups, matrix, reading
+from serve_app.embedded.edge import config, groups, matrix, reading
 from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.folders import lock, read_json, remove, write_json
 from serve_app.embedded.edge.queries import Lookup, QueryReader
@@ -104,6 +104,7 @@ class EdgeStore:
         """
         found = self._collections.get(self._aliases.get(name, name))
         if found is None:
+            _check_length(name)
             raise no_collection(name)
         return found
 
@@ -122,12 +123,13 @@ class EdgeStore:
     def create_collection(self, name: str, body: JSON) -> bool:
         """A new collection."""
         _check_name(name)
+        configuration = config.created(body)
         with self._changing:
             if name in self._collections:
                 raise GrpcError(StatusCode.ALREADY_EXISTS, f"Wrong input: Collection `{name}` already exists!")
             if name in self._aliases:
                 raise wrong_input(f"Can't create collection with name {name}. Alias with the same name already exists")
-            self._collections[name] = collections.create(self._folder / uuid.uuid4().hex, name, body)
+            self._collections[name] = collections.create(self._folder / uuid.uuid4().hex, name, configuration)
         return True
 
     def update_collection(self, name: str, body: JSON) -> bool:
@@ -286,8 +288,12 @@ def _alias_list(aliases: Any) -> JSON:
     return {"aliases": [{"alias_name": alias, "collection_name": target} for alias, target in aliases]}
 
 
-def _check_name(name: str) -> None:
+def _check_length(name: str) -> None:
     if not name or len(name.encode()) > MAX_NAME:
         raise invalid("collection_name", f"Validation error: a name has 1 to {MAX_NAME} bytes")
+
+
+def _check_name(name: str) -> None:
+    _check_length(name)
     if _FORBIDDEN & set(name) or name in {".", ".."}:
         raise invalid("collection_name", "Validation error: collection name contains a forbidden character")

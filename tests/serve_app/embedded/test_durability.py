@@ -68,6 +68,23 @@ def test_a_restart_changes_no_answer(tmp_path: Path) -> None:
     store.close()
 
 
+def test_an_operations_number_never_comes_twice(tmp_path: Path) -> None:
+    taken: list[int] = []
+    for is_killed in (False, True, False):
+        store = EmbeddedStore(tmp_path)
+        rest = Rest(store)
+        if not taken:
+            rest.result("PUT", "/collections/c", COLLECTION)
+        taken += [rest.result("PUT", "/collections/c/points", {"points": POINTS})["operation_id"] for _ in range(2)]
+        saved = {path: path.read_bytes() for path in tmp_path.glob("collections/*/collection.json")}
+        store.close()
+        if is_killed:
+            for path, content in saved.items():
+                path.write_bytes(content)
+    assert taken[:4] == [0, 1, 2, 3]
+    assert taken == sorted(set(taken))
+
+
 KEEPER = """
 import sys
 from serve_app.embedded.store import EmbeddedStore

@@ -162,7 +162,7 @@ def test_names_in_a_path_are_percent_encoded(rest: Rest) -> None:
 def test_a_collection_stays_inside_the_folder(name: str, rest: Rest) -> None:
     status, _ = rest.error("PUT", f"/collections/{name}", {"vectors": {"size": 1, "distance": "Dot"}})
     assert status == 422
-    assert rest.error("GET", f"/collections/{name}")[0] == 404
+    assert rest.error("GET", f"/collections/{name}")[0] in {404, 422}
     assert rest.result("DELETE", f"/collections/{name}") is False
 
 
