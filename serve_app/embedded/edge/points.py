@@ -94,7 +94,7 @@ def vector(kinds: Kinds, name: str, value: Any, where: str) -> Any:
     """A vector of the kind and size that the collection has under this name."""
     if isinstance(value, dict):
         _check_no_object(value)
-        read = sparse(value, where)
+        read: Any = sparse(value, where)
     elif isinstance(value, list):
         read = value
         _check_shape(value, where)

@@ -18,6 +18,7 @@ POINTS = [{"id": number, "vector": [number, 1.0, 2.0, 3.0], "payload": {"n": num
 @pytest.fixture
 def store(tmp_path: Path) -> EdgeStore:
     store = EdgeStore(tmp_path)
+    store._upkeep.stop()  # on a busy machine it would begin before the test does
     body = {
         "vectors": {"size": 4, "distance": "Dot"},
         "optimizers_config": {"indexing_threshold": 1},
