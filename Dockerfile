@@ -2,6 +2,10 @@
 # docker build --target gpu -t qdrant-inference-gpu:0.2.0 .
 # docker build --target cpu-starter -t qdrant-inference-cpu:0.2.0-starter .    # with models, for a trial without a volume
 #
+# docker run --rm -p 127.0.0.1:6333:6333 -p 127.0.0.1:6334:6334 -v models:/models -v data:/data qdrant-inference-cpu:0.2.0
+#
+# compose.yaml has it with a Qdrant, k8s/ on a cluster.
+#
 # No models inside (but the small pair of configs/models/clip-shapes, which is a part of the project): they come into the
 # cache volume. Both images have the same Python to the last digit, because Ray refuses nodes that differ.
 # onnxruntime-gpu as pinned in constraints.txt needs CUDA 13 and cuDNN 9.
@@ -37,9 +41,14 @@ RUN apt-get update && apt-get install --yes --no-install-recommends ca-certifica
     && echo 'PATH=/app/.venv/bin:$PATH' > /etc/profile.d/qdrant-inference.sh
 COPY --from=cpu-build /app /app
 WORKDIR /app
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1 \
+    QDRANT_INFERENCE_CACHE=/models
+RUN install --directory --owner=1000 --group=1000 /models /data
 USER 1000:1000
-CMD ["qdrant-inference", "--help"]
+EXPOSE 6333 6334
+HEALTHCHECK --start-period=10m --interval=10s --timeout=5s CMD ["python", "-Ic", "import http.client as h, sys; \
+c = h.HTTPConnection('127.0.0.1', 6333, timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
+CMD ["qdrant-inference", "up", "--host", "0.0.0.0", "--data", "/data"]
 
 FROM gpu-base AS gpu
 # hadolint ignore=DL3008,SC2016
@@ -48,14 +57,15 @@ RUN apt-get update && apt-get install --yes --no-install-recommends ca-certifica
     && echo 'PATH=/app/.venv/bin:$PATH' > /etc/profile.d/qdrant-inference.sh
 COPY --from=gpu-build /app /app
 WORKDIR /app
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1 \
+    QDRANT_INFERENCE_CACHE=/models
+RUN install --directory --owner=1000 --group=1000 /models /data
 USER 1000:1000
-CMD ["qdrant-inference", "--help"]
+EXPOSE 6333 6334
+HEALTHCHECK --start-period=10m --interval=10s --timeout=5s CMD ["python", "-Ic", "import http.client as h, sys; \
+c = h.HTTPConnection('127.0.0.1', 6333, timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
+CMD ["qdrant-inference", "up", "--host", "0.0.0.0", "--data", "/data"]
 
 # Last, so that nothing is built on it. The models come from the hub, or from where pip's settings lead.
 FROM cpu AS cpu-starter
-USER 0:0
-RUN install --directory --owner=1000 --group=1000 /models
-USER 1000:1000
-ENV QDRANT_INFERENCE_CACHE=/models
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,uid=1000 HOME=/tmp qdrant-inference models pull

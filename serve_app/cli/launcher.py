@@ -133,7 +133,10 @@ class Service:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
         port = environment.read().qdrant_inference_metrics_port or None
         folder = str(self._folder / "ray")
-        ray.init(address="local", namespace="serve", _metrics_export_port=port, _temp_dir=folder, **quiet)
+        try:
+            ray.init(address="local", namespace="serve", _metrics_export_port=port, _temp_dir=folder, **quiet)
+        except Exception as error:  # Ray raises no kind of its own, such as for a node that is not there after 30 s
+            raise SetupError(f"Ray did not start: {error}", "if this machine is busy, try again") from error
         try:
             client = serve_start(
                 http_options=self.config.http_options.model_dump(),

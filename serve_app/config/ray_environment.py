@@ -30,6 +30,8 @@ _ONE_MACHINE = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
     "RAY_USAGE_STATS_ENABLED": "0",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
     "RAY_AUTH_MODE": "token",
     # By its name for other systems, where Ray listens on the loopback address alone; so it does here, then.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",

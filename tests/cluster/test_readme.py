@@ -1,4 +1,4 @@
-"""The README's examples, run as they stand there."""
+"""The examples of the README and of the quick start, run as they stand there."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from qdrant_client import QdrantClient
 from deployments.catalogue.catalogue import HOME
 from tests.support.running import RunningService
 
-README = (HOME / "README.md").read_text(encoding="utf-8")
+PAGES = "".join((HOME / page).read_text(encoding="utf-8") for page in ("README.md", "docs/quick-start.md"))
 
 
 def block(name: str, service: RunningService) -> str:
-    """The code block that the README marks with a name, sent to the service of the tests."""
-    found = re.search(rf"<!-- tested: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
-    assert found, f"the README marks no block '{name}'"
-    return found.group(1).replace("http://localhost:6333", service.rest_address)
+    """The code block that a page marks with a name, sent to the service of the tests."""
+    found = re.search(rf"<!-- tested: {name} -->\n```\w+\n(.*?)```", PAGES, re.DOTALL)
+    assert found, f"no page marks a block '{name}'"
+    return re.sub("http://localhost:63[34]3", service.rest_address, found.group(1))
 
 
 @pytest.fixture(autouse=True)
 def clean(service: RunningService) -> Iterator[None]:
     yield
     with closing(QdrantClient(url=service.rest_address, check_compatibility=False)) as client:
-        for name in ("recipes", "circles"):
+        for name in ("recipes", "circles", "notes", "articles"):
             client.delete_collection(name)
 
 
@@ -55,8 +55,9 @@ def test_the_curl_example_answers_as_the_readme_shows(service: RunningService) -
     assert found["usage"] == expected["usage"]
 
 
-def test_the_python_example_prints_what_the_readme_says(service: RunningService) -> None:
-    code = block("python", service)
+@pytest.mark.parametrize("name", ["python", "quick start", "hybrid"])
+def test_a_python_example_prints_what_its_page_says(name: str, service: RunningService) -> None:
+    code = block(name, service)
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     (said,) = re.findall(r"print\(.*\)  # (.*)", code)
     assert run.stdout.strip() == said
