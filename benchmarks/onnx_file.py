@@ -10,10 +10,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks import baseline
+from deployments.architectures.checkpoint import Checkpoint
 from deployments.catalogue import catalogue
 from deployments.files.store import ModelStore, cache_folder
-from deployments.graphs import bert
-from deployments.graphs.checkpoint import Checkpoint
+from deployments.graphs import heads
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -40,7 +40,7 @@ def write(folder: Path) -> None:
         )
     )
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 256}))
-    onnx.save(_with_usual_inputs(bert.encoder(Checkpoint(source))), folder / "model.onnx")
+    onnx.save(_with_usual_inputs(heads.encoder(Checkpoint(source))), folder / "model.onnx")
 
 
 def _with_usual_inputs(graph: bytes) -> onnx.ModelProto:

@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 ORDER = {
     "deployments": (
-        "errors", "contract", "metrics", "catalogue", "autoscaling", "files", "images", "graphs", "networks",
-        "families", "replica", "onboarding",
+        "errors", "contract", "metrics", "catalogue", "autoscaling", "files", "images", "architectures", "graphs",
+        "networks", "families", "replica", "onboarding",
     ),
     "serve_app": (
         "protocol", "observability", "inference", "front", "config", "demo", "console", "ledger", "embedded", "cluster",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from deployments.architectures.checkpoint import Checkpoint, Config
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, DenseVectors, Floats, Pixels
 from deployments.errors import ModelFilesError
@@ -17,7 +18,6 @@ from deployments.families.pooling import normalize
 from deployments.families.protocol import Positions, Prepared
 from deployments.graphs import clip
 from deployments.graphs.cache import kept
-from deployments.graphs.checkpoint import Checkpoint, Config
 from deployments.networks.opening import is_ready, open_built, open_ready
 from deployments.networks.session import Session
 from deployments.networks.settings import SessionSettings

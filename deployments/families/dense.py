@@ -8,7 +8,7 @@ from deployments.catalogue.card import ModelCard
 from deployments.contract import DenseVectors, MultiVectors
 from deployments.families.pooling import POOLINGS, normalize
 from deployments.families.text import Output, TextModel
-from deployments.graphs import bert
+from deployments.graphs import heads
 from deployments.networks.opening import open_packed_network
 from deployments.networks.settings import SessionSettings
 
@@ -21,5 +21,5 @@ def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
         rows = pooled(output) if isinstance(output, MultiVectors) else output  # a ready file may have pooled already
         return DenseVectors(normalize(rows) if card.normalize else rows)
 
-    network = open_packed_network(card, folder, settings, bert.encoder, bert.positions)
+    network = open_packed_network(card, folder, settings, heads.encoder, heads.positions)
     return TextModel(card, folder, network, finish)

@@ -20,7 +20,7 @@ from deployments.families.pooling import normalize
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.text import sample_texts
 from deployments.families.tokenizing import TextTokenizer
-from deployments.graphs import bert
+from deployments.graphs import heads
 from deployments.networks.base import Network
 from deployments.networks.opening import open_packed_network
 from deployments.networks.settings import SessionSettings
@@ -31,7 +31,8 @@ _PADDINGS = ("[PAD]", "<pad>")
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> LateInteractionModel:
     """Load a late-interaction model."""
-    return LateInteractionModel(card, folder, open_packed_network(card, folder, settings, bert.colbert, bert.positions))
+    network = open_packed_network(card, folder, settings, heads.colbert, heads.positions)
+    return LateInteractionModel(card, folder, network)
 
 
 class _Text(NamedTuple):

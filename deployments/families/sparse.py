@@ -9,14 +9,14 @@ import numpy as np
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Floats, MultiVectors, SparseVectors
 from deployments.families.text import Output, TextModel
-from deployments.graphs import bert
+from deployments.graphs import heads
 from deployments.networks.opening import open_network
 from deployments.networks.settings import SessionSettings
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a SPLADE model."""
-    network = open_network(card, folder, settings, bert.splade, bert.positions)
+    network = open_network(card, folder, settings, heads.splade, heads.positions)
     return TextModel(card, folder, network, _weights_above_zero)
 
 

@@ -1,8 +1,9 @@
 """ONNX graphs built from checkpoints, with onnxruntime's fused operators.
 
-checkpoint  a model's files as Hugging Face lays them out
-builder     puts together a graph
-bert        BERT and its relatives, with the heads of dense, sparse and late-interaction models
-clip        both sides of CLIP
-cache       graphs that were built before
+builder  puts together a graph
+rows     what a row of its inputs holds, and which tokens attend to which
+blocks   the parts of a transformer
+heads    text models: encoders, and the heads of sparse and late-interaction models
+clip     both sides of CLIP
+cache    graphs that were built before
 """

@@ -18,35 +18,40 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from deployments.architectures import checkpoint as checkpoint_module
+from deployments.architectures.checkpoint import Checkpoint
 from deployments.files.store import cache_folder
-from deployments.graphs.checkpoint import Checkpoint
 
-_BUILDERS = Path(__file__).parent
+_BUILDERS = (Path(__file__).parent, Path(checkpoint_module.__file__).parent)
 _GRAPH, _WEIGHTS, _SUM = "model.onnx", "weights", "sha256"
 
 _WORTH_KEEPING = 1 << 20
-"""In bytes; a smaller graph is built in milliseconds."""
+"""In bytes of a checkpoint; of a smaller one, the graph is built in milliseconds."""
 
 _KEPT = 20
 """Entries; that of a model is about as large as its float32 weights."""
 
 
 def kept(build: Callable[..., bytes], checkpoint: Checkpoint, *arguments: Any) -> bytes | Path:
-    """What `build(checkpoint, *arguments)` makes: the file that holds it, or its bytes if nothing can be kept."""
-    entry = _graphs() / _key(build, checkpoint, arguments)
+    """What `build(checkpoint, *arguments)` makes: the file that holds it, or its bytes if nothing can be kept.
+
+    If it is kept, the weights go from the checkpoint to their file one by one, and never lie in memory all at once.
+    """
+    key, make = _key(build, checkpoint, arguments), partial(build, checkpoint, *arguments)
+    if sum(path.stat().st_size for path in checkpoint.folder.glob("*.safetensors")) < _WORTH_KEEPING:
+        return make()
+    entry = _graphs() / key
     if not _is_whole(entry):
-        model = build(checkpoint, *arguments)
         try:
-            if len(model) < _WORTH_KEEPING:
-                return model
-            _keep(model, entry)
+            _keep(make, entry)
         except OSError:  # a full disk, or one that is only for reading
-            return model
+            return make()
     return entry / _GRAPH
 
 
@@ -64,7 +69,7 @@ def _graphs() -> Path:
 
 def _key(build: Callable[..., bytes], checkpoint: Checkpoint, arguments: tuple[Any, ...]) -> str:
     """Of the arguments, what their `repr` says."""
-    code = sorted(path for path in _BUILDERS.glob("*.py") if path.name != Path(__file__).name)
+    code = sorted(path for folder in _BUILDERS for path in folder.glob("*.py") if path.name != Path(__file__).name)
     about = f"{build.__module__} {build.__qualname__} {arguments!r} {onnx.__version__} {_sum(code)}"
     return f"{_sum_of_model(checkpoint.folder)}-{hashlib.sha256(about.encode()).hexdigest()[:32]}"
 
@@ -91,13 +96,14 @@ def _mark_as_used(entry: Path) -> None:
             raise
 
 
-def _keep(model: bytes, entry: Path) -> None:
+def _keep(build: Callable[..., bytes], entry: Path) -> None:
     """Write an entry, and in its place if it was damaged."""
     entry.parent.mkdir(parents=True, exist_ok=True)
     workspace = Path(tempfile.mkdtemp(dir=entry.parent))
     try:
-        graph = onnx.load_model_from_string(model)
-        onnx.save_model(graph, workspace / _GRAPH, save_as_external_data=True, location=_WEIGHTS)
+        with (workspace / _WEIGHTS).open("wb") as weights:
+            graph = build(external=weights)
+        (workspace / _GRAPH).write_bytes(graph)
         (workspace / _SUM).write_text(_sum([workspace / _GRAPH, workspace / _WEIGHTS]))
         shutil.rmtree(entry, ignore_errors=True)
         workspace.replace(entry)

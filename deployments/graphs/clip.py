@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
+from deployments.architectures.checkpoint import Checkpoint, Config
 from deployments.contract import Floats
 from deployments.graphs.builder import Graph
-from deployments.graphs.checkpoint import Checkpoint, Config
 
 Channels = tuple[float, float, float]
 
@@ -35,17 +35,18 @@ def positions(config: Config) -> int:
     return int(config.setting("text_config", "max_position_embeddings"))
 
 
-def text(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes:
+def text(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, *, external: BinaryIO | None = None) -> bytes:
     """A model from `input_ids` int32 `[batch, tokens]`, filled up with zeros, to float32 `[batch, projection]`.
 
     The result is read at the first end-of-text token. Attention looks back only, so what comes after it changes
-    nothing. `weights` is the type of the weights, and the one that the model computes in: float32 or float16.
+    nothing. `weights` is the type of the weights, and the one that the model computes in: float32 or float16. Large
+    weights are written to the file `external`, if there is one.
 
     Raises:
         ModelError: the checkpoint is no CLIP, or of a kind not known here.
     """
     checkpoint.expect_architecture("clip")
-    graph = Graph(checkpoint, weights)
+    graph = Graph(checkpoint, weights, external)
     ids = graph.input("input_ids", np.int32, ["batch", "tokens"])
     words = graph.weight(checkpoint["text_model.embeddings.token_embedding.weight"])
     table = graph.weight(checkpoint["text_model.embeddings.position_embedding.weight"])
@@ -61,7 +62,13 @@ def text(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32) -> bytes:
     return graph.serialize(projected, ["batch", checkpoint.setting("projection_dim")])
 
 
-def vision(checkpoint: Checkpoint, preprocessor: Preprocessor, weights: npt.DTypeLike = np.float32) -> bytes:
+def vision(
+    checkpoint: Checkpoint,
+    preprocessor: Preprocessor,
+    weights: npt.DTypeLike = np.float32,
+    *,
+    external: BinaryIO | None = None,
+) -> bytes:
     """A model from `pixels` uint8 `[batch, size, size, 3]` to float32 `[batch, projection]`.
 
     Scaling and normalizing the pixels is part of the model.
@@ -71,7 +78,7 @@ def vision(checkpoint: Checkpoint, preprocessor: Preprocessor, weights: npt.DTyp
     """
     checkpoint.expect_architecture("clip")
     checkpoint.expect("vision_config", "num_channels", known=3)
-    graph = Graph(checkpoint, weights)
+    graph = Graph(checkpoint, weights, external)
     size, epsilon = (checkpoint.setting("vision_config", name) for name in ("image_size", "layer_norm_eps"))
     pixels = graph.input("pixels", np.uint8, ["batch", size, size, 3])
     hidden = _patches(graph, pixels, preprocessor)
@@ -108,7 +115,7 @@ def _patches(graph: Graph, pixels: str, preprocessor: Preprocessor) -> str:
     rows = graph.add("Reshape", grid, graph.constant(np.array([0, width, -1])))
     tokens = graph.add("Transpose", rows, perm=[0, 2, 1])
     tokens = graph.add("Pad", tokens, graph.constant(np.array([0, 1, 0, 0, 0, 0])))  # room for the class token
-    table = checkpoint["vision_model.embeddings.position_embedding.weight"]
+    table = checkpoint["vision_model.embeddings.position_embedding.weight"].copy()
     table[0] += checkpoint["vision_model.embeddings.class_embedding"]
     return graph.to_weights(graph.add("Add", tokens, graph.constant(table)))
 
@@ -130,7 +137,7 @@ def _layers(graph: Graph, side: str, hidden: str) -> str:
         layer = f"{side}_model.encoder.layers.{number}"
         names = [f"{layer}.self_attn.{part}_proj" for part in "qkv"]
         normed = graph.layer_norm(hidden, f"{layer}.layer_norm1", epsilon)
-        attended = graph.attention(normed, names, heads, causal=side == "text")
+        attended = graph.attention(normed, names, heads, unidirectional=int(side == "text"))
         hidden = graph.add("Add", hidden, graph.linear(attended, f"{layer}.self_attn.out_proj"))
         normed = graph.layer_norm(hidden, f"{layer}.layer_norm2", epsilon)
         wide = graph.activate(graph.linear(normed, f"{layer}.mlp.fc1"), activation)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deployments.architectures.checkpoint import Checkpoint, Config, has_tensors
 from deployments.catalogue.card import ModelCard
 from deployments.errors import ModelError
 from deployments.graphs.cache import kept
-from deployments.graphs.checkpoint import Checkpoint, Config, has_tensors
 from deployments.networks.base import Network
 from deployments.networks.layouts import Padded
 from deployments.networks.packed import PackedNetwork

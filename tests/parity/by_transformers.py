@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, CLIPImageProcessor, CL
 
 from deployments.catalogue.card import Markers
 from tests.parity.cases import Case
+from tests.parity.jina_bert import jina_bert
 from tests.parity.ours import ENTRIES
 
 normalize = torch.nn.functional.normalize
@@ -32,15 +33,15 @@ def theirs(case: Case, folder: Path) -> np.ndarray:
 
 
 def _dense(case: Case, folder: Path) -> np.ndarray:
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    pools = {
-        "mean": lambda hidden: hidden.mean(dim=0),
-        "cls": lambda hidden: hidden[0],
-        "last": lambda hidden: hidden[-1],
-    }
-    hidden = [model(input_ids=ids).last_hidden_state[0] for ids in _ids(case, folder)]
-    rows = torch.stack([pools[str(case.card.pooling)](each) for each in hidden])
+    hidden_states = jina_bert(folder) if case.name.endswith("jina") else _hidden_states(folder)
+    rows = torch.stack([_POOLINGS[str(case.card.pooling)](hidden_states(ids)) for ids in _ids(case, folder)])
     return (normalize(rows) if case.card.normalize else rows).numpy()
+
+
+def _hidden_states(folder: Path) -> Callable[[Any], Any]:
+    """From the ids of one text to its hidden states."""
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    return lambda ids: model(input_ids=ids).last_hidden_state[0]
 
 
 def _sparse(case: Case, folder: Path) -> np.ndarray:

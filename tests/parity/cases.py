@@ -17,7 +17,7 @@ from deployments.catalogue.catalogue import HOME
 from deployments.contract import Direction
 from deployments.files.store import ModelStore, cache_folder
 from tests.parity.inputs import CAPTIONS, TEXTS, images
-from tests.support import tiny
+from tests.support import architectures, tiny
 
 Write = Callable[[Path], Path]
 """Writes a model's files into a folder."""
@@ -69,6 +69,11 @@ def _bert(folder: Path, *, prefix: str = "", extra: tiny.Tensors | None = None, 
     return _written(folder, tokenizer, tensors, tiny.bert_config(vocab_size=words, pad_token_id=0, **config))
 
 
+def _of_architecture(folder: Path, make: Callable[[int], architectures.Made]) -> Path:
+    tokenizer = tiny.word_pieces()
+    return _written(folder, tokenizer, *make(tokenizer.get_vocab_size()))
+
+
 def _splade(folder: Path) -> Path:
     """As old checkpoints are, with names of that time."""
     tokenizer = tiny.word_pieces()
@@ -82,9 +87,12 @@ def _old(name: str) -> str:
     return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
 
 
-def _roberta(folder: Path, *, tokenizer: Tokenizer, model_type: str, prefix: str = "") -> Path:
+def _roberta(
+    folder: Path, *, tokenizer: Tokenizer, model_type: str, prefix: str = "", head: Callable[[], tiny.Tensors] = dict
+) -> Path:
     words = tokenizer.get_vocab_size()
     tensors = {f"{prefix}{name}": tensor for name, tensor in tiny.bert_tensors(words, segments=1).items()}
+    tensors |= head()
     config = tiny.bert_config(model_type=model_type, vocab_size=words, type_vocab_size=1, pad_token_id=1)
     return _written(folder, tokenizer, tensors, config)
 
@@ -127,9 +135,34 @@ def _random_dense() -> Iterator[Case]:
         yield Case(_card(model_type, "dense", pooling="mean", context_window=tiny.POSITIONS - 2), write)
 
 
+_LIKE_THEIR_MODELS: dict[str, dict[str, Any]] = {
+    "distilbert": {"pooling": "cls"},
+    "qwen3": {"pooling": "last"},
+    "gte": {"pooling": "cls"},
+    "jina": {"dimensions": 24},
+}
+"""What the cards of some architectures say, as their best-known models have it."""
+
+
+def _random_architectures() -> Iterator[Case]:
+    for name, make in architectures.ARCHITECTURES.items():
+        fields = {"pooling": "mean", **_LIKE_THEIR_MODELS.get(name, {})}
+        yield Case(_card(name, "dense", **fields), partial(_of_architecture, make=make))
+
+
+def _random_sparse() -> Iterator[Case]:
+    yield Case(_card("splade", "sparse", dimensions=None), _splade)
+    for name in ("distilbert", "modernbert"):
+        write = partial(_of_architecture, make=architectures.ARCHITECTURES[name])
+        yield Case(_card(f"splade-{name}", "sparse", dimensions=None), write)
+    head = partial(tiny.roberta_head, tiny.unigrams().get_vocab_size())
+    write = partial(_roberta, tokenizer=tiny.unigrams(), model_type="xlm-roberta", prefix="roberta.", head=head)
+    window = tiny.POSITIONS - 2
+    yield Case(_card("splade-xlm-roberta", "sparse", dimensions=None, context_window=window), write)
+
+
 def _random_others() -> Iterator[Case]:
     size: dict[str, Any] = {"dimensions": tiny.PROJECTION}
-    yield Case(_card("splade", "sparse", dimensions=None), _splade)
     projection = {"linear.weight": tiny.Weights().weight(tiny.PROJECTION, tiny.HIDDEN)}
     colbert = _card("colbert", "late-interaction", markers={"query": 1, "document": 2}, **size)
     for direction in ("update", "search"):
@@ -141,4 +174,4 @@ def _random_others() -> Iterator[Case]:
         yield Case(_card(f"clip-vision-{activation}", "clip-vision", **image), write)
 
 
-CASES = [*_starter(), *_random_dense(), *_random_others()]
+CASES = [*_starter(), *_random_dense(), *_random_architectures(), *_random_sparse(), *_random_others()]

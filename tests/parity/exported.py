@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from deployments.graphs import bert, clip
-from deployments.graphs.checkpoint import Checkpoint
+from deployments.architectures.checkpoint import Checkpoint
+from deployments.graphs import clip, heads
 from tests.parity.cases import Case
 
 _BESIDE = ("tokenizer.json", "config.json", "preprocessor_config.json")
@@ -45,8 +45,8 @@ def _build(case: Case, folder: Path) -> bytes:
     if case.card.family == "clip-vision":
         return clip.vision(checkpoint, _preprocessor(folder))
     if case.card.family == "sparse":
-        return _logits(bert.splade(checkpoint))
-    return {"dense": bert.encoder, "late-interaction": bert.colbert, "clip-text": clip.text}[case.card.family](
+        return _logits(heads.splade(checkpoint))
+    return {"dense": heads.encoder, "late-interaction": heads.colbert, "clip-text": clip.text}[case.card.family](
         checkpoint
     )
 

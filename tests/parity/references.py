@@ -2,7 +2,7 @@
 
     python -m tests.parity.references
 
-stores it anew. The stored file was made with Python 3.11, torch 2.15.0, transformers 5.23.0, fastembed 0.9.1 (on
+stores it anew. The stored file was made with Python 3.11, torch 2.15.0, transformers 5.24.0, fastembed 0.9.1 (on
 onnxruntime 1.24.1) and numpy 2.4.6, on a CPU, in float32.
 """
 

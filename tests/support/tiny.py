@@ -64,6 +64,16 @@ def masked_language_head(words: int = WORDS) -> Tensors:
     }
 
 
+def roberta_head(words: int) -> Tensors:
+    """RoBERTa's head for masked tokens."""
+    random = Weights()
+    return {
+        **random.linear("lm_head.dense", HIDDEN, HIDDEN),
+        **random.norm("lm_head.layer_norm"),
+        "lm_head.bias": random.weight(words),
+    }
+
+
 def clip_tensors(words: int = WORDS) -> Tensors:
     """A CLIP's tensors."""
     random, text, vision = Weights(), "text_model.embeddings", "vision_model.embeddings"

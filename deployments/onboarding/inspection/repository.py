@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from deployments.architectures.known import ARCHITECTURES
 from deployments.catalogue.card import File
 from deployments.errors import ModelError, ModelFilesError, reason
 
@@ -17,7 +18,7 @@ TOKENIZER = "tokenizer.json"
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 
-_BUILT = ("bert", "roberta", "xlm-roberta", "camembert", "clip")
+_BUILT = (*ARCHITECTURES, "clip")
 """The architectures whose graph is built here; of others, a ready ONNX file is needed."""
 
 _ONNX = ("model.onnx", "onnx/model.onnx")

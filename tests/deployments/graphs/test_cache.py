@@ -3,16 +3,20 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 
-from deployments.graphs import bert
+from deployments.architectures.checkpoint import Checkpoint
+from deployments.errors import ModelError
 from deployments.graphs import cache as graph_cache
+from deployments.graphs import heads
 from deployments.graphs.cache import kept
-from deployments.graphs.checkpoint import Checkpoint
 from deployments.networks.session import open_session
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
@@ -26,9 +30,9 @@ class Builder:
     def __init__(self) -> None:
         self.builds = 0
 
-    def encoder(self, checkpoint: Checkpoint, weights: npt.DTypeLike) -> bytes:
+    def encoder(self, checkpoint: Checkpoint, weights: npt.DTypeLike, external: BinaryIO | None = None) -> bytes:
         self.builds += 1
-        return bert.encoder(checkpoint, weights)
+        return heads.encoder(checkpoint, weights, external=external)
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def test_a_graph_is_built_once_and_gives_the_same_from_the_cache(builder: Builde
     first, second = (kept(builder.encoder, checkpoint, np.float32) for _ in range(2))
     assert builder.builds == 1
     assert first == second
-    assert (run(second) == run(bert.encoder(checkpoint, np.float32))).all()
+    assert (run(second) == run(heads.encoder(checkpoint, np.float32))).all()
 
 
 def test_other_weights_are_another_graph(builder: Builder, checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -86,7 +90,7 @@ def test_new_code_builds_anew(
 ) -> None:
     kept(builder.encoder, checkpoint, np.float32)
     (tmp_path / "bert.py").write_text("# the next release")
-    monkeypatch.setattr(graph_cache, "_BUILDERS", tmp_path)
+    monkeypatch.setattr(graph_cache, "_BUILDERS", (tmp_path,))
     kept(builder.encoder, checkpoint, np.float32)
     assert builder.builds == 2
 
@@ -97,7 +101,7 @@ def test_a_damaged_entry_is_built_again(builder: Builder, checkpoint: Checkpoint
     assert isinstance(path, Path)
     damaged = path.parent / name
     damaged.write_bytes(bytes(damaged.stat().st_size))
-    expected = run(bert.encoder(checkpoint, np.float32))
+    expected = run(heads.encoder(checkpoint, np.float32))
     assert (run(kept(builder.encoder, checkpoint, np.float32)) == expected).all()
     assert builder.builds == 2
     kept(builder.encoder, checkpoint, np.float32)
@@ -181,3 +185,34 @@ def test_a_small_graph_is_not_worth_a_place(
     monkeypatch.setattr(graph_cache, "_WORTH_KEEPING", 1 << 20)
     assert isinstance(kept(builder.encoder, checkpoint, np.float32), bytes)
     assert not cache.exists()
+
+
+def test_the_weights_of_a_graph_that_is_kept_never_lie_in_memory_all_at_once(
+    tmp_path: Path, builder: Builder, cache: Path
+) -> None:
+    wide = 200_000
+    tensors = {f"encoder.layer.{n}.intermediate.dense.weight": np.ones((wide, tiny.HIDDEN), np.float32) for n in (0, 1)}
+    tensors |= {f"encoder.layer.{n}.intermediate.dense.bias": np.ones(wide, np.float32) for n in (0, 1)}
+    tensors |= {f"encoder.layer.{n}.output.dense.weight": np.ones((tiny.HIDDEN, wide), np.float32) for n in (0, 1)}
+    checkpoint = write(tmp_path / "model", **tensors)
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    tracemalloc.start()
+    kept(builder.encoder, checkpoint, np.float32)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    (weights,) = cache.glob("*/weights")
+    assert weights.stat().st_size > size
+    assert peak < 0.75 * size
+
+
+def test_a_graph_of_more_than_2_gib_says_that_it_needs_a_place(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: onnx.ModelProto) -> bytes:
+        raise ValueError("Failed to serialize proto")
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("QDRANT_INFERENCE_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(onnx.ModelProto, "SerializeToString", refuse)
+    with pytest.raises(ModelError, match="a graph of more than 2 GiB needs a place for its weights"):
+        kept(heads.encoder, checkpoint, np.float32)

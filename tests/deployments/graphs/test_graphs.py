@@ -11,10 +11,10 @@ import numpy.typing as npt
 import onnx
 import pytest
 
+from deployments.architectures.checkpoint import Checkpoint
 from deployments.errors import ModelError
-from deployments.graphs import bert, clip
+from deployments.graphs import clip, heads
 from deployments.graphs.builder import Graph
-from deployments.graphs.checkpoint import Checkpoint
 from deployments.networks.session import open_session
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
@@ -31,7 +31,7 @@ def run(model: bytes, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def test_padding_changes_nothing_whatever_stands_there(tmp_path: Path) -> None:
-    model = bert.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors())))
+    model = heads.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors())))
     other = IDS.copy()
     other[1, 3:] = [7, 8]
     alone = run(model, IDS[1:, :3], LENGTHS[1:])
@@ -45,8 +45,8 @@ def test_prefix_and_old_names_make_the_same_model(tmp_path: Path) -> None:
         f"bert.{name}".replace("Norm.weight", "Norm.gamma").replace("Norm.bias", "Norm.beta"): tensor
         for name, tensor in tensors.items()
     }
-    model = bert.encoder(Checkpoint(tiny.write(tmp_path, tensors)))
-    assert model == bert.encoder(Checkpoint(tiny.write(tmp_path, old)))
+    model = heads.encoder(Checkpoint(tiny.write(tmp_path, tensors)))
+    assert model == heads.encoder(Checkpoint(tiny.write(tmp_path, old)))
 
 
 def test_an_output_layer_of_its_own_is_used_where_there_is_one(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_an_output_layer_of_its_own_is_used_where_there_is_one(tmp_path: Path) -
         "cls.predictions.transform.LayerNorm.weight": np.ones(tiny.HIDDEN, np.float32),
         "cls.predictions.transform.LayerNorm.bias": np.zeros(tiny.HIDDEN, np.float32),
     }
-    tied = bert.splade(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors() | head)))
+    tied = heads.splade(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors() | head)))
     own = head | {"cls.predictions.decoder.weight": words[::-1].copy()}
-    reversed_ = bert.splade(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors() | own)))
+    reversed_ = heads.splade(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors() | own)))
     assert np.abs(run(tied, IDS, LENGTHS) - run(reversed_, IDS, LENGTHS)[:, ::-1]).max() < 1e-5
 
 
@@ -79,30 +79,30 @@ def test_an_output_layer_of_its_own_is_used_where_there_is_one(tmp_path: Path) -
 def test_what_cannot_be_built_is_named(tmp_path: Path, config: dict[str, Any], named: str) -> None:
     checkpoint = Checkpoint(tiny.write(tmp_path, tiny.bert_tensors(), **config))
     with pytest.raises(ModelError, match=named):
-        bert.encoder(checkpoint)
+        heads.encoder(checkpoint)
 
 
 def test_what_follows_the_hidden_states_may_be_there(tmp_path: Path) -> None:
-    heads = dict.fromkeys(("pooler.dense.weight", "embeddings.position_ids", "cls.predictions.bias"), LENGTHS)
-    model = bert.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors())))
-    assert model == bert.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors() | heads)))
+    others = dict.fromkeys(("pooler.dense.weight", "embeddings.position_ids", "cls.predictions.bias"), LENGTHS)
+    model = heads.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors())))
+    assert model == heads.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors() | others)))
 
 
 @pytest.mark.parametrize("name", ["encoder.layer.0.adapter.weight", "linear.weight", "classifier.weight"])
 def test_a_tensor_that_would_change_the_result_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
     extra = {name: np.eye(tiny.HIDDEN, dtype=np.float32)}
     with pytest.raises(ModelError, match=f"tensor '{name}'"):
-        bert.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors() | extra)))
+        heads.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors() | extra)))
 
 
 def test_robertas_positions_begin_after_those_of_padding(tmp_path: Path) -> None:
     tensors = tiny.bert_tensors()
     moved = tensors["embeddings.position_embeddings.weight"]
     longer = {"embeddings.position_embeddings.weight": np.concatenate([np.full_like(moved[:3], 1e6), moved])}
-    model = bert.encoder(Checkpoint(tiny.write(tmp_path, tensors)))
+    model = heads.encoder(Checkpoint(tiny.write(tmp_path, tensors)))
     folder = tiny.write(tmp_path, tensors | longer, model_type="roberta", pad_token_id=2)
-    assert bert.encoder(Checkpoint(folder)) == model
-    assert bert.positions(Checkpoint(folder)) == tiny.POSITIONS - 3
+    assert heads.encoder(Checkpoint(folder)) == model
+    assert heads.positions(Checkpoint(folder)) == tiny.POSITIONS - 3
 
 
 def test_a_bert_is_no_clip(tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def builders(folder: Path) -> dict[str, Callable[[npt.DTypeLike], bytes]]:
         tiny.write_as(folder / name, tensors, config)
     preprocessor = clip.Preprocessor(image_mean=(0.5, 0.5, 0.5), image_std=(0.3, 0.3, 0.3))
     return {
-        "encoder": lambda weights: bert.encoder(Checkpoint(folder / "bert"), weights),
-        "splade": lambda weights: bert.splade(Checkpoint(folder / "splade"), weights),
-        "colbert": lambda weights: bert.colbert(Checkpoint(folder / "colbert"), weights),
+        "encoder": lambda weights: heads.encoder(Checkpoint(folder / "bert"), weights),
+        "splade": lambda weights: heads.splade(Checkpoint(folder / "splade"), weights),
+        "colbert": lambda weights: heads.colbert(Checkpoint(folder / "colbert"), weights),
         "text": lambda weights: clip.text(Checkpoint(folder / "clip"), weights),
         "vision": lambda weights: clip.vision(Checkpoint(folder / "clip"), preprocessor, weights),
     }

@@ -9,7 +9,7 @@ import pytest
 
 from deployments.contract import MultiVectors
 from deployments.errors import ModelError
-from deployments.graphs import bert
+from deployments.graphs import heads
 from deployments.networks import opening
 from deployments.networks.base import Network
 from deployments.networks.opening import is_ready, open_network, open_packed_network, open_ready
@@ -52,7 +52,7 @@ def test_a_context_window_ends_where_the_models_positions_end(tmp_path: Path, mo
 
 
 def opened(folder: Path, **fields: Any) -> Network:
-    return open_network(card(**fields), folder, SessionSettings(provider="cpu"), bert.encoder, bert.positions)
+    return open_network(card(**fields), folder, SessionSettings(provider="cpu"), heads.encoder, heads.positions)
 
 
 def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     texts = [rng.integers(1, 20, count).tolist() for count in (5, 40, 1, 22, 63, 30, 2)]
     attended = np.array([len(text) - (len(text) > 20) * 7 for text in texts], np.int32)
-    packed = open_packed_network(card(), tmp_path, SessionSettings(provider="cpu"), bert.encoder, bert.positions)
+    packed = open_packed_network(card(), tmp_path, SessionSettings(provider="cpu"), heads.encoder, heads.positions)
     assert isinstance(packed, PackedNetwork)
     rows, expected = packed(texts, attended), opened(tmp_path)(texts, attended)
     assert isinstance(expected, MultiVectors)
@@ -74,13 +74,13 @@ def test_ready_files_and_cuda_get_rows_of_one_text(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(opening, "provider_of", lambda settings: settings.provider)
     for provider, kind in (("cuda", PaddedNetwork), ("openvino", PackedNetwork), ("cpu", PackedNetwork)):
         settings = SessionSettings.model_validate({"provider": provider})
-        network = open_packed_network(card(), tmp_path, settings, bert.encoder, bert.positions)
+        network = open_packed_network(card(), tmp_path, settings, heads.encoder, heads.positions)
         assert isinstance(network, kind)
     ready = tmp_path / "ready"
     ready.mkdir()
     (ready / "model.onnx").touch()
     settings = SessionSettings(provider="cpu")
-    assert isinstance(open_packed_network(card(), ready, settings, bert.encoder, bert.positions), PaddedNetwork)
+    assert isinstance(open_packed_network(card(), ready, settings, heads.encoder, heads.positions), PaddedNetwork)
 
 
 @pytest.mark.parametrize(("family", "unsuitable"), [("dense", ()), ("sparse", ("bfloat16",))])

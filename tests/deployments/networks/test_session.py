@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 from pydantic import ValidationError
 
+from deployments.architectures.checkpoint import Checkpoint
 from deployments.errors import InternalError, ModelError
-from deployments.graphs import bert
-from deployments.graphs.checkpoint import Checkpoint
+from deployments.graphs import heads
 from deployments.networks import session as session_module
 from deployments.networks.session import open_session
 from deployments.networks.settings import SessionSettings
@@ -22,7 +22,7 @@ CPU = SessionSettings(provider="cpu")
 
 @pytest.fixture
 def model(tmp_path: Path) -> bytes:
-    return bert.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors())))
+    return heads.encoder(Checkpoint(tiny.write(tmp_path, tiny.bert_tensors())))
 
 
 @pytest.fixture

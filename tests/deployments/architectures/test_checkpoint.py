@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from deployments.architectures.checkpoint import Checkpoint, has_tensors
 from deployments.errors import ModelError, ModelFilesError
-from deployments.graphs.checkpoint import Checkpoint, has_tensors
 from tests.support import tiny
 
 VALUES = np.array([[0.5, -1.25], [3.0, 0.0]], np.float32)

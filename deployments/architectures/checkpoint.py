@@ -20,7 +20,15 @@ _INDEX = "model.safetensors.index.json"
 _FLOATS = ("F32", "F16", "BF16", "F64")
 """What safetensors calls the types that are read here; integers would be quantized weights."""
 
-_PREFIXES = {"xlm-roberta": "roberta", "camembert": "roberta"}
+_PREFIXES = {
+    "xlm-roberta": "roberta",
+    "camembert": "roberta",
+    "modernbert": "model",
+    "qwen3": "model",
+    "gemma3_text": "model",
+    "nomic_bert": "bert",
+    "gte": "new",
+}
 """What stands before the names of a model's tensors, if it is not the model type."""
 
 
@@ -52,13 +60,17 @@ class Config:
         Raises:
             ModelError: there is none, and no default.
         """
-        value: Any = self._content
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
+        value = self._said(*path)
         if value is None:
             value = default
         if value is None:
             raise ModelError(f"{self.folder}: config.json has no '{'.'.join(path)}'")
+        return value
+
+    def _said(self, *path: str) -> Any:
+        value: Any = self._content
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
         return value
 
     def expect(self, *path: str, known: Any) -> None:
@@ -67,9 +79,10 @@ class Config:
         Raises:
             ModelError: it is another.
         """
-        value = self.setting(*path, default=known)
-        if value != known:
-            raise ModelError(f"{self.folder}: {'.'.join(path)} '{value}' cannot be run here, only '{known}'")
+        value = self._said(*path)
+        if value not in (None, known):
+            what = "none" if known is None else f"'{known}'"
+            raise ModelError(f"{self.folder}: {'.'.join(path)} '{value}' cannot be run here, only {what}")
 
 
 class Checkpoint(Config):
@@ -95,22 +108,35 @@ class Checkpoint(Config):
         return name in self._stored
 
     def __getitem__(self, name: str) -> Floats:
-        """A tensor in float32, whatever type it is stored in.
+        """A tensor in float32, whatever type it is stored in, to be read and not written to.
 
         Raises:
             ModelError: there is none of that name, or it is of no floating-point type.
         """
-        if name not in self._stored:
-            raise ModelError(f"{self.folder}: model.safetensors has no tensor '{name}'")
-        file, stored_name = self._stored[name]
+        file, stored_name = self._find(name)
         dtype = file.get_slice(stored_name).get_dtype()
         if dtype not in _FLOATS:
             raise ModelError(
                 f"{self.folder}: tensor '{name}' is of type {dtype}; only {', '.join(_FLOATS)} can be read"
             )
         self._read.add(name)
-        tensor: Floats = file.get_tensor(stored_name).astype(np.float32)
+        tensor: Floats = file.get_tensor(stored_name).astype(np.float32, copy=False)
         return tensor
+
+    def shape(self, name: str) -> list[int]:
+        """How large a tensor is.
+
+        Raises:
+            ModelError: there is none of that name.
+        """
+        file, stored_name = self._find(name)
+        shape: list[int] = file.get_slice(stored_name).get_shape()
+        return shape
+
+    def _find(self, name: str) -> tuple[Any, str]:
+        if name not in self._stored:
+            raise ModelError(f"{self.folder}: model.safetensors has no tensor '{name}'")
+        return self._stored[name]
 
     def expect_all_read(self, *ignored: str) -> None:
         """Make sure that no tensor was left over, so that none which changes the result is passed over in silence.

@@ -1,0 +1,122 @@
+"""Graphs of text models: an encoder, and what stands on top of it.
+
+The heads are the masked-language head as used by SPLADE (Formal et al. 2021) and the projection of ColBERT (Khattab,
+Zaharia 2020). What the graphs read stands in `rows.py`.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from deployments.architectures.checkpoint import Checkpoint, Config
+from deployments.architectures.known import transformer
+from deployments.architectures.transformer import MaskedHead, Transformer
+from deployments.errors import ModelError
+from deployments.graphs.blocks import hidden_states
+from deployments.graphs.builder import Graph
+from deployments.graphs.rows import Rows, Tokens, read_rows
+
+
+def positions(config: Config) -> int:
+    """How many tokens a model can read."""
+    return transformer(config).positions
+
+
+def encoder(
+    checkpoint: Checkpoint,
+    weights: npt.DTypeLike = np.float32,
+    rows: Rows = "padded",
+    *,
+    external: BinaryIO | None = None,
+) -> bytes:
+    """A model that gives the last hidden states, float32 `[batch, tokens, hidden]`.
+
+    Tokens that are not attended to have hidden states too. `weights` is the type of the weights, and the one that the
+    model computes in: float32 or float16. Large weights are written to the file `external`, if there is one.
+
+    Raises:
+        ModelError: the checkpoint is of an architecture that is not known here, or of an unknown kind of one.
+    """
+    graph, model, _, hidden = _begun(checkpoint, weights, rows, external)
+    checkpoint.expect_all_read(*model.unused, *_of_head(model))
+    return graph.serialize(hidden, ["batch", "tokens", model.hidden])
+
+
+def colbert(
+    checkpoint: Checkpoint,
+    weights: npt.DTypeLike = np.float32,
+    rows: Rows = "padded",
+    *,
+    external: BinaryIO | None = None,
+) -> bytes:
+    """A model that gives a vector a token, float32 `[batch, tokens, dimensions]`, not normalized yet.
+
+    Raises:
+        ModelError: as for `encoder`.
+    """
+    graph, model, _, hidden = _begun(checkpoint, weights, rows, external)
+    projected = graph.matmul(hidden, "linear")
+    checkpoint.expect_all_read(*model.unused, *_of_head(model))
+    return graph.serialize(projected, ["batch", "tokens", checkpoint.shape("linear.weight")[0]])
+
+
+def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, *, external: BinaryIO | None = None) -> bytes:
+    """A model that gives each vocabulary entry's weight, float32 `[batch, vocabulary]`.
+
+    The weight is the maximum over the text's tokens of log(1 + relu(logit)). Both functions are monotone and the bias
+    is the same for all tokens, so the maximum is taken first and the rest is done once a text, not once a token.
+
+    Raises:
+        ModelError: as for `encoder`.
+    """
+    graph, model, tokens, hidden = _begun(checkpoint, weights, "padded", external)
+    if model.head is None:
+        model_type = checkpoint.setting("model_type")
+        raise ModelError(f"{checkpoint.folder}: the head for masked words of '{model_type}' is not known here")
+    hidden = _first_token_for_padding(graph, tokens, hidden)
+    highest = _highest_logits(graph, model, model.head, hidden)
+    one = graph.constant(np.ones(1, np.float32))
+    entries = graph.add("Log", graph.add("Add", graph.add("Relu", highest), one))
+    checkpoint.expect_all_read(*model.unused, *model.head.unused)
+    return graph.serialize(entries, ["batch", checkpoint.shape(model.head.bias)[0]])
+
+
+def _of_head(model: Transformer) -> tuple[str, ...]:
+    """The tensors of a head for masked words: many encoders were made of a model with one."""
+    head = model.head
+    if head is None:
+        return ()
+    return (f"{head.dense}.*", f"{head.norm}.*", head.bias, f"{head.decoder}.*", *head.unused)
+
+
+def _begun(
+    checkpoint: Checkpoint, weights: npt.DTypeLike, rows: Rows, external: BinaryIO | None
+) -> tuple[Graph, Transformer, Tokens, str]:
+    """A graph up to the last hidden states."""
+    model = transformer(checkpoint)
+    if np.dtype(weights) == np.float16 and not model.float16:
+        raise ModelError(f"{checkpoint.folder}: the hidden states of this model are too large for float16")
+    graph = Graph(checkpoint, weights, external)
+    tokens = read_rows(graph, rows)
+    return graph, model, tokens, hidden_states(graph, tokens, model)
+
+
+def _highest_logits(graph: Graph, model: Transformer, head: MaskedHead, hidden: str) -> str:
+    """The highest logit of each vocabulary entry among a text's tokens, float32 `[batch, vocabulary]`."""
+    checkpoint = graph.checkpoint
+    hidden = graph.activate(graph.linear(hidden, head.dense), head.activation)
+    hidden = graph.layer_norm(hidden, head.norm, model.norm.epsilon)
+    table = head.decoder if f"{head.decoder}.weight" in checkpoint else model.embedding.words
+    logits = graph.matmul(hidden, table)
+    highest = graph.to_float32(graph.add("ReduceMax", logits, graph.constant(np.array([1])), keepdims=0))
+    return graph.add("Add", highest, graph.constant(checkpoint[head.bias]))
+
+
+def _first_token_for_padding(graph: Graph, tokens: Tokens, hidden: str) -> str:
+    """The hidden states with each padding token replaced by the text's first one, which changes no maximum."""
+    is_text = graph.add("Transpose", tokens.attends, perm=[0, 2, 1])
+    first = graph.add("Gather", hidden, graph.constant(np.array([0])), axis=1)
+    return graph.add("Where", is_text, hidden, first)
