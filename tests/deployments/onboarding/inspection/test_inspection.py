@@ -255,7 +255,7 @@ def test_weights_in_several_files_are_all_named(tuned: Path) -> None:
 
 
 def test_an_architecture_that_is_not_built_here_is_taken_as_onnx_where_that_is_there(tuned: Path) -> None:
-    change(tuned, "config.json", model_type="modernbert", architectures=["ModernBertModel"])
+    change(tuned, "config.json", model_type="t5", architectures=["T5EncoderModel"])
     assert "model.safetensors" in files_of(look_at_one(tuned))
     (tuned / "onnx").mkdir()
     (tuned / "onnx" / "model.onnx").touch()
