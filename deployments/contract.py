@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, Union
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import SecretStr
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -156,6 +157,62 @@ class Model(Protocol):
 
     async def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
         """The texts that these rows of its token ids stand for."""
+
+
+ProviderKind = Literal["openai", "cohere", "jina", "openrouter", "tei"]
+"""Whose HTTP API an external provider speaks."""
+
+Reads = Literal["text", "image"]
+"""What inputs are."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model of an external provider.
+
+    `name` is what the caller asked for, `account` the name under which it is counted, `model` the provider's own;
+    `url` is the address below which the provider's API lies. `dimensions` are those of each vector, if they are known;
+    `fetches`: the provider may be sent URLs of images, which it fetches itself.
+    """
+
+    name: str
+    account: str
+    kind: ProviderKind
+    url: str
+    model: str
+    dimensions: int | None = None
+    fetches: bool = False
+
+
+@dataclass(frozen=True)
+class ProviderKey:
+    """The key that an external provider is shown, and whose it is: the text itself, or a variable that holds it."""
+
+    owner: Literal["request", "tenant", "operator"]
+    secret: SecretStr | None = field(default=None, repr=False)
+    variable: str | None = None
+
+
+@dataclass(frozen=True)
+class ProviderBatch:
+    """A batch for an external provider. Images are URLs, data URLs or base64; options have the provider's own names."""
+
+    batch: Batch
+    reads: Reads
+    target: Target
+    key: ProviderKey | None
+
+
+@dataclass(frozen=True)
+class ProviderState:
+    """How the calls of an external provider went: whether the last one was answered, and what went wrong last.
+
+    `last_error_at` is in seconds since 1970.
+    """
+
+    reachable: bool | None = None
+    last_error: str | None = None
+    last_error_at: float | None = None
 
 
 @dataclass(frozen=True)

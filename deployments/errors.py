@@ -6,6 +6,7 @@
     │   ├── UnknownModel             no model of that name
     │   ├── WrongInput               the input does not fit the model, or is no image, or cannot be fetched
     │   ├── BadOption                an option that the model does not take, or a bad value of one
+    │   ├── KeyRefused               an external provider does not take the key that it was shown
     │   ├── TooLarge                 over a limit on size
     │   └── UnsupportedEncoding      compressed in a way that is not read here
     ├── AccessError                the caller's: it has to show another credential
@@ -81,6 +82,10 @@ class WrongInput(RequestError):
 
 class BadOption(RequestError):
     """An option that the model does not take, or a value out of range."""
+
+
+class KeyRefused(RequestError):
+    """An external provider does not take the key that it was shown. Says whose it was, and never quotes it."""
 
 
 class TooLarge(RequestError):

@@ -1,7 +1,8 @@
 """The app builder: from the arguments of a Serve config file to a Serve application.
 
 A Serve config file names it: `import_path: serve_app.app:build`. One deployment per model, named after it
-(`/` becomes `--`); beside them `Ingress`, `ImageLoader` and, without QDRANT_URL, `Store`.
+(`/` becomes `--`); beside them `Ingress`, `ImageLoader`, `Providers` for all external ones and, without QDRANT_URL,
+`Store`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pathlib import Path
 from ray import serve
 from ray.serve import Application
 
-from deployments.catalogue.card import ModelCard
+from deployments.catalogue.card import PROVIDERS_DEPLOYMENT, ModelCard
 from deployments.errors import ConfigError
 from deployments.files.store import ModelStore, cache_folder
 from deployments.images.loader import ImageLoader
+from deployments.providers.providers import ProvidersReplica
 from deployments.replica.replica import ModelReplica
 from serve_app.config import arguments as args
 from serve_app.config import environment
@@ -38,13 +40,14 @@ def build(arguments: dict[str, object]) -> Application:
     """
     _check_environment()
     chosen = args.read(arguments)
-    cards = args.cards(chosen)
+    cards = args.served(chosen).cards
     settings = environment.read()
     return serve.deployment(max_ongoing_requests=1000, user_config={}, max_surge_percent=_SURGE)(Ingress).bind(
-        chosen.catalogue,
-        {card.name: _model(card) for card in cards},
+        chosen,
+        {card.name: _model(card) for card in cards if card.provider is None},
         _image_loader(cards),
         None if settings.qdrant_url else _store(settings.data),
+        _providers(args.provider_hosts(chosen)) if any(card.provider for card in cards) else None,
     )
 
 
@@ -73,6 +76,13 @@ def _image_loader(cards: Sequence[ModelCard]) -> Application | None:
     return serve.deployment(max_ongoing_requests=16, user_config={}, max_surge_percent=_SURGE)(ImageLoader).bind(
         sizes, limits
     )
+
+
+def _providers(hosts: frozenset[str]) -> Application:
+    deployment = serve.deployment(
+        name=PROVIDERS_DEPLOYMENT, max_ongoing_requests=1000, user_config={}, max_surge_percent=_SURGE
+    )(ProvidersReplica)
+    return deployment.bind(sorted(hosts))
 
 
 def _store(folder: Path) -> Application:

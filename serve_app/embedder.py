@@ -17,13 +17,16 @@ from typing import TypeVar
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
 from deployments.errors import DeadlineExceeded, InternalError, ModelUnavailable, TemporaryError, WrongInput
+from serve_app.batching import lanes
 from serve_app.batching.admission import Admission
-from serve_app.batching.router import Input, Router
+from serve_app.batching.lanes import CallProviders
+from serve_app.batching.router import Input, Lane, Router
 from serve_app.config.settings import LiveSettings
 from serve_app.inference import bounds
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import Slot
 from serve_app.inference.plan import Group, objects_by_model, plan
+from serve_app.inference.provider_keys import KeyRing, OperatorKeys
 from serve_app.inference.usage import Usage
 from serve_app.ledger.meter import ANONYMOUS, Caller, Meter, Metered
 from serve_app.observability.record import current, step
@@ -45,7 +48,10 @@ _NEW_NODE_S = 30.0
 
 @dataclass(frozen=True)
 class Embedder:
-    """What every API of the gateway has in common. `load_images` is absent if no model reads images."""
+    """What every API of the gateway has in common.
+
+    `load_images` is absent if no model reads images, `providers` if none is behind somebody's HTTP API.
+    """
 
     catalogue: Catalogue
     settings: LiveSettings
@@ -54,6 +60,8 @@ class Embedder:
     meter: Meter
     model_states: ModelStates
     admission: Admission = field(default_factory=Admission)
+    providers: CallProviders | None = None
+    operator_keys: OperatorKeys = field(default_factory=OperatorKeys)
 
     async def embed(
         self, slots: Sequence[Slot], direction: Direction, until: float = math.inf, caller: Caller = ANONYMOUS
@@ -68,21 +76,22 @@ class Embedder:
         settings = self.settings.current
         with step("decode"):
             bounds.check(slots, settings)
-            groups = plan(slots, direction, self.catalogue)
+            keys = KeyRing(caller.keys, caller.tenant, self.operator_keys)
+            groups = plan(slots, direction, self.catalogue, keys)
         current().planned(direction, objects_by_model(groups))
         patience_s = min(settings.timeout_s, until - time.monotonic())
         with (
             self.meter.metered(caller, direction, groups) as metered,
-            self.admission.admitted(groups, settings.queue_tokens),
+            self.admission.admitted(groups, settings.queue_tokens, settings.provider_requests),
         ):
             results = await self._within(patience_s, groups, metered)
             used = _filled(groups, results)
-        current().used(used)
+        current().used(_by_account(groups, results))
         return used
 
     def quota_headers(self, caller: Caller, used: Usage) -> Sequence[tuple[str, str]]:
         """What is left of the caller's quotas on these models, in headers; nothing if it has none."""
-        left = self.meter.left(caller, used)
+        left = self.meter.left(caller, {self.catalogue.find(name, "").account: used[name] for name in used})
         return quota_headers(left.limit, left.tokens, left.reset_s) if left else ()
 
     async def _within(
@@ -100,21 +109,30 @@ class Embedder:
         except asyncio.TimeoutError:
             states = {}
         seconds = f"{round(patience_s, 2):g} s (timeout_s, or the caller's own)"
-        for name in (group.card.name for group in groups):
+        for name in (group.card.account for group in groups):
             if states.get(name, _READY) != _READY:
                 return ModelUnavailable(f"{name} is {states[name]}: no replica came within {seconds}", _NEW_NODE_S)
         return DeadlineExceeded(f"the models did not answer within {seconds}")
 
     async def _vectors(self, group: Group, metered: Metered) -> tuple[list[Vector], int]:
-        model = group.card.name
+        model = group.card.account
         inputs: Sequence[Input] = group.inputs
         with metered.timed(model):
-            if group.card.modality == "image":
+            if group.reads == "image" and group.card.provider is None:
                 with step("images", model):
                     inputs = await self._images(group)
             with step("embed", model):
-                took = partial(metered.took, model)
-                return await self.router.embed(model, group.direction, group.options, inputs, took)
+                took, lane = partial(metered.took, model), self._lane(group)
+                return await self.router.embed(model, group.direction, group.options, inputs, read=took, lane=lane)
+
+    def _lane(self, group: Group) -> Lane | None:
+        """The way to an external provider; None for a model of this cluster."""
+        provider = group.card.provider
+        if provider is None:
+            return None
+        if self.providers is None:
+            raise InternalError("a model of an external provider is served without the deployment of providers")
+        return lanes.lane(group, provider, self.providers)
 
     async def _images(self, group: Group) -> Sequence[Input]:
         """The decoded images of a group."""
@@ -127,6 +145,14 @@ class Embedder:
                 raise WrongInput(f"{group.where(position)}.image: {image}")
             pixels.append(image)
         return pixels
+
+
+def _by_account(groups: Sequence[Group], results: Sequence[tuple[list[Vector], int]]) -> Usage:
+    """The tokens by account, of which there are fewer than names."""
+    used: dict[str, int] = {}
+    for group, (_, tokens) in zip(groups, results, strict=True):
+        used[group.card.account] = used.get(group.card.account, 0) + tokens
+    return used
 
 
 def _filled(groups: Sequence[Group], results: Sequence[tuple[list[Vector], int]]) -> Usage:

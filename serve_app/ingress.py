@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from ray.serve._private.logging_utils import get_serve_logs_dir
 from ray.serve.grpc_util import RayServegRPCContext
 from ray.serve.handle import DeploymentHandle
 
-from deployments.catalogue import catalogue
 from deployments.catalogue.records import validated
 from deployments.errors import ConfigError
 from deployments.metrics import export
@@ -26,12 +25,14 @@ from serve_app.api.openai import OpenAiApi
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
 from serve_app.batching.router import Router
-from serve_app.cluster.handles import ReplicatedImageLoader, ReplicatedModel, surely
+from serve_app.cluster.handles import ReplicatedImageLoader, ReplicatedModel, ReplicatedProviders, surely
 from serve_app.cluster.model_states import ModelStates
-from serve_app.config import environment
+from serve_app.config import arguments, environment
+from serve_app.config.arguments import Arguments
 from serve_app.config.environment import Environment
 from serve_app.config.settings import IngressSettings, LiveSettings
 from serve_app.embedder import Embedder
+from serve_app.inference.provider_keys import OperatorKeys
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
@@ -53,18 +54,20 @@ class Ingress:
 
     async def __init__(  # type: ignore[misc]  # Ray Serve awaits it
         self,
-        catalogue_path: str,
+        chosen: Arguments,
         models: dict[str, DeploymentHandle[Any]],
         image_loader: DeploymentHandle[Any] | None,
         store: DeploymentHandle[Any] | None,
+        providers: DeploymentHandle[Any] | None,
     ) -> None:
-        cards = catalogue.load(catalogue_path).only(models)
+        cards = arguments.served(chosen)
         variables = environment.read()
         self._settings = LiveSettings()
         replicated = {name: ReplicatedModel(name, handle) for name, handle in models.items()}
         self._upstream: Upstream = _upstream(store, variables)
         authenticator = Authenticator(variables)
-        states = ModelStates({name: handle.deployment_name for name, handle in models.items()})
+        states = ModelStates({card.account: card.deployment for card in cards})
+        outside = ReplicatedProviders(providers) if providers else None
         switchboard = Switchboard()
         embedder = Embedder(
             catalogue=cards,
@@ -73,13 +76,16 @@ class Ingress:
             load_images=ReplicatedImageLoader(image_loader).load if image_loader else None,
             meter=Meter(Quotas(by_catalogue(authenticator.quotas, cards)), switchboard),
             model_states=states,
+            providers=outside.embed if outside else None,
+            operator_keys=OperatorKeys(authenticator.provider_keys, frozenset(_open_to(chosen))),
         )
         pipeline = Pipeline(embedder, MeasuredUpstream(self._upstream))
         self._ledger = Ledger(embedder.meter, switchboard, variables.database_url, count_nodes=_count_nodes)
         self._watch = Watch(tracing.start() if variables.asks_for_traces else None)
         health = Health(self._upstream, states)
         port = variables.qdrant_inference_grpc_port
-        console = Console(authenticator, embedder, self._ledger, states.read, replicated, grpc_port=port)
+        ask = outside.states if outside else None
+        console = Console(authenticator, embedder, self._ledger, states.read, replicated, providers=ask, grpc_port=port)
         openai = OpenAiApi(authenticator, embedder, replicated)
         self._http = HttpApi(pipeline, authenticator, self._watch, health, (console, openai))
         self._grpc = GrpcApi(pipeline, authenticator, self._watch)
@@ -104,6 +110,11 @@ class Ingress:
         self._stop_exporting()
         await self._upstream.close()
         await asyncio.to_thread(self._watch.close)
+
+
+def _open_to(chosen: Arguments) -> Sequence[str]:
+    """Who may use the operator's keys."""
+    return chosen.providers.operator_keys_for if chosen.providers else ()
 
 
 def _count_nodes() -> int:

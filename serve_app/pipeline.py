@@ -86,7 +86,7 @@ class Pipeline:
         if request.unchecked and (refused := await self._refusal(request)):
             return refused
         limit = request.time.or_within(self._settings.timeout_s)
-        caller = Caller(request.tenant, _collection(request.path))
+        caller = Caller(request.tenant, _collection(request.path), keys=request.keys)
         used = await self.embedder.embed(slots, place.direction, limit.until, caller)
         query = deadlines.with_seconds_left(request.query, limit)
         with step("encode"):
@@ -136,7 +136,7 @@ class Pipeline:
             question = CollectionExistsRequest(collection_name=message.collection_name)
             await self._upstream.grpc(question, replace(call, method=_EXISTS))
         limit = call.time.or_within(self._settings.timeout_s)
-        caller = Caller(call.tenant, message.collection_name)
+        caller = Caller(call.tenant, message.collection_name, keys=call.keys)
         used = await self.embedder.embed(slots, direction, limit.until, caller)
         left_s = limit.whole_seconds_left
         if deadlines.asked_in_message(message):

@@ -16,7 +16,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 ORDER = {
     "deployments": (
-        "errors", "contract", "metrics", "catalogue", "autoscaling", "files", "images", "architectures", "graphs",
+        "errors", "contract", "metrics", "catalogue", "autoscaling", "files", "images", "providers", "architectures",
+        "graphs",
         "networks", "families", "replica", "onboarding",
     ),
     "serve_app": (

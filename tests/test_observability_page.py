@@ -10,7 +10,7 @@ import promql_parser
 import pytest
 import yaml
 
-from deployments.metrics import autoscaling, replica
+from deployments.metrics import autoscaling, providers, replica
 from deployments.metrics.instruments import METRICS, PREFIX, Counter, Gauge
 from serve_app.observability import metrics
 from tests.support.observability_page import DASHBOARD, OF_RAY, PAGE, RULES, expressions, selectors, table
@@ -19,7 +19,10 @@ ROOT = Path(__file__).parent.parent
 LABELS_OF_RAY = {"deployment", "application"}
 """Those that all of them have."""
 NAMES = {
-    metric.name for module in (replica, metrics, autoscaling) for metric in vars(module).values() if metric in METRICS
+    metric.name
+    for module in (replica, metrics, autoscaling, providers)
+    for metric in vars(module).values()
+    if metric in METRICS
 }
 OURS = [metric for metric in METRICS if metric.name in NAMES]
 
@@ -100,7 +103,17 @@ def test_every_stage_that_the_code_measures_is_told() -> None:
 
 def test_the_dashboard_has_a_row_for_each_subject_and_no_panel_twice() -> None:
     rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
-    assert rows == ["Traffic", "Latency by stage", "Models", "Replicas", "Qdrant", "Errors", "Images", "GPU"]
+    assert rows == [
+        "Traffic",
+        "Latency by stage",
+        "Models",
+        "Replicas",
+        "Qdrant",
+        "Errors",
+        "Images",
+        "External providers",
+        "GPU",
+    ]
     titles = [panel["title"] for panel in DASHBOARD["panels"]]
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(set(titles)) == len(titles)
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from deployments.images.hosts import HostList
 from deployments.images.loader import LoaderSettings
+from deployments.providers.settings import ProvidersSettings
 from deployments.replica.settings import ReplicaSettings
 from serve_app.config.settings import IngressSettings
 
@@ -20,6 +21,7 @@ PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 SETTINGS: dict[str, type[BaseModel]] = {
     "`Ingress`": IngressSettings,
     "`ImageLoader`": LoaderSettings,
+    "`Providers`": ProvidersSettings,
     "Models": ReplicaSettings,
 }
 

@@ -8,5 +8,6 @@ families      what is true of every model of a family, one record each
 card          what a model is
 catalogue     all models by name, read from YAML files
 entry         adds models to such a file
+providers     the kinds of external providers, one record each
 options       checks the options of an inference object
 """

@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from typing_extensions import override
 
 from deployments.catalogue import faults
 from deployments.catalogue.families import FAMILIES, FIELDS, FamilySpec, Modality, VectorKind
+from deployments.catalogue.providers import PREFIXES, Endpoint, Prefix, Provider
 from deployments.catalogue.records import Record
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+PROVIDERS_DEPLOYMENT = "Providers"
+
+ANY = "*"
+"""Stands for any model of a provider."""
+
+_OF_PROVIDERS = frozenset({"context_window"})
 
 
 def _known(family: str) -> str:
@@ -132,17 +142,27 @@ class ModelCard(Record):
     licence: str
     model_card_url: str
     sources: tuple[AnySource, ...] = ()
+    provider: Provider | None = None
 
     @model_validator(mode="after")
     def _agrees_with_its_family(self) -> ModelCard:
         """Each family needs some fields and has no use for others."""
+        needs, may_have, what = self.spec.needs, self.spec.may_have, f"a {self.family} model"
+        if self.provider:
+            if self.family != "dense":
+                raise ValueError("external providers have dense models only")
+            needs, may_have, what = self._needed_of_providers, _OF_PROVIDERS, "a model of an external provider"
         for name in sorted(FIELDS):
             given = bool(getattr(self, name))
-            if not given and name in self.spec.needs:
-                raise ValueError(f"a {self.family} model needs '{name}'")
-            if given and name not in self.spec.needs | self.spec.may_have:
-                raise ValueError(f"a {self.family} model has no '{name}'")
+            if not given and name in needs:
+                raise ValueError(f"{what} needs '{name}'")
+            if given and name not in needs | may_have:
+                raise ValueError(f"{what} has no '{name}'")
         return self
+
+    @property
+    def _needed_of_providers(self) -> frozenset[str]:
+        return frozenset({"dimensions"})
 
     @property
     def spec(self) -> FamilySpec:
@@ -160,6 +180,61 @@ class ModelCard(Record):
         return self.spec.modality
 
     @property
+    def reads(self) -> tuple[Modality, ...]:
+        """All that the model reads; which models of an external provider read images, the provider knows."""
+        return ("text", "image") if self.provider and self.provider.spec.images else (self.modality,)
+
+    @property
+    def account(self) -> str:
+        """The name under which its use is counted and limited, of which there are few."""
+        return self.name
+
+    @property
     def deployment(self) -> str:
-        """The name of the model's Serve deployment."""
-        return self.name.replace("/", "--")
+        """The name of the model's Serve deployment; the models of external providers share one."""
+        return PROVIDERS_DEPLOYMENT if self.provider else self.name.replace("/", "--")
+
+
+class RoutedCard(ModelCard):
+    """A model of an external provider that no catalogue names: what its name begins with tells whose it is.
+
+    Callers choose such names, so all of a provider's are counted as one: `openai/*`.
+    """
+
+    account_name: str
+
+    @property
+    @override
+    def account(self) -> str:
+        return self.account_name
+
+    @property
+    @override
+    def _needed_of_providers(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def is_route(self) -> bool:
+        """Whether this is the route itself, and no model."""
+        return self.name == self.account_name
+
+
+def route(prefix: Prefix, endpoint: Endpoint) -> RoutedCard:
+    """The card of all models whose names begin with a prefix."""
+    provider = Provider(kind=PREFIXES[prefix], model=ANY, **endpoint.model_dump())
+    return RoutedCard(
+        name=f"{prefix}/{ANY}",
+        account_name=f"{prefix}/{ANY}",
+        family="dense",
+        licence="the provider's",
+        model_card_url=provider.spec.docs,
+        provider=provider,
+    )
+
+
+def routed(card: RoutedCard, model: str) -> RoutedCard:
+    """The card of one model of a route."""
+    prefix = card.name.removesuffix(ANY)
+    assert card.provider  # noqa: S101  a route has one
+    provider = card.provider.model_copy(update={"model": model})
+    return card.model_copy(update={"name": prefix + model, "provider": provider})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from deployments.catalogue.card import FolderSource, ModelCard, Source
+from deployments.catalogue.card import ANY, FolderSource, ModelCard, RoutedCard, Source, routed
 from deployments.catalogue.records import Record, from_file
 from deployments.errors import ConfigError, UnknownModel
 
@@ -19,6 +20,9 @@ start here."""
 
 _SHOWN = 100
 """How many characters of a name that nobody knows are repeated in an error."""
+
+_A_PROVIDERS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+"""What a provider's own name of a model may be."""
 
 
 class Catalogue:
@@ -44,16 +48,41 @@ class Catalogue:
         chosen = set(names)
         return Catalogue(tuple(card for card in self.cards if card.name in chosen), self.path)
 
+    def and_routes(self, routes: Iterable[RoutedCard]) -> Catalogue:
+        """The catalogue, and all models of some providers."""
+        return Catalogue((*self.cards, *routes), self.path)
+
     def find(self, name: str, where: str) -> ModelCard:
-        """The model called `name`.
+        """The model called `name`, or the route (`openai/*`).
 
         Raises:
             UnknownModel: names `where` in the request it stood and the models there are, nearest first.
         """
         card = self._by_name.get(name.lower())
         if card is None:
-            raise UnknownModel(f"{where}: no model '{_shortened(name)}' here; available: {self._nearest(name)}")
+            return self._routed(name, where)
         return card
+
+    def find_one(self, name: str, where: str) -> ModelCard:
+        """The model called `name`, which is no route.
+
+        Raises:
+            UnknownModel: as `find`, or that a model's name has to stand in place of the star.
+        """
+        card = self.find(name, where)
+        if isinstance(card, RoutedCard) and card.is_route:
+            raise UnknownModel(f"{where}: {card.name} stands for all models of a provider; put one's name for the star")
+        return card
+
+    def _routed(self, name: str, where: str) -> ModelCard:
+        """The model of an external provider that needs no entry."""
+        prefix, _, model = name.partition("/")
+        card = self._by_name.get(f"{prefix}/{ANY}".lower())
+        if not isinstance(card, RoutedCard):
+            raise UnknownModel(f"{where}: no model '{_shortened(name)}' here; available: {self._nearest(name)}")
+        if not _A_PROVIDERS.fullmatch(model):
+            raise UnknownModel(f"{where}: '{_shortened(name)}' is no name of a model")
+        return routed(card, model)
 
     def _nearest(self, name: str) -> str:
         def likeness(card: ModelCard) -> float:

@@ -21,6 +21,8 @@ def check_options(card: ModelCard, options: Mapping[str, Any], where: str) -> di
     Raises:
         BadOption: names `where` in the request, the option, and what is allowed.
     """
+    if card.provider:
+        return _passed_on(card, options, where)
     known = card.spec.options
     unknown = next((name for name in options if name not in known.model_fields), None)
     if unknown is not None and known.model_config.get("extra") == "forbid":
@@ -32,9 +34,18 @@ def check_options(card: ModelCard, options: Mapping[str, Any], where: str) -> di
         raise BadOption(f"{where}: {explain(error, known)}") from error
 
 
+def _passed_on(card: ModelCard, options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What goes to a provider under its own names; it knows them, so that it has to say what is wrong with them."""
+    reserved = card.provider.spec.reserved if card.provider else frozenset()
+    for name in options:
+        if name in reserved:
+            raise BadOption(f"{where}.options: '{name}' is set here, not by callers")
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def longest_text(card: ModelCard, options: Mapping[str, Any]) -> int | None:
     """How many characters a text may have with these options, which were checked; None if they set no limit."""
-    return card.spec.options.model_validate(dict(options)).text_characters
+    return None if card.provider else card.spec.options.model_validate(dict(options)).text_characters
 
 
 def as_key(options: Mapping[str, Any], where: str) -> bytes:

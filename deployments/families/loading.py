@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from deployments.catalogue.card import ModelCard
+from deployments.errors import ModelError
 from deployments.families.protocol import Family
 from deployments.files.store import ModelStore, cache_folder
 from deployments.networks.settings import SessionSettings
@@ -21,6 +22,8 @@ def load_family(card: ModelCard, folder: Path | None, settings: SessionSettings)
         ModelError: the model cannot be run here, or not with these settings.
         ModelFilesError: its files are missing or damaged.
     """
+    if card.provider:
+        raise ModelError(f"{card.name} runs at its provider, {card.provider.host}")
     if folder is not None:
         ModelStore(cache_folder()).check(card, folder)
     family: Family = import_module(card.spec.provider).load(card, folder, settings)

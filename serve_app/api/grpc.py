@@ -15,6 +15,7 @@ from serve_app.auth import permissions
 from serve_app.auth.access import CARRIERS, OPEN, Access, Authenticator, credential
 from serve_app.auth.permissions import Permission
 from serve_app.front.haproxy import HEADER
+from serve_app.inference import provider_keys
 from serve_app.observability.record import Record, Watch
 from serve_app.pipeline import Pipeline
 from serve_app.protocol.error_responses import GRPC, headers_of
@@ -42,7 +43,7 @@ class GrpcApi:
         metadata = context.invocation_metadata()
         with self._watch.request("grpc", lambda: method, lambda key: dict(metadata).get(key)) as record:
             record.answered(grpc.StatusCode.OK.name)
-            return await self._answered(Call(method, _passed_on(metadata)), message, context, record)
+            return await self._answered(_call(method, metadata), message, context, record)
 
     async def _answered(self, call: Call, message: Message, context: Any, record: Record) -> Message:
         try:
@@ -72,6 +73,13 @@ class GrpcApi:
                 access.check(permission, other)
         metadata = _for_qdrant(call.metadata, access)
         return replace(call, metadata=metadata, tenant=access.tenant, unchecked=access.if_value_exists)
+
+
+def _call(method: str, metadata: Metadata) -> Call:
+    """A call as it came in; keys for external providers are no metadata any more."""
+    pairs = [(key.encode(), value.encode()) for key, value in metadata if isinstance(value, str)]
+    keys = provider_keys.of_headers(pairs)
+    return Call(method, [pair for pair in _passed_on(metadata) if pair[0].lower() not in keys], keys=keys)
 
 
 def _for_qdrant(metadata: Metadata, access: Access) -> Metadata:

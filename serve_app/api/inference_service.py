@@ -30,7 +30,7 @@ async def answer(embedder: Embedder, authenticator: Authenticator, request: Requ
     """Embed the inputs; an error has this protocol's shape, and of the caller's only statuses 400, 401 and 403."""
     try:
         reading, access = await _admitted(embedder, authenticator, request)
-        caller = Caller(access.tenant)
+        caller = Caller(access.tenant, keys=request.keys)
         used = await embedder.embed(reading.slots, reading.direction, caller=caller)
     except InferenceError as error:
         current().failed(error)

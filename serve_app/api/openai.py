@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from deployments.catalogue.card import ModelCard
+from deployments.catalogue.card import ModelCard, RoutedCard
 from deployments.contract import Direction, Model, Vector
 from deployments.errors import BadOption, InferenceError, Kind, UnknownModel, WrongInput
 from serve_app.api.management.json_bodies import Headers, dumped, encoded, question
@@ -114,11 +114,11 @@ class OpenAiApi:
     async def _embeddings(self, request: Request, tenant: str | None) -> Response:
         """The vectors of the inputs, in their order."""
         asked = await question(self._embedder.settings, request, Question)
-        card = self._embedder.catalogue.find(asked.model, "model")
+        card = self._embedder.catalogue.find_one(asked.model, "model")
         if not _is_offered(card):
             raise WrongInput(f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do")
         options = _cut(asked.dimensions, card)
-        caller = Caller(tenant, operation="embeddings")
+        caller = Caller(tenant, operation="embeddings", keys=request.keys)
         texts = await self._as_texts(asked, card, caller)
         vectors: list[Vector | None] = [None] * len(texts)
         slots = [
@@ -139,12 +139,14 @@ class OpenAiApi:
 
     def _list(self) -> Response:
         """The models that can be asked here."""
-        data = [_shown(card) for card in self._embedder.catalogue if _is_offered(card)]
+        data = [
+            _shown(card) for card in self._embedder.catalogue if _is_offered(card) and not isinstance(card, RoutedCard)
+        ]
         return json_response(200, dumped({"object": "list", "data": data}))
 
     def _model(self, name: str) -> Response:
         """One of them."""
-        card = self._embedder.catalogue.find(name, "model")
+        card = self._embedder.catalogue.find_one(name, "model")
         if not _is_offered(card):
             raise UnknownModel(
                 f"model: {card.name} has no dense vectors of texts; see GET /v1/models for those that do"
@@ -166,7 +168,7 @@ class OpenAiApi:
     async def _read(self, rows: Sequence[Sequence[int]], card: ModelCard, caller: Caller) -> Sequence[str]:
         """The texts of token ids. That is a replica's work, so what would be refused after it is refused before it."""
         settings = self._embedder.settings.current
-        if not settings.token_ids:
+        if not settings.token_ids or card.provider:
             raise WrongInput(_NOT_OURS)
         self._embedder.meter.check(caller, [card.name])
         if len(rows) > settings.objects:
@@ -183,6 +185,8 @@ def _cut(dimensions: int | None, card: ModelCard) -> Mapping[str, int]:
     """The options that cut vectors to a length."""
     if dimensions is None:
         return {}
+    if card.provider:
+        return {card.provider.spec.dimensions: dimensions}
     if not 1 <= dimensions <= (card.dimensions or 0):
         raise BadOption(f"dimensions: expected a whole number from 1 to {card.dimensions}")
     return {"mrl": dimensions}

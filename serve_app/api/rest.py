@@ -16,7 +16,7 @@ from serve_app.api.route_templates import template
 from serve_app.auth import permissions
 from serve_app.auth.access import OPEN, Authenticator, credential, for_qdrant
 from serve_app.auth.permissions import Permission
-from serve_app.inference import find_json
+from serve_app.inference import find_json, provider_keys
 from serve_app.observability.record import Watch, current
 from serve_app.pipeline import Pipeline
 from serve_app.protocol import paths
@@ -157,13 +157,15 @@ def origin(error: BaseException) -> str:
 
 
 def _request(scope: Message, receive: Receive) -> Request:
-    path = scope.get("raw_path") or scope["path"].encode()
+    path, headers = scope.get("raw_path") or scope["path"].encode(), scope["headers"]
+    keys = provider_keys.of_headers(headers)
     return Request(
         method=scope["method"],
         path=paths.normalized(path.decode("latin-1").partition("?")[0]),
         query=scope["query_string"].decode("latin-1"),
-        headers=scope["headers"],
+        headers=without(headers, frozenset(name.encode() for name in keys)) if keys else headers,
         body=_body(scope, receive),
+        keys=keys,
     )
 
 

@@ -96,6 +96,7 @@ class Authenticator:
         self._takes_tokens = settings.qdrant_jwt_rbac
         self._tenants = tenants.load(settings.qdrant_inference_tenants) if settings.qdrant_inference_tenants else {}
         self.quotas = {tenant.name: tenant.quotas for tenant in self._tenants.values() if tenant.quotas}
+        self.provider_keys = {t.name: t.provider_keys for t in self._tenants.values() if t.provider_keys}
         self._store_knows_no_keys = not settings.qdrant_url
 
     def admit(self, credential: bytes | None, permission: Permission, collection: str = "") -> Access:

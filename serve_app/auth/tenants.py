@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from deployments.catalogue.card import Sha256
+from deployments.catalogue.providers import KeyName, Variable
 from deployments.catalogue.records import Record, from_file
 from serve_app.auth.jwt import Global
 from serve_app.ledger.counts import NO_NAMES
@@ -22,13 +23,15 @@ from serve_app.ledger.quotas import Quota
 class Tenant(Record):
     """One tenant: the SHA-256 of each of its keys in hexadecimal, and what they allow in all collections.
 
-    `quotas` by a model's name, or `*` for each model that is not named.
+    `quotas` by a model's name, or `*` for each model that is not named. `provider_keys`: the variables with this
+    tenant's keys for external providers, by the key's name, such as `openai-api-key`.
     """
 
     name: str
     access: Global = "m"
     keys: tuple[Sha256, ...] = Field(min_length=1)
     quotas: Mapping[str, Quota] = {}
+    provider_keys: Mapping[KeyName, Variable] = {}
 
     @field_validator("name")
     @classmethod

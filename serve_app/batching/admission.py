@@ -47,25 +47,34 @@ class Admission:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._backlogs: dict[str, Backlog] = {}
+        self._outside = 0
 
     @contextmanager
-    def admitted(self, groups: Sequence[Group], queue_tokens: int) -> Iterator[None]:
+    def admitted(
+        self, groups: Sequence[Group], queue_tokens: int, provider_requests: float = math.inf
+    ) -> Iterator[None]:
         """Hold the places of a request's work for as long as the context is open.
 
-        At most `queue_tokens` wait for a model; a request that is larger by itself is let in if nothing else waits.
+        At most `queue_tokens` wait for a model; a request that is larger by itself is let in if nothing else waits. At
+        most `provider_requests` wait for external providers, which may be slow and take the places of others.
 
         Raises:
             Overloaded: some model has no place for its part; says when it will have.
         """
         work = estimated_tokens(groups)
         self._check(work, queue_tokens)
+        outside = any(group.card.provider for group in groups)
+        if outside and self._outside >= provider_requests:
+            raise Overloaded(f"{self._outside} requests wait for external providers (provider_requests)")
         for model, tokens in work.items():
             self._backlog(model).waiting += tokens
+        self._outside += outside
         try:
             yield
             for model, tokens in work.items():
                 self._backlog(model).done(tokens)
         finally:
+            self._outside -= outside
             for model, tokens in work.items():
                 self._backlog(model).waiting -= tokens
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from deployments.contract import Vector
-from serve_app.config.settings import Coalescing, LiveSettings
+from serve_app.config.settings import Coalescing
 
 
 class Waiting(Protocol):
@@ -23,6 +23,14 @@ class Waiting(Protocol):
     @property
     def is_wanted(self) -> bool:
         """Whether somebody still waits for it."""
+
+
+class Limits(Protocol):
+    """The limits in force, which may change."""
+
+    @property
+    def coalescing(self) -> Coalescing:
+        """When a batch is full, and how many partial ones may be under way."""
 
 
 V = TypeVar("V")
@@ -53,12 +61,19 @@ class ReadyBatch(Generic[V, R]):
         """Whether somebody still waits for any of it."""
         return any(item.request.is_wanted for item in self.items)
 
+    def by_request(self) -> list[list[Item[V, R]]]:
+        """Its items, each request's apart."""
+        parts: dict[int, list[Item[V, R]]] = {}
+        for item in self.items:
+            parts.setdefault(id(item.request), []).append(item)
+        return list(parts.values())
+
 
 @dataclass
 class BatchQueue(Generic[V, R]):
     """Inputs that may share a batch. Each method that changes something gives the batches that are to be sent now."""
 
-    settings: LiveSettings
+    limits: Limits
     _waiting: deque[Item[V, R]] = field(default_factory=deque)
     _waiting_size: int = 0
     _under_way: set[ReadyBatch[V, R]] = field(default_factory=set)
@@ -81,7 +96,7 @@ class BatchQueue(Generic[V, R]):
 
     def ready(self) -> list[ReadyBatch[V, R]]:
         """What may leave by the settings in force; to be asked for when they have changed."""
-        rule = self.settings.current.coalescing
+        rule = self.limits.coalescing
         batches = []
         while self._waiting and (self._is_full(rule) or self._may_leave(rule)):
             if items := self._take(rule):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -15,20 +16,34 @@ from typing import Any
 import orjson
 
 from deployments.contract import Batch, Direction, Embeddings, Pixels, Vector
-from deployments.errors import InternalError, ModelUnavailable
+from deployments.errors import InternalError, ModelUnavailable, RequestError
 from deployments.metrics.instruments import STAGE_SECONDS
-from serve_app.batching.batcher import BatchQueue, Item, PendingRequest, ReadyBatch
-from serve_app.config.settings import LiveSettings
+from serve_app.batching.batcher import BatchQueue, Item, Limits, PendingRequest, ReadyBatch
+from serve_app.config.settings import Coalescing, LiveSettings
 from serve_app.observability.metrics import TRUNCATED
 
 Input = str | Pixels
 Call = Callable[[Batch], Awaitable[Embeddings]]
 """One call of a model's deployment."""
 
-Key = tuple[str, Direction, bytes]
-"""Whose inputs may share a batch: those for the same model, in one direction, with equal options."""
+Key = tuple[str, Direction, bytes, bytes]
+"""Whose inputs may share a batch: those for the same model, in one direction, with equal options, in one lane."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A way of its own to a model, beside the one to its deployment: inputs of other lanes share no batch with its own.
+
+    `key` tells lanes of a model apart; `coalescing` are limits of its own.
+    """
+
+    call: Call
+    key: bytes
+    coalescing: Coalescing
+
 
 _Ready = ReadyBatch[Input, PendingRequest]
+_Item = Item[Input, PendingRequest]
 
 
 class _Sender:
@@ -39,14 +54,14 @@ class _Sender:
         key: Key,
         call: Call,
         options: Mapping[str, Any],
-        settings: LiveSettings,
+        limits: Limits,
         when_idle: Callable[[], object],
     ) -> None:
-        self._model, self._direction, _ = key
+        self._model, self._direction, *_ = key
         self._call = call
         self._options = options
         self._when_idle = when_idle
-        self._queue = BatchQueue[Input, PendingRequest](settings)
+        self._queue = BatchQueue[Input, PendingRequest](limits)
         self._tasks: dict[_Ready, asyncio.Task[None]] = {}
 
     @property
@@ -81,18 +96,35 @@ class _Sender:
             self._when_idle()
 
     async def _run(self, batch: _Ready) -> None:
-        items = batch.items
         started = perf_counter()
-        STAGE_SECONDS.observe(started - items[0].request.since, "wait", self._model, self._direction)
+        STAGE_SECONDS.observe(started - batch.items[0].request.since, "wait", self._model, self._direction)
         try:
-            embeddings = await self._embeddings([item.value for item in items])
+            await self._answer(batch.items)
         except asyncio.CancelledError:
-            _fail(batch, ModelUnavailable("the call of the model was cancelled"))
+            _fail(batch.items, ModelUnavailable("the call of the model was cancelled"))
             raise
         except Exception as error:  # noqa: BLE001  whatever went wrong, every waiting request must hear of it
-            _fail(batch, error)
+            parts = batch.by_request()
+            if len(parts) > 1 and isinstance(error, RequestError):
+                await asyncio.gather(*map(self._answer_alone, parts))
+            else:
+                _fail(batch.items, error)
             return
         STAGE_SECONDS.observe(perf_counter() - started, "call", self._model, self._direction)
+
+    async def _answer_alone(self, items: Sequence[_Item]) -> None:
+        """Again without the others: which request was at fault, only its own call can say."""
+        try:
+            await self._answer(items)
+        except asyncio.CancelledError:
+            _fail(items, ModelUnavailable("the call of the model was cancelled"))
+            raise
+        except Exception as error:  # noqa: BLE001  as above
+            _fail(items, error)
+
+    async def _answer(self, items: Sequence[_Item]) -> None:
+        """Give each request its results."""
+        embeddings = await self._embeddings([item.value for item in items])
         if embeddings.truncated:
             TRUNCATED.add(embeddings.truncated, self._model, self._direction)
         for position, (item, tokens) in enumerate(zip(items, embeddings.tokens.tolist(), strict=True)):
@@ -106,8 +138,8 @@ class _Sender:
         return embeddings
 
 
-def _fail(batch: _Ready, error: BaseException) -> None:
-    for item in batch.items:
+def _fail(items: Sequence[_Item], error: BaseException) -> None:
+    for item in items:
         item.request.fail(error)
 
 
@@ -118,11 +150,12 @@ class Router:
         self._calls = calls
         self._settings = settings
         self._senders: dict[Key, _Sender] = {}
+        self._elsewhere: set[str] = set()
         settings.follow(self._send_ready)
 
     def in_flight(self) -> dict[str, int]:
         """How many batches of each model are under way."""
-        counts = dict.fromkeys(self._calls, 0)
+        counts = dict.fromkeys([*self._calls, *self._elsewhere], 0)
         for (model, *_), sender in self._senders.items():
             counts[model] += sender.in_flight
         return counts
@@ -132,23 +165,26 @@ class Router:
         """How many queues there are; those that nobody uses are not kept."""
         return len(self._senders)
 
-    async def embed(
+    async def embed(  # noqa: PLR0913  which queue it is, and what goes into it
         self,
         model: str,
         direction: Direction,
         options: Mapping[str, Any],
         values: Sequence[Input],
+        *,
         read: Callable[[int], object] = lambda _: None,
+        lane: Lane | None = None,
     ) -> tuple[list[Vector], int]:
         """The vectors of `values` in their order, and how many tokens the model read for them.
 
-        `read` is told the tokens that the model has read by the end, whatever that end is.
+        `read` is told the tokens that the model has read by the end, whatever that end is. They go to the model's
+        deployment, or by `lane`.
 
         Raises:
             InferenceError: what the model's deployment answered. A request that is cancelled leaves the queue, and
                 batches that were under way for nobody else are cancelled.
         """
-        sender = self._sender(model, direction, options)
+        sender = self._sender(model, direction, options, lane)
         settled = asyncio.Event()
         request = PendingRequest(len(values), perf_counter(), settled.set)
         sender.add(values, request)
@@ -165,12 +201,15 @@ class Router:
             raise request.error
         return request.vectors, request.tokens
 
-    def _sender(self, model: str, direction: Direction, options: Mapping[str, Any]) -> _Sender:
-        key = model, direction, orjson.dumps(options, option=orjson.OPT_SORT_KEYS)
+    def _sender(self, model: str, direction: Direction, options: Mapping[str, Any], lane: Lane | None) -> _Sender:
+        key = model, direction, orjson.dumps(options, option=orjson.OPT_SORT_KEYS), lane.key if lane else b""
         sender = self._senders.get(key)
         if sender is None:
+            if lane:
+                self._elsewhere.add(model)
+            call, limits = (lane.call, lane) if lane else (self._calls[model], self._settings)
             forget = partial(self._senders.pop, key)
-            sender = self._senders[key] = _Sender(key, self._calls[model], options, self._settings, forget)
+            sender = self._senders[key] = _Sender(key, call, options, limits, forget)
         return sender
 
     def _send_ready(self) -> None:

@@ -17,6 +17,7 @@ from deployments.catalogue.faults import Keys, models_in, unknown
 from deployments.catalogue.records import Record, validated
 from deployments.catalogue.yaml_files import Origin
 from deployments.errors import ConfigError
+from deployments.providers.settings import ProvidersSettings
 from deployments.replica.settings import ReplicaSettings
 from serve_app.cli.serve_config import read
 from serve_app.config import arguments
@@ -61,7 +62,7 @@ def _application(application: Mapping[str, Any], origin: Origin) -> list[Demand]
     if application["import_path"] != _BUILDER:
         raise ConfigError(origin.tell(f"expected {_BUILDER}", "import_path"))
     args = origin.at("args")
-    cards = arguments.cards(validated(Arguments, application.get("args", {}), args), args.tell("", "models"))
+    cards = arguments.served(validated(Arguments, application.get("args", {}), args), args.tell("", "models")).cards
     known = _settings(cards)
     listed: dict[str, Mapping[str, Any]] = {}
     faults: list[str] = []
@@ -92,7 +93,9 @@ def _settings(cards: Sequence[ModelCard]) -> dict[str, type[Record]]:
     from deployments.images.loader import LoaderSettings  # noqa: PLC0415  takes long to import
 
     loader = {"ImageLoader": LoaderSettings} if any(card.image_size for card in cards) else {}
-    models: dict[str, type[Record]] = {card.deployment: ReplicaSettings for card in cards}
+    models: dict[str, type[Record]] = {
+        card.deployment: ProvidersSettings if card.provider else ReplicaSettings for card in cards
+    }
     return {"Ingress": IngressSettings, **loader, **models}
 
 

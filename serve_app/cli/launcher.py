@@ -99,7 +99,7 @@ class Service:
 
     def models(self) -> Sequence[ModelCard]:
         """The models that will be served."""
-        return [card for a in self.config.applications for card in arguments.cards(arguments.read(a.args))]
+        return [card for a in self.config.applications for card in arguments.served(arguments.read(a.args)).cards]
 
     def check_ports(self, advice: Advice) -> None:
         """Check that all ports are free; `advice` says what to do about those that are not.

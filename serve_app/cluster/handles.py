@@ -6,7 +6,7 @@ What one replica leaves undone when it dies is done by another. What Ray says of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,12 +15,24 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 from typing_extensions import override
 
-from deployments.contract import Batch, Embeddings, Explanation, ImageBatch, LoadedImages, Model, Running
-from deployments.errors import ModelUnavailable, Overloaded
+from deployments.contract import (
+    Batch,
+    Embeddings,
+    Explanation,
+    ImageBatch,
+    LoadedImages,
+    Model,
+    ProviderBatch,
+    ProviderState,
+    Running,
+)
+from deployments.errors import InferenceError, ModelUnavailable, Overloaded
 
 _TRIES = 3
 _TRIES_WITH_IMAGES = 2
 """Fewer, because the hosts of images see each, and it takes time."""
+
+_PROVIDERS = "the deployment of external providers"
 
 
 class ReplicatedModel(Model):
@@ -67,6 +79,31 @@ class ReplicatedImageLoader:
         """
         send = partial(self._handle.load.remote, batch)
         answer: LoadedImages = await surely(send, "the image loader", _TRIES_WITH_IMAGES)
+        return answer
+
+
+class ReplicatedProviders:
+    """The deployment that calls external providers."""
+
+    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+        self._handle = handle
+        self._embed = handle.options(method_name="embed")
+
+    async def embed(self, batch: ProviderBatch) -> Embeddings:
+        """The embeddings of a batch.
+
+        Raises:
+            InferenceError: what became of the call, which the deployment gives as a result.
+            ModelUnavailable, Overloaded: see `surely`.
+        """
+        answer: Embeddings | InferenceError = await surely(lambda: self._embed.remote(batch), _PROVIDERS)
+        if isinstance(answer, InferenceError):
+            raise answer
+        return answer
+
+    async def states(self) -> Mapping[str, ProviderState]:
+        """How the calls of each account went, as one replica saw it."""
+        answer: Mapping[str, ProviderState] = await surely(self._handle.states.remote, _PROVIDERS)
         return answer
 
 

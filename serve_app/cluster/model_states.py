@@ -18,7 +18,7 @@ _KEPT_S = 1.5
 _PATIENCE_S = 1.0
 """A controller that is busy or away answers late or never."""
 
-State = Literal["ready", "loading", "scaled to zero", "failed", "unknown"]
+State = Literal["ready", "loading", "scaled to zero", "failed", "unreachable", "unknown"]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ class IngressSettings(Record):
     queue_tokens: int = Field(
         default=400_000, ge=1, description="that may wait for a model at each ingress replica, before it says 429"
     )
+    provider_requests: int = Field(
+        default=256,
+        ge=1,
+        description="that may wait for external providers at each ingress replica, before it says 429",
+    )
     free_tokens_per_month: int = Field(default=5_000_000, ge=0, description="of each model, before they cost anything")
     timeout_s: float = Field(
         default=60.0,
@@ -75,6 +80,11 @@ class LiveSettings:
     def current(self) -> IngressSettings:
         """The settings of this moment. Who has to decide twice by the same ones keeps what this gives."""
         return self._current
+
+    @property
+    def coalescing(self) -> Coalescing:
+        """When a batch is full, by the settings of this moment."""
+        return self._current.coalescing
 
     def replace(self, settings: IngressSettings) -> None:
         """Put others in force, and tell who follows."""

@@ -7,6 +7,7 @@
 | `field_aliases` | names that Qdrant takes beside those of its schema |
 | `find_json`, `find_proto` | the slots in a JSON body, in a gRPC message |
 | `bounds` | how much a request may ask for |
+| `provider_keys` | callers' keys for external providers |
 | `plan` | what has to be computed, without duplicates |
 | `token_estimates` | about how many tokens that is |
 | `fill` | vectors into the slots |

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deployments.contract import Floats, SparseVector, Vector
-from deployments.errors import InternalError
+from deployments.errors import BadOption, InternalError
 from serve_app.inference.plan import Group, Use
 
 
@@ -16,6 +16,7 @@ def fill(group: Group, vectors: Sequence[Vector]) -> None:
 
     Raises:
         InternalError: there are not as many vectors as inputs.
+        BadOption: a vector is shorter than what it should be cut to.
     """
     if len(vectors) != len(group.inputs):
         raise InternalError(f"{group.card.name} gave {len(vectors)} vectors for {len(group.inputs)} inputs")
@@ -24,7 +25,11 @@ def fill(group: Group, vectors: Sequence[Vector]) -> None:
 
 
 def _fitting(vector: Vector, use: Use) -> Vector:
-    return vector if use.mrl is None or isinstance(vector, SparseVector) else cut(vector, use.mrl)
+    if use.mrl is None or isinstance(vector, SparseVector):
+        return vector
+    if use.mrl > len(vector):  # of an external provider, or of one that was asked for shorter vectors
+        raise BadOption(f"{use.slot.where}.options.mrl: the vector has {len(vector)} numbers")
+    return cut(vector, use.mrl)
 
 
 def cut(vector: Floats, length: int) -> Floats:

@@ -24,7 +24,7 @@ class InferenceObject:
     input: Input
     data: Any = field(repr=False)
     model: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)  # there may be keys among them
 
 
 @dataclass(frozen=True)

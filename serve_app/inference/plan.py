@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.options import as_key, check_options, longest_text
-from deployments.contract import Direction
+from deployments.contract import Direction, ProviderKey, Reads
 from deployments.errors import BadOption, WrongInput
 from serve_app.inference.objects import Slot
+from serve_app.inference.provider_keys import NO_KEYS, KeyRing, digest, without_keys
+
+MOST_DIMENSIONS = 65_536
+"""Of a vector in Qdrant; how long a provider's are is known when they are there."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,14 @@ class Use:
 class Group:
     """Inputs for one model with equal options: texts with their prefixes, or images as URL or base64.
 
-    No input stands in `inputs` twice; every slot that wants it has its own use.
+    No input stands in `inputs` twice; every slot that wants it has its own use. `key` is for an external provider.
     """
 
     card: ModelCard
     direction: Direction
     options: Mapping[str, Any]
+    reads: Reads
+    key: ProviderKey | None = None
     inputs: list[str] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     _positions: dict[str, int] = field(default_factory=dict)
@@ -49,28 +55,32 @@ class Group:
         return next(use.slot.where for use in self.uses if use.position == position)
 
 
-def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue) -> list[Group]:
-    """Group the slots by what can be computed together.
+def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue, keys: KeyRing = NO_KEYS) -> list[Group]:
+    """Group the slots by what can be computed together. `keys` are the caller's, for external providers.
 
     Raises:
-        UnknownModel, WrongInput, BadOption: each names the place in the request.
+        UnknownModel, WrongInput, BadOption, Forbidden: each names the place in the request.
     """
-    groups: dict[tuple[str, bytes], Group] = {}
-    opened: dict[tuple[str, bytes], _Opened] = {}
+    groups: dict[_Key, Group] = {}
+    opened: dict[tuple[str, bytes, str], _Opened] = {}
     for slot in slots:
         # Hundreds of slots say the same; what they say is looked up and checked once.
-        said = slot.wanted.model, as_key(slot.wanted.options, slot.where)
-        here = opened.get(said) or opened.setdefault(said, _open(slot, direction, catalogue, groups))
+        said = slot.wanted.model, as_key(slot.wanted.options, slot.where), slot.wanted.input
+        here = opened.get(said) or opened.setdefault(said, _open(slot, direction, catalogue, groups, keys))
         here.group.add(slot, _input(slot, here), here.mrl)
     return list(groups.values())
 
 
 def objects_by_model(groups: Iterable[Group]) -> dict[str, int]:
-    """How many inference objects there are for each model; equal ones count each."""
+    """How many inference objects there are for each model, by its account; equal ones count each."""
     objects: dict[str, int] = {}
     for group in groups:
-        objects[group.card.name] = objects.get(group.card.name, 0) + len(group.uses)
+        objects[group.card.account] = objects.get(group.card.account, 0) + len(group.uses)
     return objects
+
+
+_Key = tuple[str, bytes, Reads, bytes]
+"""What a group has in common: the model, the options, what is read, and a digest of the provider's key."""
 
 
 class _Opened(NamedTuple):
@@ -81,13 +91,17 @@ class _Opened(NamedTuple):
     characters: int | None
 
 
-def _open(slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[tuple[str, bytes], Group]) -> _Opened:
+def _open(slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[_Key, Group], keys: KeyRing) -> _Opened:
     """The group of a slot's model and options, a new one if there is none yet."""
-    card = catalogue.find(slot.wanted.model, slot.where)
-    options = {name: _whole(value) for name, value in slot.wanted.options.items()}
+    card = catalogue.find_one(slot.wanted.model, slot.where)
+    options, given = (slot.wanted.options, {}) if card.provider is None else without_keys(slot.wanted.options)
+    options = {name: _whole(value) for name, value in options.items()}
     mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, slot.where)
     options = check_options(card, options, slot.where)
-    group = groups.setdefault((card.name, as_key(options, slot.where)), Group(card, direction, options))
+    key = keys.key(card, given, slot.where)
+    reads: Reads = "image" if card.provider and slot.wanted.input == "image" else card.modality
+    place = card.name, as_key(options, slot.where), reads, digest(key)
+    group = groups.setdefault(place, Group(card, direction, options, reads, key))
     return _Opened(group, mrl, longest_text(card, options))
 
 
@@ -106,11 +120,12 @@ def _input(slot: Slot, opened: _Opened) -> str:
         )
     if wanted.input == "object":
         raise WrongInput(f"{where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
-    if wanted.input != card.modality:
-        raise WrongInput(f"{where}: {card.name} takes '{card.modality}', not '{wanted.input}'")
+    if wanted.input not in card.reads:
+        reads = "' and '".join(card.reads)
+        raise WrongInput(f"{where}: {card.name} takes '{reads}', not '{wanted.input}'")
     if not isinstance(wanted.data, str):
         raise WrongInput(f"{where}.{wanted.input}: expected a string")
-    if card.modality == "image":
+    if wanted.input == "image":
         return wanted.data
     if opened.characters is not None and len(wanted.data) > opened.characters:
         raise WrongInput(
@@ -129,8 +144,9 @@ def _mrl(value: Any, card: ModelCard, where: str) -> int | None:
     """The length that a vector is to be cut to (matryoshka representation learning)."""
     if value is None:
         return None
-    if card.vector_kind != "dense" or card.dimensions is None:
+    longest = card.dimensions or (MOST_DIMENSIONS if card.provider else None)
+    if card.vector_kind != "dense" or longest is None:
         raise BadOption(f"{where}.options.mrl: {card.name} has no vectors of a length that could be cut")
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= card.dimensions:
-        raise BadOption(f"{where}.options.mrl: expected a whole number from 1 to {card.dimensions}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= longest:
+        raise BadOption(f"{where}.options.mrl: expected a whole number from 1 to {longest}")
     return value

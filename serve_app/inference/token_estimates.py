@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from deployments.catalogue.card import ModelCard
 from serve_app.inference.plan import Group
 
 _CHARACTERS_A_TOKEN = 4
@@ -14,15 +13,15 @@ _IMAGE_TOKENS = 50
 
 
 def estimated_tokens(groups: Sequence[Group]) -> dict[str, int]:
-    """About how many tokens each model will read."""
-    tokens = {group.card.name: 0 for group in groups}
+    """About how many tokens each model will read, by its account."""
+    tokens = {group.card.account: 0 for group in groups}
     for group in groups:
-        tokens[group.card.name] += _of(group.card, group.inputs)
+        tokens[group.card.account] += _of(group)
     return tokens
 
 
-def _of(card: ModelCard, inputs: Sequence[str]) -> int:
-    if card.modality == "image":
-        return _IMAGE_TOKENS * len(inputs)
-    window = card.context_window or math.inf
-    return int(sum(min(len(text) / _CHARACTERS_A_TOKEN + 2, window) for text in inputs))
+def _of(group: Group) -> int:
+    if group.reads == "image":
+        return _IMAGE_TOKENS * len(group.inputs)
+    window = group.card.context_window or math.inf
+    return int(sum(min(len(text) / _CHARACTERS_A_TOKEN + 2, window) for text in group.inputs))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
 from deployments.contract import Direction
 from serve_app.inference.plan import Group, objects_by_model
 from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
@@ -23,13 +25,14 @@ class Caller:
     """For whom inference is done: the tenant's name if it has one, the collection, and what for.
 
     Without an `operation` it is for what the direction says. `again`: for a request of which a part was counted
-    already.
+    already. `keys` came with the request, for external providers.
     """
 
     tenant: str | None = None
     collection: str = ""
     operation: Operation | None = None
     again: bool = False
+    keys: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
 
 
 ANONYMOUS = Caller()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from google.protobuf.message import Message
+from pydantic import SecretStr
 
 from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
 
 Headers = Sequence[tuple[bytes, bytes]]
+Keys = Mapping[str, SecretStr]
+"""Keys for external providers by their names, such as `openai-api-key`."""
+
 Body = bytes | AsyncIterator[bytes]
 """A body that was read to its end, or one that is still coming in."""
 
@@ -24,7 +28,8 @@ class Request:
     """An HTTP request. `path` and `query` are as they were sent, percent-encoded; header names are lower case.
 
     `tenant` is the caller's name, if its credential tells one; `time` is what Qdrant has for it. `unchecked`: only
-    Qdrant can say whether the credential is good.
+    Qdrant can say whether the credential is good. `keys` are those for external providers, which are not among the
+    headers any more.
     """
 
     method: str
@@ -35,6 +40,7 @@ class Request:
     tenant: str | None = None
     unchecked: bool = False
     time: TimeLimit = UNLIMITED
+    keys: Keys = field(default_factory=dict, repr=False)
 
     @property
     def encodings(self) -> tuple[str, ...]:
@@ -90,6 +96,7 @@ class Call:
     tenant: str | None = None
     unchecked: bool = False
     time: TimeLimit = UNLIMITED
+    keys: Keys = field(default_factory=dict, repr=False)
 
 
 class Reply(NamedTuple):

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from deployments.providers.providers import Providers
 from tests.support.gateway import Gateway
 from tests.support.management import World, make_world
+from tests.support.provider_sites import LocalProviders, ProviderSite
 
 
 @pytest.fixture
@@ -27,3 +29,21 @@ async def world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
     yield make
     for each in made:
         await each.ledger.close()
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[ProviderSite]:
+    """All external providers, at a server of this process."""
+    made = ProviderSite()
+    await made.start()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def outside(site: ProviderSite) -> AsyncIterator[LocalProviders]:
+    """The deployment that calls them, in this process."""
+    providers = Providers([site.host])
+    await providers.reconfigure({"timeout_s": 5})
+    yield LocalProviders(providers)
+    await providers.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.catalogue.catalogue import HOME
+from serve_app.config.arguments import Arguments
 from serve_app.ingress import Ingress
 from serve_app.ledger.database import Database
 from serve_app.ledger.switches import SwitchChange, Switches
@@ -23,7 +23,7 @@ async def test_a_replica_knows_what_is_switched_off_before_it_serves(
     database.switch(SwitchChange(models={"m": False}))
     database.close()
     ingress = Ingress.__new__(Ingress)
-    await ingress.__init__(str(HOME / "configs/models/starter.yaml"), {}, None, None)  # type: ignore[misc]
+    await ingress.__init__(Arguments(models=()), {}, None, None, None)  # type: ignore[misc]
     assert ingress._ledger.switches == Switches(models=frozenset({"m"}))
     await ingress.reconfigure({"timeout_s": 5})
     assert ingress._settings.current.timeout_s == 5

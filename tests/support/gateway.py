@@ -15,9 +15,11 @@ from serve_app.api.grpc import GrpcApi
 from serve_app.api.health import Health
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import OPEN, Authenticator
+from serve_app.batching.lanes import CallProviders
 from serve_app.batching.router import Call, Router
 from serve_app.config.settings import IngressSettings, LiveSettings
 from serve_app.embedder import Embedder, ModelStates
+from serve_app.inference.provider_keys import OperatorKeys
 from serve_app.ledger.meter import Meter
 from serve_app.observability.record import Watch
 from serve_app.pipeline import Pipeline
@@ -48,6 +50,8 @@ class Gateway:
         authenticator: Authenticator = OPEN,
         watch: Watch | None = None,
         health: Health | None = None,
+        providers: CallProviders | None = None,
+        operator_keys: OperatorKeys | None = None,
     ) -> None:
         self.qdrant = qdrant or FakeQdrant()
         self.model = FakeModel()
@@ -60,6 +64,8 @@ class Gateway:
             load_images=load_images,
             meter=meter or Meter(),
             model_states=states or all_ready,
+            providers=providers,
+            operator_keys=operator_keys or OperatorKeys(),
         )
         self.pipeline = Pipeline(self.embedder, upstream(self.qdrant))
         http = HttpApi(self.pipeline, authenticator, watch, health)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.contract import Model, Running
+from deployments.catalogue.providers import Provider
+from deployments.contract import Model, ProviderState, Running
 from serve_app.cluster.cached import Cached
 from serve_app.cluster.model_states import ModelState
+from serve_app.inference.plan import MOST_DIMENSIONS
 from serve_app.ledger import live_rates
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.live_rates import Figures
@@ -19,12 +21,16 @@ from serve_app.ledger.live_rates import Figures
 States = Callable[[], Awaitable[Mapping[str, ModelState]]]
 """Tells the states of all models, by the catalogue's names."""
 
+AskProviders = Callable[[], Awaitable[Mapping[str, ProviderState]]]
+"""Tells how the calls of external providers went, by the catalogue's names."""
+
 _KEPT_S = 30.0
 """A replica that comes with a config update may run another way than the one before it."""
 
 _PATIENCE_S = 0.1
 """A busy replica answers after its batches: the list does not wait for that."""
 
+_PROVIDERS_KEPT_S = 3.0
 _NOT_KNOWN = Running(None, None)
 _UNKNOWN = ModelState("unknown")
 
@@ -32,20 +38,32 @@ _UNKNOWN = ModelState("unknown")
 class Models:
     """All models with their states."""
 
-    def __init__(self, catalogue: Catalogue, states: States, models: Mapping[str, Model], ledger: Ledger) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        states: States,
+        models: Mapping[str, Model],
+        ledger: Ledger,
+        providers: AskProviders | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._states = states
         self._models = models
         self._ledger = ledger
         self._running: dict[str, Cached[Running]] = {}
+        self._providers = Cached[Mapping[str, ProviderState]](
+            providers or _no_providers, {}, _PROVIDERS_KEPT_S, _PATIENCE_S
+        )
 
     async def describe(self, free_tokens: int) -> list[dict[str, Any]]:
         """Every model as the API has it; `free_tokens` is the allowance of each."""
         states = await self._states()
         figures = live_rates.by_model(self._ledger.live)
+        outside = await self._providers.read()
         described = []
         for card, running in zip(self._catalogue, await self._how_they_run(states), strict=True):
-            state = states.get(card.name, _UNKNOWN)
+            external = outside.get(card.name, ProviderState()) if card.provider else None
+            state = _with_provider(states.get(card.name, _UNKNOWN), external)
             described.append(
                 {
                     **_card(card, self._catalogue),
@@ -54,6 +72,7 @@ class Models:
                     "reason": state.reason,
                     "replicas": {"running": state.running, "starting": state.starting},
                     **asdict(running),
+                    "external": _external(card, external),
                     "live": asdict(figures.get(card.name, Figures())),
                 }
             )
@@ -70,6 +89,8 @@ class Models:
         )
 
     async def _how_it_runs(self, card: ModelCard, state: ModelState) -> Running:
+        if card.provider:
+            return Running(card.provider.kind, None)
         if not state.running:
             self._running.pop(card.name, None)
             return _NOT_KNOWN
@@ -78,12 +99,31 @@ class Models:
         return await self._running[card.name].read()
 
 
+async def _no_providers() -> Mapping[str, ProviderState]:
+    return {}
+
+
+def _with_provider(state: ModelState, external: ProviderState | None) -> ModelState:
+    """The state of a model whose provider may be away while the deployment that calls it is there."""
+    if external and state.state == "ready" and external.reachable is False:
+        return replace(state, state="unreachable", reason=external.last_error)
+    return state
+
+
+def _external(card: ModelCard, state: ProviderState | None) -> dict[str, Any] | None:
+    """What there is to know of an external provider; nothing of keys but the name under which a caller brings one."""
+    if card.provider is None or state is None:
+        return None
+    return {"host": card.provider.host, "key": card.provider.key_name, **asdict(state)}
+
+
 def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
     return {
         "name": card.name,
         "aliases": card.aliases,
         "family": card.family,
         "modality": card.modality,
+        "reads": card.reads,
         "vector": card.vector_kind,
         "dimensions": card.dimensions,
         "modifier": card.spec.modifier,
@@ -100,12 +140,25 @@ def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
 
 def _options(card: ModelCard) -> dict[str, Any]:
     """JSON Schema of each option that an inference object for this model may have."""
+    if card.provider:
+        return _options_of_provider(card.provider, card.dimensions)
     schema = card.spec.options.model_json_schema()
     own = {name: {**part, "$defs": schema.get("$defs", {})} for name, part in schema["properties"].items()}
     if card.vector_kind != "dense":
         return own
-    what = "cuts the vector to its first N numbers"
-    return {**own, "mrl": {"type": "integer", "minimum": 1, "maximum": card.dimensions, "description": what}}
+    return {**own, "mrl": {"type": "integer", "minimum": 1, "maximum": card.dimensions, "description": _MRL}}
+
+
+_MRL = "cuts the vector to its first N numbers"
+
+
+def _options_of_provider(provider: Provider, dimensions: int | None) -> dict[str, Any]:
+    """The options that mean something here; all others go to the provider."""
+    mrl = {"type": "integer", "minimum": 1, "maximum": dimensions or MOST_DIMENSIONS, "description": _MRL}
+    shorter = {"type": "integer", "minimum": 1, "description": "asks the provider for shorter vectors"}
+    own = {provider.spec.dimensions: shorter, "mrl": mrl}
+    key = {"type": "string", "format": "password", "description": "a key of yours for the provider"}
+    return {provider.key_name: key, **own} if provider.key_name else own
 
 
 def _share_a_space(card: ModelCard, other: ModelCard) -> bool:

@@ -55,9 +55,9 @@ class Playground:
         self._embedder = embedder
         self._models = models
 
-    async def answer(self, asked: Question, tenant: str | None) -> Answer:
+    async def answer(self, asked: Question, caller: Caller) -> Answer:
         """An output for each model and input that it reads."""
-        caller, used = Caller(tenant, operation="playground"), dict[str, int]()
+        used = dict[str, int]()
         outputs = []
         for name in asked.models:
             outputs.append(await self._try(asked, name, caller, used))
@@ -67,7 +67,7 @@ class Playground:
     async def _try(self, asked: Question, name: str, caller: Caller, all_used: dict[str, int]) -> dict[str, Any]:
         began = time.perf_counter()
         try:
-            card = self._embedder.catalogue.find(name, "models")
+            card = self._embedder.catalogue.find_one(name, "models")
             vectors: dict[int, Vector] = {}
             slots = _slots(asked, card, asked.options.get(name, {}), vectors)
             used = await self._embedder.embed(slots, asked.direction, caller=caller) if slots else {}
@@ -83,7 +83,7 @@ class Playground:
         self, asked: Question, card: ModelCard, options: Mapping[str, Any], vectors: Mapping[int, Vector]
     ) -> dict[int, Explanation]:
         """How the model reads the texts, in places of the text as it was sent."""
-        if card.modality != "text" or not vectors:
+        if card.modality != "text" or card.provider or not vectors:
             return {}
         texts = [str(asked.inputs[position].text) for position in vectors]
         prefixes = [missing_prefix(text, card, asked.direction) for text in texts]
@@ -102,12 +102,13 @@ def _slots(asked: Question, card: ModelCard, options: Mapping[str, Any], vectors
     return [
         Slot(
             f"inputs[{position}]",
-            InferenceObject(card.modality, data, card.name, options),
+            InferenceObject(reads, data, card.name, options),
             named=True,
             put=partial(vectors.__setitem__, position),
         )
         for position, one in enumerate(asked.inputs)
-        if (data := one.image if card.modality == "image" else one.text) is not None
+        for reads in card.reads
+        if (data := one.image if reads == "image" else one.text) is not None
     ]
 
 

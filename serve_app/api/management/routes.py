@@ -9,16 +9,17 @@ from http import HTTPStatus
 from typing import Any
 
 from deployments.contract import Model
-from deployments.errors import Forbidden, InferenceError
+from deployments.errors import Forbidden, InferenceError, UnknownModel
 from serve_app.api.management import OPENAPI, playground, usage
 from serve_app.api.management.json_bodies import Answer, answered, dumped, question
-from serve_app.api.management.models import Models, States
+from serve_app.api.management.models import AskProviders, Models, States
 from serve_app.api.management.playground import Playground
 from serve_app.auth.access import Access, Authenticator, credential
 from serve_app.console import page
 from serve_app.embedder import Embedder
 from serve_app.ledger import live_rates
 from serve_app.ledger.ledger import Ledger
+from serve_app.ledger.meter import Caller
 from serve_app.ledger.switches import SwitchChange, Switches
 from serve_app.protocol.error_responses import http_error
 from serve_app.protocol.messages import Request, Response, json_response, read
@@ -39,12 +40,13 @@ class Console:
         states: States,
         models: Mapping[str, Model],
         *,
+        providers: AskProviders | None = None,
         grpc_port: int | None,
     ) -> None:
         self._authenticator = authenticator
         self._embedder = embedder
         self._ledger = ledger
-        self._described = Models(embedder.catalogue, states, models, ledger)
+        self._described = Models(embedder.catalogue, states, models, ledger, providers)
         self._playground = Playground(embedder, models)
         self._grpc_port = grpc_port
         self._routes: Mapping[tuple[str, str], Route] = {
@@ -162,12 +164,19 @@ class Console:
     async def _change_settings(self, request: Request, _access: Access) -> Answer:
         self._authenticator.admit_admin(credential(request.headers))
         change = await question(self._embedder.settings, request, SwitchChange)
-        models = {self._embedder.catalogue.find(name, "models").name: on for name, on in change.models.items()}
+        models = {self._switched(name): on for name, on in change.models.items()}
         return Answer(_shown(await self._ledger.switch(change.model_copy(update={"models": models}))))
+
+    def _switched(self, name: str) -> str:
+        """What a switch is for: a model of the catalogue, or all models of a provider."""
+        card = self._embedder.catalogue.find(name, "models")
+        if card.account != card.name:
+            raise UnknownModel(f"models: a provider's models are switched together: {card.account}")
+        return card.name
 
     async def _play(self, request: Request, access: Access) -> Answer:
         asked = await question(self._embedder.settings, request, playground.Question)
-        return await self._playground.answer(asked, access.tenant)
+        return await self._playground.answer(asked, Caller(access.tenant, operation="playground", keys=request.keys))
 
 
 def _shown(switches: Switches) -> dict[str, Any]:

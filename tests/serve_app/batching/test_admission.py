@@ -24,7 +24,7 @@ OTHER = DENSE.model_copy(update={"name": "org/other"})
 
 def group(tokens: int, card: ModelCard = DENSE) -> Group:
     """About so many tokens, in texts of ten."""
-    return Group(card, "update", {}, inputs=["x" * 32] * (tokens // 10))
+    return Group(card, "update", {}, card.modality, inputs=["x" * 32] * (tokens // 10))
 
 
 @pytest.fixture
@@ -90,12 +90,12 @@ def test_without_a_rate_the_wait_is_bounded(admission: Admission) -> None:
 
 
 def test_a_text_counts_for_no_more_than_the_model_reads(admission: Admission) -> None:
-    long = Group(DENSE, "update", {}, inputs=["x" * 10**6])
+    long = Group(DENSE, "update", {}, "text", inputs=["x" * 10**6])
     with admission.admitted([long], 2000), admission.admitted([group(990)], 2000):
         pass
 
 
 def test_images_count_by_their_number(admission: Admission) -> None:
-    images = Group(CATALOGUE.find("org/vision", "test"), "update", {}, inputs=["A" * 10**6] * 2)
+    images = Group(CATALOGUE.find("org/vision", "test"), "update", {}, "image", inputs=["A" * 10**6] * 2)
     with admission.admitted([images], 150), admission.admitted([Group(images.card, "update", {}, ["A"])], 150):
         pass

@@ -26,7 +26,7 @@ def card(name: str) -> ModelCard:
 
 
 def group(model: str = "m", characters: int = 40) -> Group:
-    return Group(card(model), "search", {}, inputs=["x" * characters])
+    return Group(card(model), "search", {}, "text", inputs=["x" * characters])
 
 
 def spend(quotas: Quotas, tokens: int, model: str = "m", tenant: str = "shop") -> None:

@@ -34,6 +34,19 @@ class ReplicaCounts(Shape):
     starting: int
 
 
+class ExternalProvider(Shape):
+    """Behind which HTTP API the model is, and how its calls went, as one replica saw it."""
+
+    host: str
+    key: str | None
+    """the option or header in which a caller brings a key of its own"""
+    reachable: bool | None
+    """whether the last call was answered; null if there was none"""
+    last_error: str | None
+    last_error_at: float | None
+    """in seconds since 1970"""
+
+
 class Model(Shape):
     """What a model is, and how it is at the moment."""
 
@@ -41,6 +54,8 @@ class Model(Shape):
     aliases: list[str]
     family: str = Field(json_schema_extra={"enum": list[Any](FAMILIES)})
     modality: Modality
+    reads: list[Modality]
+    """all that it reads"""
     vector: VectorKind
     """what its collection needs"""
     dimensions: int | None
@@ -60,11 +75,14 @@ class Model(Shape):
     model_card_url: str
     state: Literal["off", State]
     reason: str | None
-    """why it failed"""
+    """why it failed, or why its provider could not be reached"""
     replicas: ReplicaCounts
     provider: str | None
-    """cpu, openvino or cuda; null if no replica runs, while none has said yet, and for BM25"""
+    """cpu, openvino or cuda, or the kind of its HTTP API; null if no replica runs, while none has said yet, and for
+    BM25"""
     precision: str | None
+    external: ExternalProvider | None
+    """null for a model that runs here"""
     live: Figures
 
 
@@ -98,6 +116,7 @@ OPERATIONS: Operations = {
                         "aliases": [],
                         "family": "dense",
                         "modality": "text",
+                        "reads": ["text"],
                         "vector": "dense",
                         "dimensions": 384,
                         "modifier": None,
@@ -122,6 +141,7 @@ OPERATIONS: Operations = {
                         "replicas": {"running": 1, "starting": 0},
                         "provider": "openvino",
                         "precision": "bfloat16",
+                        "external": None,
                         "live": FIGURES,
                     }
                 ]
