@@ -17,8 +17,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 ORDER = {
     "deployments": (
         "errors", "contract", "metrics", "catalogue", "autoscaling", "files", "images", "providers", "architectures",
-        "graphs",
-        "networks", "families", "replica", "onboarding",
+        "graphs", "networks", "families", "replica", "onboarding",
     ),
     "serve_app": (
         "protocol", "observability", "inference", "front", "config", "demo", "console", "ledger", "embedded", "cluster",

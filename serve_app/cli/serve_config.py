@@ -98,14 +98,15 @@ def _set(content: Any, key: str, values: Mapping[str, Any]) -> None:
 
 def _fitting(application: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The deployments of the file for the models that there are now: none too many, and small ones for the others."""
-    cards = arguments.cards(validated(Arguments, application["args"], "--catalogue, --models"), "--models")
+    cards = arguments.served(validated(Arguments, application["args"], "--catalogue, --models"), "--models").cards
     listed = list(application.get("deployments") or ())
     wanted = {
         "Ingress",
         *(card.deployment for card in cards),
         *(["ImageLoader"] if any(c.image_size for c in cards) else ()),
     }
-    missing = [card.deployment for card in cards if card.deployment not in {one["name"] for one in listed}]
+    names = {one["name"] for one in listed}
+    missing = dict.fromkeys(card.deployment for card in cards if card.deployment not in names)
     return [
         *(one for one in listed if one["name"] in wanted),
         *({"name": name, "ray_actor_options": {"num_cpus": _SHARE}} for name in missing),

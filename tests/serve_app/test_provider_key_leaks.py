@@ -21,9 +21,9 @@ from deployments.errors import InferenceError
 from deployments.metrics.instruments import METRICS
 from serve_app.observability.record import Watch
 from serve_app.observability.tracing import Tracing
-from tests.serve_app.test_providers import EXAMPLES, WithMetadata, asks, bodies, option, search, with_key
 from tests.support.gateway import Gateway
 from tests.support.management import World
+from tests.support.provider_calls import EXAMPLES, WithMetadata, asks, bodies, option, search, with_key
 from tests.support.provider_sites import (
     KEYS,
     LocalProviders,

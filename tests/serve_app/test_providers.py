@@ -19,7 +19,8 @@ from serve_app.inference.objects import InferenceObject
 from serve_app.inference.provider_keys import OperatorKeys
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quota, Quotas
-from tests.support.gateway import Context, Gateway
+from tests.support.gateway import Gateway
+from tests.support.provider_calls import EXAMPLES, IMAGE, WithMetadata, asks, bodies, option, search, with_key
 from tests.support.provider_sites import (
     KEYS,
     PNG,
@@ -33,34 +34,6 @@ from tests.support.provider_sites import (
     vector,
 )
 
-COOKIES, MARS = "Recipe for baking chocolate chip cookies", "Mission to Mars"
-IMAGE = "https://qdrant.tech/example.png"
-
-
-def option(name: str) -> tuple[str, str]:
-    kind: Any = name.removesuffix("-api-key")
-    return name, KEYS[kind]
-
-
-EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    # The documented examples: what is stored, and what is searched with.
-    "openai": (
-        {"text": COOKIES, "model": "openai/text-embedding-3-large", "options": {"dimensions": 512}},
-        {"text": MARS, "model": "openai/text-embedding-3-large", "options": {"dimensions": 512}},
-    ),
-    "cohere": (
-        {"image": PNG, "model": "cohere/embed-v4.0", "options": {"output_dimension": 512}},
-        {"text": MARS, "model": "cohere/embed-v4.0", "options": {"output_dimension": 512}},
-    ),
-    "jina": (
-        {"image": IMAGE, "model": "jinaai/jina-clip-v2", "options": {"dimensions": 512}},
-        {"text": MARS, "model": "jinaai/jina-clip-v2", "options": {"dimensions": 512}},
-    ),
-    "openrouter": (
-        {"text": COOKIES, "model": "openrouter/mistralai/mistral-embed-2312", "options": {}},
-        {"text": MARS, "model": "openrouter/mistralai/mistral-embed-2312", "options": {}},
-    ),
-}
 KINDS = {"cohere": ("image", "search_query"), "jina": ("", "retrieval.query")}
 
 
@@ -70,19 +43,9 @@ def expected(kind: str, wanted: dict[str, Any], *, search: bool) -> list[float]:
     return vector(name, wanted.get("text") or wanted["image"], size, KINDS.get(kind, ("", ""))[search])
 
 
-def with_key(kind: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    name, key = option(f"{kind}-api-key")
-    return {**wanted, "options": {name: key, **wanted["options"]}}
-
-
 @pytest.fixture
 def made(site: ProviderSite, outside: LocalProviders) -> Gateway:
     return Gateway(catalogue(site), providers=outside.embed)
-
-
-def bodies(qdrant: Any) -> str:
-    """All that Qdrant was sent."""
-    return "".join(f"{r.headers}{r.query}{r.body!r}" for r in qdrant.requests) + f"{qdrant.messages}{qdrant.calls}"
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -102,15 +65,6 @@ async def test_the_documented_examples_over_rest(kind: str, place: str, made: Ga
     np.testing.assert_allclose(made.qdrant.body["query"], expected(kind, searched, search=True), rtol=1e-6)
     assert key not in bodies(made.qdrant)
     assert name not in bodies(made.qdrant)
-
-
-class WithMetadata(Context):
-    def __init__(self, *metadata: tuple[str, str]) -> None:
-        super().__init__()
-        self._metadata = list(metadata)
-
-    def invocation_metadata(self) -> list[tuple[str, str]]:
-        return [*super().invocation_metadata(), *self._metadata]
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -145,10 +99,6 @@ async def test_the_documented_examples_behind_qdrant(kind: str, made: Gateway) -
     np.testing.assert_allclose(response.json()["embeddings"][0], expected(kind, stored, search=False), rtol=1e-6)
 
 
-def asks(model: str = "openai/m", text: str = "tea", **options: Any) -> dict[str, Any]:
-    return {"query": {"text": text, "model": model, "options": options}}
-
-
 def shown(model: str, image: str, **options: Any) -> dict[str, Any]:
     return {"query": {"image": image, "model": model, "options": options}}
 
@@ -156,11 +106,6 @@ def shown(model: str, image: str, **options: Any) -> dict[str, Any]:
 async def until(it_is: Callable[[], bool]) -> None:
     while not it_is():  # noqa: ASYNC110  what is waited for has no event
         await asyncio.sleep(0.001)
-
-
-async def search(gateway: Gateway, body: dict[str, Any], **headers: str) -> Any:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await gateway.client.post("/collections/c/points/query", json=body, headers=named)
 
 
 @pytest.mark.parametrize(
