@@ -33,7 +33,18 @@ calls, so every argument goes to the base constructor, where pickle finds it.
 
 from __future__ import annotations
 
+import json
 from enum import Enum
+
+LONGEST = 1900
+"""Bytes of an error as a JSON string."""
+
+
+def shortened(text: str) -> str:
+    """An error's text, cut where it is longer than an error has use for: with what callers send in it, it may be."""
+    while len(text) > LONGEST or len(json.dumps(text, ensure_ascii=False).encode()) > LONGEST:
+        text = text[: min(len(text) * 3 // 4, LONGEST)]
+    return text
 
 
 class Kind(Enum):
@@ -58,8 +69,8 @@ class InferenceError(Exception):
 
     @property
     def message(self) -> str:
-        """What is wrong, where in the request, and what is allowed."""
-        return str(self.args[0])
+        """What is wrong, where in the request, and what is allowed; short, whatever names of the caller's are in it."""
+        return shortened(str(self.args[0]))
 
 
 class RequestError(InferenceError):

@@ -67,7 +67,7 @@ class Pipeline:
                 content = find_json.parse(text)
             except MalformedRequest:
                 return None, ()
-            return content, find_json.find(content, place.schema, self._settings.depth)
+            return content, find_json.find(content, place.schema, self._settings.depth, self._settings.objects)
 
     def _explain(self, text: bytes, place: Place) -> None:
         """Say what Qdrant cannot: that what it refused reads like an inference object without a model.
@@ -126,7 +126,7 @@ class Pipeline:
         if size > settings.body_bytes:
             raise TooLarge(f"the message has {size} bytes; at most {settings.body_bytes} are allowed (body_bytes)")
         with step("decode"):
-            slots = find_proto.find(message)
+            slots = find_proto.find(message, settings.objects)
         if not slots:
             return await self._upstream.grpc(message, call)
         return await self._infer_grpc(message, call, slots, direction)

@@ -141,8 +141,9 @@ class HttpApi:
             return request.without_body()
         if access.everywhere is None and permission is Permission.READ:
             request, text = await read_text(request, self._pipeline.embedder.settings.current.body_bytes)
-            for other in permissions.other_collections(find_json.parse(text or b"null")):
-                access.check(permission, other)
+            if permissions.may_name_others(text):
+                for other in permissions.other_collections(find_json.parse(text)):
+                    access.check(permission, other)
         headers = for_qdrant(request.headers, access)
         return replace(request, headers=headers, tenant=access.tenant, unchecked=access.if_value_exists)
 

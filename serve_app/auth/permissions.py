@@ -118,15 +118,20 @@ def of_method(method: str) -> Permission:
     return _METHODS.get(method, Permission.MANAGE)
 
 
+def may_name_others(body: bytes) -> bool:
+    """Whether a JSON body could name another collection, told without parsing it: a letter may be an escape."""
+    return b'"lookup_from"' in body or b'"with_lookup"' in body or b"\\u" in body
+
+
 def other_collections(body: Any) -> Iterator[str]:
     """The collections beside its own that a search reads: `lookup_from` and `with_lookup`, anywhere in a JSON body."""
     waiting = [body]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
-            waiting.extend(value)
+            waiting += [item for item in value if isinstance(item, list | dict)]
         elif isinstance(value, dict):
-            waiting.extend(value.values())
+            waiting += [item for item in value.values() if isinstance(item, list | dict)]
             for found in (value.get("lookup_from"), value.get("with_lookup")):
                 name = found.get("collection") if isinstance(found, dict) else found
                 if isinstance(name, str):

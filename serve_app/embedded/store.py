@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from deployments.errors import ConfigError
 from serve_app.embedded import grpc_methods, rest_routes
+from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.store import EdgeStore
 from serve_app.embedded.engine.errors import GrpcError, refusal
 
@@ -46,6 +47,7 @@ class EmbeddedStore:
         all that could be said about ordering and consistency holds.
         """
         try:
+            reading.begin()
             return HTTPStatus.OK, rest_routes.answer(self._engine, method, path, query, body)
         except Exception as error:  # noqa: BLE001  whatever it is, the answer has Qdrant's shape
             refused = refusal(error)
@@ -58,6 +60,7 @@ class EmbeddedStore:
             GrpcError: the call is refused.
         """
         try:
+            reading.begin()
             return grpc_methods.answer(self._engine, method, request)
         except Exception as error:
             raise refusal(error) from error

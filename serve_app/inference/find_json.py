@@ -10,7 +10,7 @@ import orjson
 
 from deployments.contract import SparseVector, Vector
 from deployments.errors import MalformedRequest
-from serve_app.inference.objects import Slot, is_inference_object, lacks_model, read
+from serve_app.inference.objects import ANY_NUMBER, SHOWN, Slot, check_number, is_inference_object, lacks_model, read
 from serve_app.inference.places import SCHEMAS, Schema
 
 MAX_DEPTH = 128
@@ -37,13 +37,14 @@ def parse(body: bytes | bytearray) -> Any:
         raise MalformedRequest(f"the body is not JSON: {error.msg} at line {error.lineno}") from error
 
 
-def find(body: Any, schema: str, depth: int = MAX_DEPTH) -> list[Slot]:
+def find(body: Any, schema: str, depth: int = MAX_DEPTH, most: int = ANY_NUMBER) -> list[Slot]:
     """The slots of all inference objects in a parsed body, in the order of the body, at most `depth` levels deep.
 
     Raises:
         MalformedRequest: an inference object is not of its schema, or the body is nested too deep.
+        WrongInput: there are more than `most`; then no more is looked for.
     """
-    return _walked(body, schema, depth).slots
+    return _walked(body, schema, depth, most).slots
 
 
 def without_model(body: Any, schema: str, depth: int = MAX_DEPTH) -> str | None:
@@ -55,23 +56,24 @@ def without_model(body: Any, schema: str, depth: int = MAX_DEPTH) -> str | None:
     Raises:
         MalformedRequest: the body is nested too deep.
     """
-    return next(iter(_walked(body, schema, depth).without_model), None)
+    return next(iter(_walked(body, schema, depth, ANY_NUMBER).without_model), None)
 
 
-def _walked(body: Any, schema: str, depth: int) -> _Found:
-    found = _Found([], [])
+def _walked(body: Any, schema: str, depth: int, most: int) -> _Found:
+    found = _Found([], [], most)
     try:
-        _walk(_Value({"": body}, "", ""), SCHEMAS[schema], named=False, left=depth, found=found)
+        _walk(_Value({"": body}, "", None), SCHEMAS[schema], named=False, left=depth, found=found)
     except _TooDeepError as error:
         raise MalformedRequest(f"the body is nested deeper than {depth} levels (depth)") from error
     return found
 
 
 class _Found(NamedTuple):
-    """The inference objects in a body, and the places of those that have no model."""
+    """The inference objects in a body, `most` at most, and the place of the first that has no model."""
 
     slots: list[Slot]
     without_model: list[str]
+    most: int
 
 
 class _TooDeepError(Exception):
@@ -79,14 +81,23 @@ class _TooDeepError(Exception):
 
 
 class _Value:
-    """A value in its container: the place that can be written to."""
+    """A value in its container: the place that can be written to. `above` is where the container stands."""
 
-    __slots__ = ("container", "key", "where")
+    __slots__ = ("above", "container", "key")
 
-    def __init__(self, container: Any, key: str | int, where: str) -> None:
+    def __init__(self, container: Any, key: str | int, above: _Value | None) -> None:
         self.container = container
         self.key = key
-        self.where = where
+        self.above = above
+
+    def where(self) -> str:
+        """The place in words, made only if it is asked for: names in it are the caller's."""
+        parts: list[str] = []
+        at = self
+        while at.above:
+            parts.append(f"[{at.key}]" if isinstance(at.key, int) else f".{at.key[:SHOWN]}")
+            at = at.above
+        return "".join(reversed(parts)).removeprefix(".")
 
 
 def _walk(at: _Value, schema: Schema, *, named: bool, left: int, found: _Found) -> None:
@@ -96,15 +107,21 @@ def _walk(at: _Value, schema: Schema, *, named: bool, left: int, found: _Found) 
     if isinstance(value, list) and schema.items:
         for position, item in enumerate(value):
             if isinstance(item, (dict, list)):
-                child = _Value(value, position, f"{at.where}[{position}]")
+                child = _Value(value, position, at)
                 _walk(child, SCHEMAS[schema.items], named=named, left=left - 1, found=found)
     elif isinstance(value, dict):
         if schema.vector and is_inference_object(value):
-            found.slots.append(Slot(at.where, read(value, at.where), named, partial(_put, at.container, at.key)))
+            where = at.where()
+            check_number(len(found.slots) + 1, found.most)
+            found.slots.append(Slot(where, read(value, where), named, partial(_put, at.container, at.key)))
             return
-        if schema.vector and lacks_model(value) and not (schema.text and value.keys() == {"text"}):
-            found.without_model.append(at.where)
+        if not found.without_model and schema.vector and _lacks_model(value, schema):
+            found.without_model.append(at.where())
         _walk_fields(at, schema, named=named, left=left, found=found)
+
+
+def _lacks_model(value: dict[str, Any], schema: Schema) -> bool:
+    return lacks_model(value) and not (schema.text and value.keys() == {"text"})
 
 
 def _walk_fields(at: _Value, schema: Schema, *, named: bool, left: int, found: _Found) -> None:
@@ -113,7 +130,7 @@ def _walk_fields(at: _Value, schema: Schema, *, named: bool, left: int, found: _
         named = bool(value.get("using"))
     for key in value:
         if target := schema.fields.get(key) or schema.names:
-            child = _Value(value, key, f"{at.where}.{key}" if at.where else key)
+            child = _Value(value, key, at)
             _walk(child, SCHEMAS[target], named=named or bool(schema.names), left=left - 1, found=found)
 
 

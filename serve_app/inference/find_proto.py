@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from qdrant_client import grpc
 
 from deployments.contract import SparseVector, Vector
-from serve_app.inference.objects import InferenceObject, Slot, no_model
+from serve_app.inference.objects import ANY_NUMBER, SHOWN, InferenceObject, Slot, check_number, no_model
 
 HOLDERS = frozenset({grpc.Vector.DESCRIPTOR.full_name, grpc.VectorInput.DESCRIPTOR.full_name})
 """The messages in which an inference object may stand instead of numbers."""
@@ -23,13 +23,18 @@ HOLDERS = frozenset({grpc.Vector.DESCRIPTOR.full_name, grpc.VectorInput.DESCRIPT
 _OBJECTS = {"document": "text", "image": "image", "object": "object"}
 
 
-def find(message: Message) -> list[Slot]:
+def find(message: Message, most: int = ANY_NUMBER) -> list[Slot]:
     """The slots of all inference objects in a message, in the order of its fields.
 
     Raises:
         MalformedRequest: one of them names no model.
+        WrongInput: there are more than `most`; then no more is looked for.
     """
-    return list(_walk(message, "", named=False))
+    slots: list[Slot] = []
+    for slot in _walk(message, "", named=False):
+        check_number(len(slots) + 1, most)
+        slots.append(slot)
+    return slots
 
 
 def _walk(message: Message, where: str, *, named: bool) -> Iterator[Slot]:
@@ -67,7 +72,7 @@ def _children(message: Message, field: FieldDescriptor, where: str) -> Iterator[
     place = f"{where}.{field.name}" if where else field.name
     value: Any = getattr(message, field.name)
     if _is_map(field):
-        yield from ((value[key], f"{place}.{key}") for key in value)
+        yield from ((value[key], f"{place}.{str(key)[:SHOWN]}") for key in value)
     elif field.is_repeated:
         yield from ((item, f"{place}[{position}]") for position, item in enumerate(value))
     elif message.HasField(field.name):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from deployments.contract import Vector
-from deployments.errors import MalformedRequest
+from deployments.errors import MalformedRequest, WrongInput
 
 Input = Literal["text", "image", "object"]
 INPUTS: tuple[Input, ...] = ("text", "image", "object")
 _KEYS = {*INPUTS, "model", "options"}
+
+ANY_NUMBER = sys.maxsize
+SHOWN = 100
+"""Characters of a caller's name that stand in an error."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,16 @@ def read(value: Mapping[str, Any], where: str) -> InferenceObject:
     if not isinstance(options, dict):
         raise MalformedRequest(f"{where}.options: expected an object")
     return InferenceObject(inputs[0], value[inputs[0]], value["model"], options)
+
+
+def check_number(count: int, most: int) -> None:
+    """Make sure that there are no more inference objects than a request may have.
+
+    Raises:
+        WrongInput: there are.
+    """
+    if count > most:
+        raise WrongInput(f"the request has too many inference objects; at most {most} are allowed (objects)")
 
 
 def no_model(where: str) -> MalformedRequest:

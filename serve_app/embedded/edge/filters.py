@@ -145,6 +145,7 @@ _CONDITIONS: dict[str, reading.Reader[Any]] = {
 
 def condition(value: Any, where: str) -> Any:
     """Any condition, and a filter that stands for one."""
+    reading.count()
     if where.count(".") > 4 * MAX_DEPTH:
         raise malformed("filter", "nested too deeply")
     if isinstance(value, dict):

@@ -129,6 +129,7 @@ class QueryReader:
 
     def _parts(self, given: dict[str, Any], where: str) -> dict[str, Any]:
         """What requests and prefetches have in common."""
+        reading.count()
         if "lookup_from" in given:
             self._known(given["lookup_from"].collection)
         level = _Level(given.get("using", ""), given.get("lookup_from"), given.get("limit", DEFAULT_LIMIT))

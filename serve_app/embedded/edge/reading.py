@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from serve_app.embedded.engine.errors import invalid, malformed
+from serve_app.embedded.engine.errors import bad_request, invalid, malformed
 from serve_app.inference.field_aliases import FIELD_ALIASES
 
 T = TypeVar("T")
 Reader = Callable[[Any, str], T]
 """Makes something of a JSON value; the second argument is the path at which the value stands."""
 _NO_ALIASES: Mapping[str, str] = {}
+
+MOST = 20_000
+"""Conditions, queries and prefetches in a request: each takes tens of microseconds and a few hundred bytes."""
+
+_SHOWN = 100
+"""Characters of a caller's name that stand in a path."""
+
+
+class _Read(threading.local):
+    """How much the request of this thread has asked for until now."""
+
+    parts = 0
+
+
+_read = _Read()
+
+
+def begin() -> None:
+    """A request begins in this thread."""
+    _read.parts = 0
+
+
+def count() -> None:
+    """One more part of the request.
+
+    Raises:
+        GrpcError: it has more than `MOST`.
+    """
+    _read.parts += 1
+    if _read.parts > MOST:
+        raise bad_request(f"the request has more than {MOST} conditions, queries and prefetches")
+
+
+def _below(where: str, name: str) -> str:
+    return f"{where}.{name[:_SHOWN]}" if where else name[:_SHOWN]
 
 
 @dataclass(frozen=True)
@@ -36,7 +72,7 @@ class Object(Generic[T]):
         read: dict[str, Any] = {}
         for given, inner in value.items():
             name = aliases.get(given, given)
-            at = f"{where}.{name}" if where else str(name)
+            at = _below(where, name)
             if name not in self.fields:
                 raise malformed(at, f"unknown field of {self.schema}")
             if name != given and name in value:
@@ -45,7 +81,7 @@ class Object(Generic[T]):
                 read[name] = self.fields[name](inner, at)
         for name in self.required:
             if name not in read:
-                raise malformed(f"{where}.{name}" if where else name, "Field required")
+                raise malformed(_below(where, name), "Field required")
         return built(self.build, where, **read)
 
 
@@ -157,7 +193,7 @@ def mapping(read: Reader[T]) -> Reader[dict[str, T]]:
     def read_all(value: Any, where: str) -> dict[str, T]:
         if not isinstance(value, dict):
             raise malformed(where, "expected an object")
-        return {name: read(inner, f"{where}.{name}") for name, inner in value.items()}
+        return {name: read(inner, _below(where, name)) for name, inner in value.items()}
 
     return read_all
 

@@ -8,6 +8,8 @@ from http import HTTPStatus
 
 from grpc import StatusCode
 
+from deployments.errors import shortened
+
 log = logging.getLogger(__name__)
 
 HTTP = {
@@ -87,7 +89,7 @@ def not_supported(what: str) -> GrpcError:
 def refusal(error: Exception) -> GrpcError:
     """What the caller is told when `error` has ended a request."""
     if isinstance(error, GrpcError):
-        return error
+        return GrpcError(error.code, shortened(error.message), error.status)
     if isinstance(error, RecursionError):
         return wrong_input("the request is nested too deeply")
     last = traceback.extract_tb(error.__traceback__)[-1]

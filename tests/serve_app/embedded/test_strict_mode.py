@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from serve_app.embedded.edge import reading
 from tests.support.embedded import Rest
 
 CITY = {"must": [{"key": "city", "match": {"value": "Rome"}}]}
@@ -75,3 +76,28 @@ def test_an_index_of_the_right_type_lets_a_filter_pass(rest: Rest) -> None:
     assert "Index of type" in rest.error("POST", f"{POINTS}/count", {"filter": CITY})[1]
     rest.result("PUT", "/collections/c/index", {"field_name": "city", "field_schema": "keyword"})
     assert rest.result("POST", f"{POINTS}/count", {"filter": CITY}) == {"count": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("scroll", {"filter": {"must": [{}] * 30_000}}),
+        ("scroll", {"filter": {"must": [{"should": [{}] * 1500}] * 20}}),
+        ("count", {"filter": {"min_should": {"conditions": [{}] * 30_000, "min_count": 1}}}),
+        ("delete", {"filter": {"must_not": [{}] * 30_000}}),
+        ("query", {"prefetch": [{}] * 30_000, "query": [1, 1]}),
+        ("query/batch", {"searches": [{}] * 30_000}),
+        ("query/batch", {"searches": [{"filter": {"must": [{}] * 1500}}] * 20}),
+        ("batch", {"operations": [{"delete": {"filter": {"must": [{}] * 1500}}}] * 20}),
+    ],
+)
+def test_more_conditions_and_queries_than_anybody_asks_for_are_refused(rest: Rest, path: str, body: Any) -> None:
+    assert rest.error("POST", f"{POINTS}/{path}", body) == (
+        400, f"Bad request: the request has more than {reading.MOST} conditions, queries and prefetches"
+    )  # fmt: skip
+    assert rest.result("POST", f"{POINTS}/count", {})["count"] == 1, "each request is counted anew, and nothing is done"
+
+
+def test_thousands_of_ids_and_values_are_no_conditions(rest: Rest) -> None:
+    many = {"must": [{"has_id": list(range(30_000))}, {"key": "n", "match": {"any": list(range(30_000))}}]}
+    assert rest.result("POST", f"{POINTS}/count", {"filter": many})["count"] == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import orjson
 import pytest
 
 from deployments.contract import SparseVector
-from deployments.errors import MalformedRequest
+from deployments.errors import MalformedRequest, WrongInput
 from serve_app.inference import find_json
 
 OBJECT = {"text": "chocolate", "model": "m"}
@@ -202,3 +203,23 @@ def test_a_body_without_the_key_is_known_unparsed() -> None:
     assert not find_json.may_hold_objects(b'{"points": [{"id": 1, "vector": [0.1]}]}')
     assert find_json.may_hold_objects(b'{"text": "a", "model": "m"}')
     assert find_json.may_hold_objects(b'{"text": "a", "mod\\u0065l": "m"}')
+
+
+def test_a_long_name_is_not_written_out_for_each_value_below_it() -> None:
+    body = {"batch": {"ids": [], "vectors": {"n" * 1_000_000: [{}] * 20_000}}}
+    began = time.process_time()
+    assert find_json.find(body, "PointInsertOperations") == []
+    assert time.process_time() - began < 1, "a guard: 20 GB would be copied"
+
+
+def test_a_place_shows_the_beginning_of_a_long_name() -> None:
+    body = {"points": [{"vector": {"n" * 1000: OBJECT}}]}
+    assert places(body, "PointInsertOperations") == [(f"points[0].vector.{'n' * 100}", True)]
+
+
+def test_no_more_objects_are_looked_for_than_a_request_may_have() -> None:
+    points = [{"vector": OBJECT}] * 3
+    assert len(find_json.find({"points": points}, "PointInsertOperations", most=3)) == 3
+    after = [*points, {"vector": OBJECT}, {"vector": {"text": "a", "model": "m", "this": "is never read"}}]
+    with pytest.raises(WrongInput, match="at most 3 are allowed"):
+        find_json.find({"points": after}, "PointInsertOperations", most=3)
