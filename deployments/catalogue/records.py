@@ -43,7 +43,7 @@ def validated(model: type[R], content: Any, where: str | Origin) -> R:
         return model.model_validate(content)
     except ValidationError as error:
         found = [origin.tell(fault, *keys) for keys, fault in faults(error, model, _TOLD)]
-        left = [origin.tell(f"{error.error_count() - _TOLD} more faults")] if error.error_count() > _TOLD else []
+        left = [origin.tell(f"and {error.error_count() - _TOLD} more")] if error.error_count() > _TOLD else []
         raise ConfigError("\n".join([*found, *left])) from error
 
 

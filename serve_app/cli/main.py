@@ -17,7 +17,7 @@ from serve_app.cli.files import LOCAL
 from serve_app.cli.models import models_app
 from serve_app.cli.models_add import add
 from serve_app.cli.ports import check_free, free_pair
-from serve_app.cli.terminal import Commands, console, reported_errors
+from serve_app.cli.terminal import Commands, console, plural, reported_errors
 from serve_app.cli.up import interrupt_on_signals, running, up
 from serve_app.config import environment
 
@@ -131,5 +131,5 @@ def migrate(folder: Folder = None) -> None:
 
     with reported_errors():
         place = folder or environment.read().data
-        old = moved(place, lambda name, points: console.print(f"{name}: {points} points"))
+        old = moved(place, lambda name, points: console.print(f"{name}: {plural(points, 'point')}"))
         console.print(f"done; the old store is kept in {old}")

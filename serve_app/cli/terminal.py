@@ -62,7 +62,7 @@ class Commands(TyperGroup):
 
 def plural(count: float, one: str, many: str = "") -> str:
     """A count with its noun: `1 GPU`, `2 GPUs`, `0.5 GPUs`."""
-    return f"{count:,g} {one if count == 1 else many or one + 's'}"
+    return f"{count:,.12g} {one if count == 1 else many or one + 's'}"
 
 
 @contextmanager
