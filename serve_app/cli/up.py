@@ -116,9 +116,7 @@ def _advice(service: Service, taken: Sequence[str]) -> str:
     """What to do about ports that are taken, after a look at who answers there."""
     http = service.config.http_options
     if "REST" not in taken and "gRPC" not in taken:
-        return (
-            "choose others: RAY_SERVE_HAPROXY_STATS_PORT=8405 RAY_SERVE_HAPROXY_METRICS_PORT=9102 qdrant-inference up"
-        )
+        return "choose others for them: set RAY_SERVE_HAPROXY_STATS_PORT=8405 and RAY_SERVE_HAPROXY_METRICS_PORT=9102"
     other = f"--port {free_pair(http.host, http.port)}"
     neighbour = who_answers(http.port) if "REST" in taken else None
     if neighbour is None:
