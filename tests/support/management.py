@@ -31,6 +31,7 @@ from serve_app.pipeline import Pipeline
 from tests.support import openapi
 from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
 from tests.support.gateway import all_ready
+from tests.support.provider_sites import LocalProviders
 
 
 def card(name: str, family: str, **fields: Any) -> ModelCard:
@@ -156,10 +157,19 @@ MakeWorld = Callable[..., World]
 KEYS = {"qdrant_api_key": "k" * 20, "qdrant_read_only_api_key": "r" * 20, "qdrant_inference_admin_key": "a" * 20}
 
 
-def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variables: Any) -> World:
-    """A world with the ledger of a folder, by the variables of the environment; `models` stand in for the fakes."""
+def make_world(
+    folder: Path,
+    models: Mapping[str, Any] | None = None,
+    outside: LocalProviders | None = None,
+    external: Sequence[ModelCard] = (),
+    **variables: Any,
+) -> World:
+    """A world with the ledger of a folder, by the variables of the environment; `models` stand in for the fakes.
+
+    `external` are models of the providers that are called by `outside`.
+    """
     settings = LiveSettings(IngressSettings(free_tokens_per_month=100))
-    catalogue = Catalogue(CARDS, folder / "models.yaml")
+    catalogue = Catalogue((*CARDS, *external), folder / "models.yaml")
     calls: dict[str, Any] = {
         one.name: FakeSparseModel() if one.vector_kind == "sparse" else FakeModel() for one in CARDS
     }
@@ -167,7 +177,7 @@ def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variable
     qdrant = FakeQdrant()
     authenticator = Authenticator(Environment(**variables))
     switchboard = Switchboard()
-    replicas, states = FakeReplicas(), {one.name: ModelState("ready", None, 1, 0) for one in CARDS}
+    replicas, states = FakeReplicas(), {one.name: ModelState("ready", None, 1, 0) for one in catalogue}
 
     async def read() -> dict[str, ModelState]:
         return states
@@ -179,10 +189,12 @@ def make_world(folder: Path, models: Mapping[str, Any] | None = None, **variable
         load_images=load_images,
         meter=Meter(Quotas(by_catalogue(authenticator.quotas, catalogue)), switchboard),
         model_states=all_ready,
+        providers=outside.embed if outside else None,
     )
     ledger = Ledger(embedder.meter, switchboard, f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=3600)
     asked = {one.name: FakeConsoleModel(replicas, one.name) for one in CARDS}
-    console = Console(authenticator, embedder, ledger, read, asked, grpc_port=7777)
+    ask = outside.providers.states if outside else None
+    console = Console(authenticator, embedder, ledger, read, asked, providers=ask, grpc_port=7777)
     pipeline = Pipeline(embedder, qdrant)
     http = HttpApi(pipeline, authenticator, others=(console, OpenAiApi(authenticator, embedder, asked)))
     return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states)
