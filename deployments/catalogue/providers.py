@@ -37,6 +37,7 @@ class ProviderSpec:
         dimensions: the option with which a caller asks for shorter vectors.
         reserved: fields of a request that are not the caller's to set.
         docs: for people.
+        example: a model of the provider's, and its dimensions.
     """
 
     url: str | None
@@ -48,6 +49,7 @@ class ProviderSpec:
     dimensions: str
     reserved: frozenset[str]
     docs: str
+    example: tuple[str, int] | None = None
 
 
 _RESERVED = frozenset({"model", "input", "inputs", "texts", "images", "encoding_format", "embedding_type", "stream"})
@@ -63,6 +65,7 @@ PROVIDERS: dict[ProviderKind, ProviderSpec] = {
         dimensions="dimensions",
         reserved=_RESERVED,
         docs="https://platform.openai.com/docs/guides/embeddings",
+        example=("text-embedding-3-small", 1536),
     ),
     "cohere": ProviderSpec(
         url="https://api.cohere.com/v2",
@@ -74,6 +77,7 @@ PROVIDERS: dict[ProviderKind, ProviderSpec] = {
         dimensions="output_dimension",
         reserved=_RESERVED | {"embedding_types"},
         docs="https://docs.cohere.com/reference/embed",
+        example=("embed-v4.0", 1536),
     ),
     "jina": ProviderSpec(
         url="https://api.jina.ai/v1",
@@ -85,6 +89,7 @@ PROVIDERS: dict[ProviderKind, ProviderSpec] = {
         dimensions="dimensions",
         reserved=_RESERVED | {"return_multivector"},
         docs="https://jina.ai/embeddings/",
+        example=("jina-embeddings-v3", 1024),
     ),
     "openrouter": ProviderSpec(
         url="https://openrouter.ai/api/v1",
@@ -96,6 +101,7 @@ PROVIDERS: dict[ProviderKind, ProviderSpec] = {
         dimensions="dimensions",
         reserved=_RESERVED,
         docs="https://openrouter.ai/docs/api/reference/embeddings",
+        example=("mistralai/mistral-embed-2312", 1024),
     ),
     "tei": ProviderSpec(
         url=None,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from deployments.catalogue.card import ModelCard
+from deployments.catalogue.card import ANY, ModelCard, RoutedCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.providers import Provider
 from deployments.contract import Model, ProviderState, Running
@@ -114,7 +114,16 @@ def _external(card: ModelCard, state: ProviderState | None) -> dict[str, Any] | 
     """What there is to know of an external provider; nothing of keys but the name under which a caller brings one."""
     if card.provider is None or state is None:
         return None
-    return {"host": card.provider.host, "key": card.provider.key_name, **asdict(state)}
+    known = {"host": card.provider.host, "key": card.provider.key_name, "example": _example(card, card.provider)}
+    return {**known, **asdict(state)}
+
+
+def _example(card: ModelCard, provider: Provider) -> dict[str, Any] | None:
+    """A model to ask for where a route stands for all of a provider's."""
+    if not isinstance(card, RoutedCard) or provider.spec.example is None:
+        return None
+    model, dimensions = provider.spec.example
+    return {"model": card.name.removesuffix(ANY) + model, "dimensions": dimensions}
 
 
 def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:

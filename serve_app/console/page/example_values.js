@@ -26,9 +26,19 @@ export function sides(model, models) {
   return other ? [other, model] : [model, model];
 }
 
+/** The model that stands in an example for all of a provider's, and its dimensions. */
+function oneOf(model) {
+  const example = model.external?.example;
+  return example ? { ...model, name: example.model, dimensions: example.dimensions } : model;
+}
+
+/** The variable in which a program finds a caller's key for a provider. */
+const variable = (option) => option.replaceAll("-", "_").toUpperCase();
+
 /** `existing`: the name of the vector to use ("" for the one without) in a collection that is there; without it one is created. */
 export function valuesFor(model, models, { collection, existing, grpcPort, needsKey }) {
-  const [stored, asked] = sides(model, models);
+  const [stored, asked] = sides(model, models).map((side) => side && oneOf(side));
+  const option = stored.external?.key ?? "";
   const vector = existing ?? (stored.vector === "sparse" ? VECTOR : "");
   const image = stored.modality === "image";
   const flags = { dense: false, sparse: false, multivector: false, [stored.vector]: true };
@@ -47,6 +57,10 @@ export function valuesFor(model, models, { collection, existing, grpcPort, needs
     collection,
     collection_path: encodeURIComponent(collection),
     key: needsKey,
+    option,
+    option_env: variable(option),
+    maps: Boolean(vector) || Boolean(option), // Rust
+    env: needsKey || Boolean(option),
     url: address.url,
     host: address.host,
     port: address.port,
@@ -65,7 +79,7 @@ function bodies(values) {
     create: pretty(collection(values)),
     upsert: pretty({ points: [point(0, values.first, values.first_image), point(1, values.second, values.second_image)] }),
     query: pretty({
-      query: { text: values.question, model: values.query_model },
+      query: { text: values.question, model: values.query_model, ...optionsOf(values) },
       ...(values.named && { using: values.vector }),
       with_payload: true,
       limit: 1,
@@ -79,7 +93,11 @@ function collection({ sparse, idf, multivector, dimensions }) {
   return { vectors: multivector ? { ...size, multivector_config: { comparator: "max_sim" } } : size };
 }
 
-function vectorOf({ image, named, vector, model }, text, data) {
-  const object = image ? { image: data, model } : { text, model };
+function vectorOf(values, text, data) {
+  const { image, named, vector, model } = values;
+  const object = { ...(image ? { image: data, model } : { text, model }), ...optionsOf(values) };
   return named ? { [vector]: object } : object;
 }
+
+/** The key of a caller's own, which nobody but the program's reader can put there. */
+const optionsOf = ({ option, option_env }) => option && { options: { [option]: `YOUR_${option_env}` } };

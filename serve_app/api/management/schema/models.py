@@ -34,12 +34,21 @@ class ReplicaCounts(Shape):
     starting: int
 
 
+class ExampleModel(Shape):
+    """One of a provider's models."""
+
+    model: str
+    dimensions: int
+
+
 class ExternalProvider(Shape):
     """Behind which HTTP API the model is, and how its calls went, as one replica saw it."""
 
     host: str
     key: str | None
     """the option or header in which a caller brings a key of its own"""
+    example: ExampleModel | None
+    """what to ask for where the name is that of a route, such as openai/*"""
     reachable: bool | None
     """whether the last call was answered; null if there was none"""
     last_error: str | None

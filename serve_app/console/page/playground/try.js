@@ -16,8 +16,8 @@ const direction = signal("search");
 const shown = signal(null);
 const busy = signal(false);
 
-/** Every model that is ready and has something to read, until somebody chooses. */
-const names = () => chosen.value ?? state.models.value.filter((one) => one.state === "ready" && hasFor(one)).map((one) => one.name);
+/** Every model that is ready, runs here and has something to read, until somebody chooses: others cost somebody's money. */
+const names = () => chosen.value ?? state.models.value.filter((one) => one.state === "ready" && !one.external && hasFor(one)).map((one) => one.name);
 const hasFor = (model) => model.modality === "text" || inputs.value.some((one) => one.image);
 
 function toggle(name) {
@@ -47,7 +47,7 @@ export class Try extends Component {
         <${Inputs} onEnter=${run} />
         <h2>Models</h2>
         <div class="chips" role="group" aria-label="Models">
-          ${state.models.value.map(
+          ${state.models.value.filter((one) => !one.external?.example).map(
             ({ name }) => html`<button aria-pressed=${names().includes(name)} onClick=${() => toggle(name)}><${Name} name=${name} /></button>`,
           )}
         </div>

@@ -37,7 +37,8 @@ function choose(name) {
 }
 
 /** The collection's name until somebody writes one. */
-const standIn = (model) => `my-${model.name.slice(model.name.lastIndexOf("/") + 1).replace(/-(text|vision)$/, "")}`;
+const standIn = (model) => `my-${shortOf(model).replace(/-(text|vision)$/, "")}`;
+const shortOf = ({ name, external }) => (external?.example?.model ?? name).split("/").at(-1);
 const nameFor = (model) => collection.value || standIn(model);
 const isThere = (name) => state.collections.value.includes(name);
 
@@ -132,6 +133,7 @@ function Remark({ values }) {
     !values.new && `${values.collection} exists. The example overwrites its points 0 and 1.`,
     values.new && values.sparse && `Sparse vectors need a name.${values.idf ? " This model needs the modifier idf, too: Qdrant then gives rare words more weight." : ""}`,
     values.new && values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
+    values.option && `The key for the provider is yours: the programs read it from the environment variable ${values.option_env}, and this page never asks for it. As a header, ${values.option} does as well.`,
     values.key && "The programs read the key from the environment variable QDRANT_API_KEY.",
   ];
   return remarks.filter(Boolean).map((text) => html`<p class="dim">${text}</p>`);

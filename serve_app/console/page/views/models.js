@@ -90,12 +90,12 @@ function Row({ model }) {
         <button class="reveal" aria-expanded=${open} onClick=${() => (opened.value = open ? null : model.name)}>
           <${Name} name=${model.name} />
         </button>
-        <span class="sub">${KINDS[model.family] ?? model.family} · ${model.licence}</span>
+        <span class="sub">${model.external ? `external, ${model.external.host}` : KINDS[model.family] ?? model.family} · ${model.licence}</span>
       </th>
       <td role="cell" data-label="State"><${State} model=${model} off=${off || state.settings.value?.inference === false} /></td>
       <td role="cell" data-label="Window" class="number">${windowOf(model)}</td>
       <td role="cell" data-label="Dimensions" class="number">${model.dimensions ?? (model.vector === "sparse" ? "sparse" : NONE)}</td>
-      <td role="cell" data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : "free"}</td>
+      <td role="cell" data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : model.external ? NONE : "free"}</td>
       <td role="cell" data-label="Last 30 days"><${LastDays} name=${model.name} /></td>
       <td role="cell" data-label="Free this month"><${Allowance} model=${model} /></td>
       <td role="cell" data-label="Now" class="number">${now ? `${short(now)}/s` : NONE}</td>
@@ -120,6 +120,7 @@ function State({ model, off }) {
 
 function windowOf(model) {
   if (model.context_window) return full(model.context_window);
+  if (model.external) return NONE;
   return model.image_limits ? bytes(model.image_limits.max_bytes) : "no limit";
 }
 
@@ -150,6 +151,8 @@ function Details({ model }) {
     "Image limits": model.image_limits && `${bytes(model.image_limits.max_bytes)}, ${short(model.image_limits.max_pixels)} pixels`,
     "Shares its space with": model.shared_with.join(", "),
     "Modifier of its vectors": model.modifier,
+    "Key of callers": model.external?.key && `option or header ${model.external.key}`,
+    "Last error": model.external?.last_error && `${model.external.last_error}, ${new Date(1000 * model.external.last_error_at).toLocaleString()}`,
     Options: Object.keys(model.options).join(", "),
     "Model card": card(model.model_card_url),
   };
