@@ -18,7 +18,7 @@ TOLD = {
     "http": '"openai-api-key": "YOUR_OPENAI_API_KEY"',
     "curl": '"openai-api-key": "YOUR_OPENAI_API_KEY"',
     "python": 'model="openai/text-embedding-3-small", options={"openai-api-key": os.environ["OPENAI_API_KEY"]})',
-    "typescript": 'model: "openai/text-embedding-3-small", options: { "openai-api-key": process.env["OPENAI_API_KEY"] }',
+    "typescript": 'text-embedding-3-small", options: { "openai-api-key": process.env["OPENAI_API_KEY"] }',
     "rust": 'HashMap::from([("openai-api-key".to_string(), std::env::var("OPENAI_API_KEY")?.into())])',
     "java": '.putOptions("openai-api-key", value(System.getenv("OPENAI_API_KEY")))',
     "csharp": 'Options = { ["openai-api-key"] = Environment.GetEnvironmentVariable("OPENAI_API_KEY")! }',
