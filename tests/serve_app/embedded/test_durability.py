@@ -17,6 +17,7 @@ from deployments.catalogue.catalogue import HOME
 from deployments.errors import ConfigError
 from serve_app.embedded.store import EmbeddedStore
 from tests.support.embedded import COLLECTION, POINTS, Rest, fill
+from tests.support.killed_upload import killed, missing
 
 QUERIES = [
     {"query": [1, 1, 1], "using": "cosine"},
@@ -169,34 +170,11 @@ def test_after_a_write_that_failed_in_the_engine_the_next_one_is_taken(tmp_path:
     store.close()
 
 
-UPLOADER = """
-import itertools, sys, threading
-from serve_app.embedded.store import EmbeddedStore
-from tests.support.embedded import Rest
-rest = Rest(EmbeddedStore(sys.argv[1]))
-rest.result("PUT", "/collections/c", {"vectors": {"size": 16, "distance": "Dot"}})
-for first in itertools.count(0, 20):
-    points = [{"id": n, "vector": [float(n)] * 16, "payload": {"n": n}} for n in range(first, first + 20)]
-    rest.result("PUT", "/collections/c/points", {"points": points})
-    print(first + 20, flush=True)
-"""
-
-
 def test_no_acknowledged_point_is_lost_if_the_process_is_killed_while_it_writes(tmp_path: Path) -> None:
-    """The reader of its output is late, so that the process is in the middle of a write when it is killed."""
-    with subprocess.Popen(
-        [sys.executable, "-c", UPLOADER, str(tmp_path)], cwd=HOME, stdout=subprocess.PIPE, text=True
-    ) as uploader:
-        assert uploader.stdout is not None
-        for _ in range(30):
-            acknowledged = int(uploader.stdout.readline())
-        uploader.send_signal(signal.SIGKILL)
+    """`python -m tests.support.killed_upload` does this a hundred times in one folder."""
+    acknowledged = killed(tmp_path, 0, answers=30)
     store = EmbeddedStore(tmp_path)
-    body = {"ids": list(range(acknowledged)), "with_vector": True}
-    found = Rest(store).result("POST", "/collections/c/points", body)
-    assert [(one["payload"], one["vector"]) for one in found] == [
-        ({"n": number}, [number] * 16) for number in range(acknowledged)
-    ]
+    assert missing(Rest(store), range(acknowledged)) == []
     store.close()
 
 
