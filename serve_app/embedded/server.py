@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from serve_app.embedded.store import EmbeddedStore, GrpcError
 from serve_app.protocol.grpc_services import is_method, request_class
 
 _MAX_MESSAGE = 256 * 1024 * 1024
+_RETRY_AFTER = re.compile(rb"Retry after (\d+)s")
+"""What a refusal by rate says, and a header has to say as well."""
 
 
 class Server:
@@ -105,7 +108,9 @@ def _http(store: EmbeddedStore, workers: _Workers, key: str) -> web.Application:
         loop = asyncio.get_running_loop()
         status, content = await loop.run_in_executor(worker, store.rest, request.method, path, query, body)
         kind = "text/plain" if path in PLAIN_TEXT else "application/json"
-        return web.Response(status=status, body=content, content_type=kind)
+        later = _RETRY_AFTER.search(content) if status == HTTPStatus.TOO_MANY_REQUESTS else None
+        headers = {"retry-after": later[1].decode()} if later else None
+        return web.Response(status=status, body=content, content_type=kind, headers=headers)
 
     app = web.Application(client_max_size=_MAX_MESSAGE)
     app.router.add_route("*", "/{path:.*}", answer)

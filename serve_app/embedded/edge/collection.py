@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from serve_app.embedded.edge.points import Kinds, point_id
 from serve_app.embedded.edge.reading import Object
 from serve_app.embedded.edge.selection import order_by, with_payload, with_vector
 from serve_app.embedded.edge.strict import StrictMode
+from serve_app.embedded.edge.strict_rates import Rates, read_cost
 from serve_app.embedded.edge.updates import operations
 from serve_app.embedded.engine.errors import GrpcError, bad_request, no_point, no_vector_name, not_found
 
@@ -99,6 +100,7 @@ class Collection:
         self._indexes: JSON = document["indexes"]
         self.shard = shard.Shard(folder / document["shard"], engine)
         self.kinds: Kinds = config.kinds(self.config)
+        self._rates = Rates(self.config.get("strict_mode_config"))
         self._operation_ids = OperationIds(document.get("operations", 0), self._save)
         self.is_optimizing = False
         self.is_closed = False
@@ -116,6 +118,8 @@ class Collection:
         write_json(self.folder / _FILE, document)
 
     def _configure(self, new: JSON) -> None:
+        if new.get("strict_mode_config") != self.config.get("strict_mode_config"):
+            self._rates = Rates(new.get("strict_mode_config"))
         self.config = new
         self.kinds = config.kinds(new)
         self._save()
@@ -127,9 +131,12 @@ class Collection:
             self.shard.reopen(new, otherwise=self.config)
         self._configure(new)
 
+    def _info(self) -> edge.ShardInfo:
+        return self.shard.read(lambda engine: engine.info())
+
     def info(self) -> JSON:
         """Status, size and configuration."""
-        info = self.shard.read(lambda engine: engine.info())
+        info = self._info()
         schema = {field: self._index_info(field, index) for field, index in info.payload_schema.items()}
         return {
             "status": "yellow" if self.is_optimizing else "green",
@@ -153,13 +160,25 @@ class Collection:
 
     def indexes(self) -> JSON:
         """The schemas of the payload indexes by field, of those that the engine has."""
-        found = self.shard.read(lambda engine: engine.info()).payload_schema
+        found = self._info().payload_schema
         return {field: self._index_info(field, index) for field, index in found.items()}
 
     def strict_mode(self) -> StrictMode:
         """The limits that the configuration sets for requests."""
         limits = self.config.get("strict_mode_config")
-        return StrictMode(limits, self.indexes() if limits and limits.get("enabled") else {})
+        return StrictMode(self.config, self.indexes() if limits and limits.get("enabled") else {})
+
+    def pay_for_reading(self, cost: Callable[[], int]) -> None:
+        """Take what a request costs from what the strict mode allows a minute."""
+        if self._rates.reads:
+            self._rates.reads.take(cost())
+
+    def _pay_for_writing(self, body: Sequence[Mapping[str, Any]], points: Sequence[int]) -> None:
+        if self._rates.writes:
+            for operation, listed in zip(body, points, strict=True):
+                [content] = operation.values()
+                chosen = content.get("filter")
+                self._rates.writes.take(max(1, self._count(FILTER(chosen, "")) if chosen else listed))
 
     def _completed(self) -> JSON:
         return {"operation_id": self._operation_ids.take(), "status": "completed"}
@@ -202,8 +221,9 @@ class Collection:
     def write(self, body: Sequence[Mapping[str, Any]], *, tells_refusals: bool) -> list[JSON]:
         """All writes of points in their order; all are read before the first is begun."""
         where = "operations[{}]" if len(body) > 1 else ""
-        self.strict_mode().check_updates(body)
         read = [operations(self.kinds, one, where.format(number)) for number, one in enumerate(body)]
+        self.strict_mode().check_updates(body, lambda: self._info().points_count)
+        self._pay_for_writing(body, [points for _, points in read])
         try:
             self._write([operation for operation, _ in read], sum(count for _, count in read))
         except GrpcError as error:
@@ -218,6 +238,7 @@ class Collection:
     def retrieve(self, body: JSON) -> list[JSON]:
         """The points with these ids, as far as there are any."""
         given = RETRIEVE(body, "")
+        self.pay_for_reading(lambda: len(given["ids"]))
         self._check_names(given)
         return self.records(given["ids"], given.get("with_payload", True), given.get("with_vector", False))
 
@@ -258,6 +279,7 @@ class Collection:
         """A page of points in the order of their ids, or of a payload field."""
         given = SCROLL(body, "")
         self.strict_mode().check_read(body)
+        self.pay_for_reading(lambda: read_cost(body))
         self._check_names(given)
         payloads = given.get("with_payload", True)
         order = given.get("order_by")
@@ -282,14 +304,19 @@ class Collection:
     def count(self, body: JSON) -> JSON:
         """How many points pass a filter."""
         given = COUNT(body, "")
-        self.strict_mode().check_read(body)
-        request = edge.CountRequest(given.get("exact", True), given.get("filter"))
-        return {"count": self.shard.read(lambda engine: engine.count(request))}
+        self.strict_mode().check_read({"exact": True, **body})
+        self.pay_for_reading(lambda: read_cost(body))
+        return {"count": self._count(given.get("filter"), is_exact=given.get("exact", True))}
+
+    def _count(self, chosen: edge.Filter | None, *, is_exact: bool = False) -> int:
+        request = edge.CountRequest(is_exact, chosen)
+        return self.shard.read(lambda engine: engine.count(request))
 
     def facet(self, body: JSON) -> JSON:
         """The values of a payload field, with how many points have each."""
         given = FACET(body, "")
         self.strict_mode().check_read(body)
+        self.pay_for_reading(lambda: read_cost(body))
         request = reading.built(
             edge.FacetRequest,
             "key",
@@ -322,7 +349,7 @@ class Collection:
 
     def _not_indexed(self) -> int:
         """How many points an opened collection has that no index leads to."""
-        info = self.shard.read(lambda engine: engine.info())
+        info = self._info()
         names = len(self.kinds)
         return max(0, info.points_count - info.indexed_vectors_count // names) if names else 0
 

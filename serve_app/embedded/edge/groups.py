@@ -14,6 +14,7 @@ from serve_app.embedded.edge.points import point_id
 from serve_app.embedded.edge.queries import QUERY, QueryReader
 from serve_app.embedded.edge.reading import Object
 from serve_app.embedded.edge.selection import with_payload, with_vector
+from serve_app.embedded.edge.strict_rates import query_cost
 from serve_app.embedded.engine.errors import GrpcError
 
 JSON = dict[str, Any]
@@ -80,6 +81,8 @@ def _grouped(  # noqa: PLR0913, PLR0917
     while True:
         wanted = {**query, "limit": window, "with_payload": [key], "with_vector": False}
         request = _that_has(reader.request(wanted), key)
+        collection.strict_mode().check_groups(body)
+        collection.pay_for_reading(lambda: query_cost(body))
         [points] = collection.query_many([request])
         groups = _sorted_into_groups(points, key, limit, size)
         is_full = len(groups) == limit and all(len(group) == size for group in groups.values())

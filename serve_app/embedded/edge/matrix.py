@@ -10,6 +10,7 @@ from serve_app.embedded.edge import reading, shard_keys
 from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.filters import FILTER, both
 from serve_app.embedded.edge.reading import Object
+from serve_app.embedded.edge.strict_rates import read_cost
 from serve_app.embedded.engine.errors import no_vector_name
 
 JSON = dict[str, Any]
@@ -29,6 +30,8 @@ MATRIX = Object(
 def nearest_in_sample(collection: Collection, body: JSON) -> tuple[list[Any], list[list[JSON]]]:
     """The ids of a random sample of points, ascending, and for each the nearest others of the sample."""
     given = MATRIX(body, "")
+    collection.strict_mode().check_matrix(body)
+    collection.pay_for_reading(lambda: given.get("sample", 10) * read_cost(body))
     using = given.get("using", "")
     if using not in collection.kinds:
         raise no_vector_name(using)

@@ -17,6 +17,7 @@ from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.folders import lock, read_json, remove, write_json
 from serve_app.embedded.edge.queries import Lookup, QueryReader
 from serve_app.embedded.edge.reading import Object
+from serve_app.embedded.edge.strict_rates import query_cost
 from serve_app.embedded.edge.upkeep import Upkeep
 from serve_app.embedded.engine.errors import GrpcError, invalid, no_collection, not_found, wrong_input
 
@@ -236,14 +237,14 @@ class EdgeStore:
         """The answers of several queries; all are read before the first is answered."""
         target = self.collection(name)
         reader = self._reader(target)
-        target.strict_mode().check_queries(body)
         requests = [reader.request(one) for one in body]
+        target.strict_mode().check_queries(body)
+        target.pay_for_reading(lambda: sum(map(query_cost, body)))
         return [{"points": points} for points in target.query_many(requests)] if requests else []
 
     def query_groups(self, name: str, body: JSON) -> JSON:
         """The answer of one query, in groups of equal payload values."""
         target = self.collection(name)
-        target.strict_mode().check_read(body)
         return groups.query_groups(target, self._reader(target), body, self._looked_up)
 
     def _looked_up(self, name: str) -> Collection:

@@ -1,70 +1,165 @@
-"""A collection's strict mode: limits that its owner has set for requests."""
+"""A collection's strict mode: limits that its owner has set for requests. A body has been read before it comes here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from serve_app.embedded.engine.errors import GrpcError, bad_request, forbidden
+from serve_app.embedded.edge.config import dense_vectors
+from serve_app.embedded.edge.strict_filters import (
+    FOR_GROUPS,
+    conditions,
+    formula_keys,
+    missing_index,
+    needed_indexes,
+)
+from serve_app.embedded.engine.errors import GrpcError, bad_request
 
 JSON = Mapping[str, Any]
 
-NOT_ENFORCED = (
-    *("read_rate_limit", "write_rate_limit", "max_resident_memory_percent"),
-    *("max_collection_vector_size_bytes", "max_collection_payload_size_bytes", "multivector_config", "sparse_config"),
-)
+NOT_ENFORCED = ("max_resident_memory_percent", "max_collection_payload_size_bytes")
 """Limits that are kept and described, and have no effect here."""
 
-_RANGES = ("integer", "float", "datetime")
-_FOR_MATCH = {str: ("keyword", "uuid"), bool: ("bool",), int: ("integer",)}
-_TEXT = ("text", "text_any", "phrase")
-_GEO = ("geo_radius", "geo_bounding_box", "geo_polygon")
+_QUERY_LIMIT, _GROUPS, _GROUP_SIZE = 10, 10, 3
+_WITHOUT_VECTORS = frozenset(("fusion", "rrf", "order_by", "formula", "sample", "text"))
+
+
+def _refused(what: str, help_: str) -> GrpcError:
+    return bad_request(f"{what}. Help: {help_}")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
 
 
 class StrictMode:
     """The limits of a configuration; none if it is not enabled. `indexes` are the payload indexes by field."""
 
-    def __init__(self, config: JSON | None, indexes: JSON) -> None:
-        self._limits: JSON = config if config and config.get("enabled") else {}
+    def __init__(self, config: JSON, indexes: JSON) -> None:
+        limits = config.get("strict_mode_config")
+        self._limits: JSON = limits if limits and limits.get("enabled") else {}
+        self._config = config
         self._indexes = indexes
 
-    def check_queries(self, queries: Sequence[Any]) -> None:
+    def check_queries(self, queries: Sequence[JSON]) -> None:
         """Several queries of one request."""
         self._at_most("search_max_batchsize", len(queries), "search batch size")
         for query in queries:
-            self.check_read(query)
+            self._check_query(query, is_prefetch=False)
 
-    def check_read(self, body: Any) -> None:
-        """Any request that reads points, with all that is prefetched."""
-        if not self._limits or not isinstance(body, dict):
+    def check_groups(self, body: JSON) -> None:
+        """A query in groups."""
+        if not self._limits:
             return
+        groups, size = body.get("limit") or _GROUPS, body.get("group_size") or _GROUP_SIZE
+        self._at_most("max_query_limit", groups * size, "limit")
+        self._check_query({**body, "limit": None}, is_prefetch=False)
+        self._check_indexed(body["group_by"], FOR_GROUPS, "Create an index supporting `match` for this key.")
+
+    def check_matrix(self, body: JSON) -> None:
+        """A distance matrix."""
+        given = [body[name] for name in ("limit", "sample") if body.get(name) is not None]
+        if given:
+            self._at_most("max_query_limit", given[0] * (given[1] if len(given) > 1 else 1), "limit")
+        self._check_filter(body.get("filter"), "unindexed_filtering_retrieve")
+
+    def check_read(self, body: JSON) -> None:
+        """Any other request that reads points."""
         if body.get("limit") is not None:
             self._at_most("max_query_limit", body["limit"], "limit")
-        self._check_params(body.get("params") or {})
         self._check_filter(body.get("filter"), "unindexed_filtering_retrieve")
-        prefetch = body.get("prefetch") or []
-        for inner in prefetch if isinstance(prefetch, list) else [prefetch]:
-            self.check_read(inner)
+        self._check_exact(body.get("exact"))
+
+    def _check_query(self, body: JSON, *, is_prefetch: bool) -> None:
+        if not self._limits:
+            return
+        prefetches = _listed(body.get("prefetch"))
+        for inner in prefetches:
+            self._check_query(inner, is_prefetch=True)
+        query = body.get("query")
+        if query is not None and (is_prefetch or not prefetches):
+            self._check_full_scan(query, body.get("using") or "", body.get("filter"))
+        if isinstance(query, dict) and "formula" in query:
+            for key, needed in formula_keys(query["formula"]):
+                self._check_indexed(key, needed, "Create an index for this key or use a different formula expression.")
+        self.check_read({"limit": body.get("limit") or _QUERY_LIMIT, "filter": body.get("filter")})
+        self._check_params(body.get("params") or {})
 
     def _check_params(self, params: JSON) -> None:
         self._at_most("search_max_hnsw_ef", params.get("hnsw_ef") or 0, "hnsw_ef")
         oversampling = (params.get("quantization") or {}).get("oversampling") or 0
         self._at_most("search_max_oversampling", oversampling, "oversampling")
-        if params.get("exact") and self._limits.get("search_allow_exact") is False:
-            raise forbidden("Exact search is disabled. Help: Set exact to false")
+        self._check_exact(params.get("exact"))
 
-    def check_updates(self, operations: Sequence[Any]) -> None:
-        """Writes of points."""
+    def _check_exact(self, is_exact: object) -> None:
+        if is_exact and self._limits.get("search_allow_exact") is False:
+            raise _refused("Exact search disabled!", "Set exact=false.")
+
+    def _check_full_scan(self, query: Any, using: str, chosen: Any) -> None:
+        """A search of dense vectors without an index that leads to them."""
+        if self._limits.get("search_allow_exact") is not False or using not in dense_vectors(self._config):
+            return
+        if isinstance(query, dict) and query.keys() & _WITHOUT_VECTORS:
+            return
+        hnsw = {**self._config["hnsw_config"], **(dense_vectors(self._config)[using].get("hnsw_config") or {})}
+        if hnsw["m"] > 0:
+            return
+        where = f" on '{using}'" if using else ""
+        by_tenant = any(
+            (self._indexes.get(key, {}).get("params") or {}).get("is_tenant") for key, _ in conditions(chosen)
+        )
+        if not by_tenant:
+            raise _refused(
+                f"Request is forbidden{where} because global vector indexing is disabled (hnsw_config.m = 0)",
+                "Use tenant-specific filter, enable global vector indexing or enable strict mode "
+                "`search_allow_exact` option",
+            )
+        if not hnsw.get("payload_m"):
+            raise _refused(
+                f"Request is forbidden{where} because vector indexing is disabled (hnsw_config.m = 0 and "
+                "hnsw_config.payload_m = 0)",
+                "Enable vector indexing, use a prefetch query with indexed vectors or enable strict mode "
+                "`search_allow_exact` option",
+            )
+
+    def check_updates(self, operations: Sequence[JSON], points: Callable[[], int]) -> None:
+        """Writes to a collection; `points` tells how many it has."""
         if not self._limits:
             return
         for operation in operations:
-            for name, content in operation.items():
-                if not isinstance(content, dict):
-                    continue
-                listed = content.get("points") or (content.get("batch") or {}).get("ids") or []
-                what = "upsert limit" if name == "upsert" else "update limit"
-                self._at_most("upsert_max_batchsize", len(listed), what)
-                self._check_filter(content.get("filter"), "unindexed_filtering_update")
+            [(name, content)] = operation.items()
+            if name in {"upsert", "update_vectors"}:
+                self._check_new_points(name, content, points)
+            self._check_filter(content.get("filter"), "unindexed_filtering_update")
+
+    def _check_new_points(self, name: str, content: JSON, points: Callable[[], int]) -> None:
+        listed = content.get("points") or (content.get("batch") or {}).get("ids") or []
+        self._at_most("upsert_max_batchsize", len(listed), "upsert limit" if name == "upsert" else "update limit")
+        most = self._limits.get("max_points_count")
+        if most is not None and points() >= most:
+            raise bad_request(f"Max points count limit of {most} reached!")
+        most = self._limits.get("max_collection_vector_size_bytes")
+        if most is not None and points() * self._bytes_a_point() >= most:
+            raise bad_request(f"Max vector storage size limit of {most / 2**20}MB reached!")
+        for vector_name, vector in _vectors(content):
+            self._check_vector(vector_name, vector)
+
+    def _bytes_a_point(self) -> int:
+        """As much as a point has that has all its dense vectors, as 32-bit floats."""
+        return 4 * sum(one["size"] for one in dense_vectors(self._config).values())
+
+    def _check_vector(self, name: str, vector: Any) -> None:
+        if isinstance(vector, dict):
+            most = (self._limits.get("sparse_config") or {}).get(name, {}).get("max_length")
+            size = len(vector["indices"])
+            if most is not None and size > most:
+                raise bad_request(f"Sparse vector '{name}' has a limit of {most} indices, but {size} were provided!")
+        elif vector and isinstance(vector[0], list):
+            most = (self._limits.get("multivector_config") or {}).get(name, {}).get("max_vectors")
+            if most is not None and len(vector) > most:
+                raise bad_request(
+                    f"Multivector '{name}' has a limit of {most} vectors, but {len(vector)} were provided!"
+                )
 
     def check_timeout(self, seconds: int) -> None:
         """How long a caller waits at most."""
@@ -74,91 +169,53 @@ class StrictMode:
         """One more payload index."""
         most = self._limits.get("max_payload_index_count")
         if most is not None and field not in self._indexes and len(self._indexes) >= most:
-            raise forbidden(
-                f"Collection already has the maximum number of payload indices ({most}). "
-                "Help: Please delete an existing index before creating a new one."
+            raise _refused(
+                f"Collection already has the maximum number of payload indices ({most})",
+                "Please delete an existing index before creating a new one.",
             )
 
     def _at_most(self, name: str, value: float, what: str) -> None:
         most = self._limits.get(name)
         if most is not None and value > most:
-            raise forbidden(
-                f'Limit exceeded {value} > {most} for "{what}". Help: Reduce the "{what}" parameter to {most}.'
+            raise _refused(
+                f'Limit exceeded {value} > {most} for "{what}"', f'Reduce the "{what}" parameter to or below {most}.'
             )
 
-    def _check_filter(self, condition: Any, kind: str) -> None:
-        if not isinstance(condition, dict):
+    def _check_filter(self, chosen: Any, kind: str) -> None:
+        if not self._limits or not chosen:
             return
-        found = list(_conditions(condition, ""))
-        self._at_most("filter_max_conditions", len(found), "Filter condition limit")
+        found = list(conditions(chosen))
+        most = self._limits.get("filter_max_conditions")
+        if most is not None and len(found) > most:
+            reached = f"Filter condition limit reached ({len(found)} > {most})"
+            raise _refused(reached, "Reduce the amount of conditions of your filter.")
         for key, one in found:
-            match = one.get("match") if isinstance(one, dict) else None
-            values = match.get("any") or match.get("except") if isinstance(match, dict) else None
-            if isinstance(values, list):
-                self._at_most("condition_max_size", len(values), "Condition size limit")
+            self._check_condition_size(one.get("match"))
             if key and self._limits.get(kind) is False:
-                self._check_index(key, one)
+                needed = needed_indexes(one)
+                self._check_indexed(key, needed, "Create an index for this key or use a different filter.", kind)
 
-    def _check_index(self, key: str, condition: JSON) -> None:
-        needed = _needed(condition)
-        index = self._indexes.get(key)
-        if index is None:
-            raise _unindexed(f'Index required but not found for "{key}"', key)
-        if needed and not any(_serves(index, one) for one in needed):
-            kind = str(index["data_type"]).capitalize()
-            raise _unindexed(f'Index of type "{kind}" found for "{key}"', key)
+    def _check_condition_size(self, match: Any) -> None:
+        most = self._limits.get("condition_max_size")
+        values = (match.get("any") or match.get("except") or []) if isinstance(match, dict) else []
+        if most is not None and len(values) > most:
+            raise _refused(
+                f"Condition size limit reached ({len(values)} > {most})", "Reduce the size of your condition."
+            )
 
-
-def _unindexed(what: str, key: str) -> GrpcError:  # noqa: ARG001
-    return bad_request(f"{what}. Help: Create an index supporting `match` for this key.")
-
-
-def _needed(condition: JSON) -> tuple[str, ...]:
-    """The types of indexes of which any serves a condition; none if each does."""
-    match = condition.get("match")
-    if isinstance(match, dict):
-        [(kind, value)] = match.items() if len(match) == 1 else [("", None)]
-        if kind in _TEXT:
-            return (f"text:{kind}",)
-        if kind == "prefix":
-            return ("keyword:prefix",)
-        one = value[0] if isinstance(value, list) and value else value
-        return tuple(f"{name}:lookup" for name in _FOR_MATCH.get(type(one), ()))
-    if condition.get("range") is not None:
-        return tuple(f"{name}:range" for name in _RANGES)
-    return ("geo",) if any(condition.get(name) is not None for name in _GEO) else ()
+    def _check_indexed(
+        self, key: str, needed: tuple[str, ...], help_: str, kind: str = "unindexed_filtering_retrieve"
+    ) -> None:
+        missing = missing_index(self._indexes, key, needed) if self._limits.get(kind) is False else None
+        if missing:
+            raise _refused(missing, help_)
 
 
-def _serves(index: JSON, needed: str) -> bool:
-    kind, _, ability = needed.partition(":")
-    params = index.get("params") or {}
-    if index["data_type"] != kind:
-        return False
-    if ability in ("lookup", "range") and kind == "integer":
-        return params.get(ability) is not False
-    if ability == "phrase":
-        return bool(params.get("phrase_matching"))
-    return ability != "prefix" or bool(params.get("prefix"))
-
-
-def _conditions(condition: Any, prefix: str) -> Iterator[tuple[str, JSON]]:
-    """All single conditions of a filter, with the full path of the field that each is about."""
-    if not isinstance(condition, dict):
-        return
-    if "key" in condition:
-        yield f"{prefix}{condition['key']}", condition
-    elif "nested" in condition and isinstance(condition["nested"], dict):
-        key = str(condition["nested"].get("key", "")).removesuffix("[]")
-        yield from _conditions(condition["nested"].get("filter"), f"{prefix}{key}[].")
-    elif any(name in condition for name in ("is_empty", "is_null")):
-        inner = condition.get("is_empty") or condition.get("is_null") or {}
-        yield f"{prefix}{inner.get('key', '')}", {}
-    elif any(name in condition for name in ("has_id", "has_vector", "slice")):
-        yield "", condition
-    else:
-        for name in ("must", "should", "must_not"):
-            inner = condition.get(name) or []
-            for one in inner if isinstance(inner, list) else [inner]:
-                yield from _conditions(one, prefix)
-        for one in (condition.get("min_should") or {}).get("conditions") or []:
-            yield from _conditions(one, prefix)
+def _vectors(content: JSON) -> Any:
+    """All vectors of new points, each with its name."""
+    given = [point.get("vector") or point.get("vectors") for point in content.get("points") or ()]
+    for one in given:
+        yield from one.items() if isinstance(one, dict) else [("", one)]
+    columns = (content.get("batch") or {}).get("vectors") or []
+    for name, column in columns.items() if isinstance(columns, dict) else [("", columns)]:
+        yield from ((name, vector) for vector in column)

@@ -75,11 +75,6 @@ def no_vector_name(name: str) -> GrpcError:
     return wrong_input(f"Not existing vector name error: {name}")
 
 
-def forbidden(message: str) -> GrpcError:
-    """The collection's strict mode does not allow this."""
-    return GrpcError(StatusCode.PERMISSION_DENIED, f"Forbidden: {message}")
-
-
 def not_supported(what: str) -> GrpcError:
     """Qdrant has this, the embedded store does not."""
     message = f"the embedded store does not have {what}; this needs a Qdrant server (set QDRANT_URL)"
