@@ -149,6 +149,15 @@ METHODS: dict[str, Method] = {
         "Points/DiscoverBatch": _queries("discover_points", legacy_grpc.discover),
         "Points/SearchMatrixPairs": Method(grpc_read.body, "matrix_pairs", grpc_write.pairs),
         "Points/SearchMatrixOffsets": Method(grpc_read.body, "matrix_offsets", grpc_write.offsets),
+        "Snapshots/Create": Method(
+            _nothing, "create_snapshot", lambda result: {"snapshot_description": grpc_write.snapshot(result)}
+        ),
+        "Snapshots/List": Method(
+            _nothing,
+            "list_snapshots",
+            lambda result: {"snapshot_descriptions": [grpc_write.snapshot(one) for one in result]},
+        ),
+        "Snapshots/Delete": Method(lambda request: request.snapshot_name, "delete_snapshot", lambda _: {}),
     }.items()
 }
 """By full name."""

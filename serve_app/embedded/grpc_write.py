@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from qdrant_client import grpc
 from qdrant_client.conversions.conversion import RestToGrpc
 from qdrant_client.http import models
@@ -157,6 +158,15 @@ def collection(result: JSON) -> Fields:
     """A collection's status, size and configuration."""
     info = models.CollectionInfo.model_validate(result)
     return {"result": RestToGrpc.convert_collection_info(info)}
+
+
+def snapshot(result: JSON) -> grpc.SnapshotDescription:
+    """What is told of a snapshot."""
+    created = Timestamp()
+    created.FromJsonString(f"{result['creation_time']}Z")
+    return grpc.SnapshotDescription(
+        name=result["name"], creation_time=created, size=result["size"], checksum=result["checksum"]
+    )
 
 
 def aliases(result: JSON) -> Fields:

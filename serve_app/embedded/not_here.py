@@ -6,12 +6,11 @@ NOT_HERE = (
     ("/cluster/.+", "a cluster"),
     ("/collections/[^/]+/cluster", "a cluster"),
     ("/collections/[^/]+/optimizations", "optimizations"),
-    ("/collections/[^/]+/shards", "shards"),
-    ("/collections/[^/]+/snapshots", "snapshots"),
+    ("/collections/[^/]+/shards", "shards and their snapshots"),
     ("/issues", "issues"),
     ("/metrics", "metrics"),
     ("/quotas", "quotas"),
-    ("/snapshots", "snapshots"),
+    ("/snapshots", "snapshots of all collections at once"),
     ("/telemetry", "telemetry"),
 )
 """Where Qdrant's routes begin that are not supported, and what they are about."""

@@ -6,8 +6,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import numpy as np
 import orjson
@@ -21,7 +22,9 @@ TITLE = "qdrant - vector search engine (embedded store)"
 VERSION = "1.19.0"
 """The version of Qdrant whose API this is; clients compare it with their own."""
 
+_QUERY = "?"
 Parameters = Mapping[str, str]
+"""Those of the path by name, and the whole query under `_QUERY`."""
 Reader = Callable[[Parameters, bytes], Any]
 """Makes an operation's request of the path's parameters and the body."""
 
@@ -68,6 +71,18 @@ def _list(name: str) -> Reader:
         return value[name]
 
     return read
+
+
+def _uploaded(parameters: Parameters, body: bytes) -> tuple[bytes, str | None]:
+    """The file of a form that has one, and the checksum of the query."""
+    boundary, _, rest = body.partition(b"\r\n")
+    head, _, content = rest.partition(b"\r\n\r\n")
+    file, end, _ = content.rpartition(b"\r\n" + boundary + b"--")
+    if not boundary.startswith(b"--") or not end or b"\r\n" + boundary + b"\r\n" in file:
+        raise malformed("", "expected a form (multipart/form-data) with one file")
+    if b'name="snapshot"' not in head:
+        raise malformed("snapshot", "Field required")
+    return file, dict(parse_qsl(parameters[_QUERY])).get("checksum")
 
 
 def _one(parameters: Parameters, body: bytes) -> list[JSON]:
@@ -165,6 +180,12 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", _POINTS + "/query/groups"): Route(_body, "query_groups"),
     ("POST", _POINTS + "/search/matrix/pairs"): Route(_body, "matrix_pairs"),
     ("POST", _POINTS + "/search/matrix/offsets"): Route(_body, "matrix_offsets"),
+    ("GET", _COLLECTION + "/snapshots"): Route(_nothing, "list_snapshots"),
+    ("POST", _COLLECTION + "/snapshots"): Route(_nothing, "create_snapshot"),
+    ("GET", _COLLECTION + "/snapshots/{snapshot_name}"): Route(_parameter("snapshot_name"), "snapshot_file"),
+    ("DELETE", _COLLECTION + "/snapshots/{snapshot_name}"): Route(_parameter("snapshot_name"), "delete_snapshot"),
+    ("PUT", _COLLECTION + "/snapshots/recover"): Route(_body, "recover_snapshot"),
+    ("POST", _COLLECTION + "/snapshots/upload"): Route(_uploaded, "upload_snapshot"),
     **_older("search", legacy_rest.SEARCH),
     **_older("recommend", legacy_rest.RECOMMEND),
     **_older("discover", legacy_rest.DISCOVER),
@@ -193,6 +214,14 @@ def writes(method: str, path: str) -> bool:
     return found is not None and found[0].operation in WRITES
 
 
+def file(engine: Engine, method: str, path: str) -> Path | None:
+    """The file that a request is about, if it is about one."""
+    found = _found(method, path.rstrip("/"))
+    if found is None or found[0].operation != "snapshot_file":
+        return None
+    return engine.snapshot_file(found[1]["collection_name"], found[1]["snapshot_name"])
+
+
 def answer(engine: Engine, method: str, path: str, query: str, body: bytes) -> bytes:
     """Carry out a request; the path is percent-encoded. Whatever is wrong with it is raised (see `errors.refusal`)."""
     started = time.perf_counter()
@@ -203,8 +232,10 @@ def answer(engine: Engine, method: str, path: str, query: str, body: bytes) -> b
     if found is not None:
         route, parameters = found
         waiting = query_parameters.read(route.operation, query)
-        collection, request = parameters.get("collection_name", ""), route.read(parameters, body)
+        collection, request = parameters.get("collection_name", ""), route.read({**parameters, _QUERY: query}, body)
         result = carried_out(engine, route.operation, collection, request, waiting)
+        if isinstance(result, Path):
+            return result.read_bytes()
         return _encoded(route.answered(result), time.perf_counter() - started)
     for beginning, what in _PATTERNS_NOT_HERE:
         if beginning.fullmatch(path):

@@ -97,12 +97,15 @@ async def serve(folder: Path, host: str, rest_port: int, grpc_port: int, ready: 
 
 
 def _http(store: EmbeddedStore, workers: _Workers, key: str) -> web.Application:
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         if not hmac.compare_digest(request.headers.get(KEY_HEADER, ""), key):
             if request.transport:
                 request.transport.abort()
             return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST)
         path, _, query = request.raw_path.partition("?")
+        found = store.file(request.method, path)
+        if found is not None:
+            return web.FileResponse(found, headers={"content-type": "application/tar"})
         body = await request.read()
         worker = workers.of(writes=store.writes(request.method, path))
         loop = asyncio.get_running_loop()

@@ -53,6 +53,13 @@ class EmbeddedStore:
             refused = refusal(error)
             return refused.status, orjson.dumps({"status": {"error": refused.message}, "time": 0.0, "result": None})
 
+    def file(self, method: str, path: str) -> Path | None:
+        """The file that a REST request asks for, if there is one: `rest` gives the same as bytes."""
+        try:
+            return rest_routes.file(self._engine, method, path)
+        except GrpcError:
+            return None
+
     def grpc(self, method: str, request: Message) -> Message:
         """The answer of a method, for example `/qdrant.Points/Upsert`.
 

@@ -10,7 +10,7 @@ from typing import Any
 import qdrant_edge as edge
 from grpc import StatusCode
 
-from serve_app.embedded.edge import answers, config, indexes, reading, shard, shard_keys
+from serve_app.embedded.edge import answers, config, indexes, reading, shard, shard_keys, snapshots
 from serve_app.embedded.edge.engine_config import vector_name_operation
 from serve_app.embedded.edge.filters import FILTER
 from serve_app.embedded.edge.folders import check_space, read_json, remove, sync, write_json
@@ -78,6 +78,37 @@ def load(folder: Path) -> Collection:
     return Collection(folder, document, shard.opened(folder / document["shard"], document["config"]))
 
 
+def recover(folder: Path, name: str, snapshot: Path, old: Collection | None) -> Collection:
+    """The collection of a snapshot in a folder of its own; with its file there, the old one counts no more."""
+    shard_name = uuid.uuid4().hex
+    try:
+        given = snapshots.unpack(snapshot, folder / shard_name)
+        document: JSON = {
+            "name": name,
+            "config": given["config"],
+            "indexes": given["indexes"],
+            "shard": shard_name,
+            "operations": max(given["operations"], old.operations if old else 0),
+            "replaces": old.folder.name if old else None,
+        }
+        new = Collection(folder, document, shard.opened(folder / shard_name, document["config"]))
+        write_json(folder / _FILE, document)
+    except GrpcError:
+        remove(folder)
+        raise
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        remove(folder)
+        raise snapshots.no_snapshot() from error
+    sync(folder.parent)
+    return new
+
+
+def replaced(folder: Path) -> str | None:
+    """The name of the folder whose collection this one has taken the place of."""
+    name: str | None = read_json(folder / _FILE).get("replaces")
+    return name
+
+
 def delete(folder: Path) -> None:
     """First the file, without which there is no collection, then the rest."""
     (folder / _FILE).unlink()
@@ -101,6 +132,7 @@ class Collection:
         self.shard = shard.Shard(folder / document["shard"], engine)
         self.kinds: Kinds = config.kinds(self.config)
         self._rates = Rates(self.config.get("strict_mode_config"))
+        self._replaces = document.get("replaces")
         self._operation_ids = OperationIds(document.get("operations", 0), self._save)
         self.is_optimizing = False
         self.is_closed = False
@@ -108,14 +140,27 @@ class Collection:
         self._unindexed = self._not_indexed()
 
     def _save(self, operations: int | None = None, *, shard_folder: Path | None = None) -> None:
-        document = {
+        document = self._document() if operations is None else {**self._document(), "operations": operations}
+        write_json(self.folder / _FILE, {**document, "shard": (shard_folder or self.shard.folder).name})
+
+    def _document(self) -> JSON:
+        return {
             "name": self.name,
             "config": self.config,
             "indexes": self._indexes,
-            "shard": (shard_folder or self.shard.folder).name,
-            "operations": self._operation_ids.following if operations is None else operations,
+            "shard": self.shard.folder.name,
+            "operations": self._operation_ids.following,
+            "replaces": self._replaces,
         }
-        write_json(self.folder / _FILE, document)
+
+    @property
+    def operations(self) -> int:
+        """The number that the next one may have of those that come after all that are there."""
+        return self._operation_ids.following
+
+    def snapshot(self, into: snapshots.Snapshots) -> JSON:
+        """A new snapshot; writes wait."""
+        return self.shard.archive(lambda folder: into.create(self.name, folder, self._document()))
 
     def _configure(self, new: JSON) -> None:
         if new.get("strict_mode_config") != self.config.get("strict_mode_config"):

@@ -45,13 +45,13 @@ _RESERVE = 128 * 1024 * 1024
 """Bytes that stay free: the engine maps its files into memory, where a write to a full disk would end the process."""
 
 
-def check_space(folder: Path) -> None:
-    """Refuse a write before the disk is full.
+def check_space(folder: Path, needed: int = 0) -> None:
+    """Refuse a write, of so many bytes beside what a request brings, before the disk is full.
 
     Raises:
         GrpcError: it nearly is.
     """
-    if shutil.disk_usage(folder).free < _RESERVE:
+    if shutil.disk_usage(folder).free < _RESERVE + needed:
         raise GrpcError(StatusCode.INTERNAL, "Service internal error: no space left on the disk of the embedded store")
 
 

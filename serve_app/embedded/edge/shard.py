@@ -138,6 +138,12 @@ class Shard:
                     raise
             self.has_failed = False
 
+    def archive(self, write: Callable[[Path], T]) -> T:
+        """What `write` makes of the folder, while nothing else is written."""
+        with self._writes:
+            self.flush()
+            return write(self.folder)
+
     def copy(self, into: Callable[[Path], Any]) -> None:
         """Let `into` copy the folder while nothing is written, and record what is written from now on."""
         with self._writes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.folders import lock, read_json, remove, write_json
 from serve_app.embedded.edge.queries import Lookup, QueryReader
 from serve_app.embedded.edge.reading import Object
+from serve_app.embedded.edge.snapshots import Snapshots, check_checksum
 from serve_app.embedded.edge.strict_rates import query_cost
 from serve_app.embedded.edge.upkeep import Upkeep
 from serve_app.embedded.engine.errors import GrpcError, invalid, no_collection, not_found, wrong_input
@@ -49,6 +51,18 @@ _ALIASES = Object(
     "ChangeAliasesOperation", lambda actions: actions, {"actions": reading.items(_action)}, required=("actions",)
 )
 
+_RECOVER = Object(
+    "SnapshotRecover",
+    lambda **given: given,
+    {
+        "location": reading.string,
+        "checksum": reading.string,
+        "priority": reading.word("no_sync", "snapshot", "replica"),
+        "api_key": reading.string,
+    },
+    required=("location",),
+)
+
 
 def check_form(folder: Path) -> None:
     """Refuse a folder of the store's older form.
@@ -73,6 +87,7 @@ class EdgeStore:
         self._lock_file = lock(folder)
         self._folder = folder / "collections"
         self._alias_file = folder / "aliases.json"
+        self._snapshots = Snapshots(folder / "snapshots")
         self._changing = threading.RLock()
         try:
             self._folder.mkdir(exist_ok=True)
@@ -85,8 +100,10 @@ class EdgeStore:
 
     def _opened(self) -> dict[str, Collection]:
         found = {}
-        for folder in sorted(self._folder.iterdir()):
-            if collections.is_collection(folder):
+        folders = sorted(self._folder.iterdir())
+        gone = {collections.replaced(folder) for folder in folders if collections.is_collection(folder)}
+        for folder in folders:
+            if collections.is_collection(folder) and folder.name not in gone:
                 one = collections.load(folder)
                 found[one.name] = one
             else:
@@ -269,6 +286,50 @@ class EdgeStore:
     def matrix_offsets(self, name: str, body: JSON) -> JSON:
         """Distances within a sample of points, as a sparse matrix."""
         return matrix.offsets(self.collection(name), body)
+
+    def create_snapshot(self, name: str, _: None) -> JSON:
+        """All of a collection in a file."""
+        return self.collection(name).snapshot(self._snapshots)
+
+    def list_snapshots(self, name: str, _: None) -> list[JSON]:
+        """The snapshots of a collection."""
+        return self._snapshots.described(self.collection(name).name)
+
+    def delete_snapshot(self, name: str, snapshot: str) -> bool:
+        """No snapshot of this name."""
+        self._snapshots.delete(self.collection(name).name, snapshot)
+        return True
+
+    def snapshot_file(self, name: str, snapshot: str) -> Path:
+        """The file of a snapshot."""
+        return self._snapshots.path(self.collection(name).name, snapshot)
+
+    def recover_snapshot(self, name: str, body: JSON) -> bool:
+        """The collection as a snapshot among those of this store has it."""
+        given = _RECOVER(body, "")
+        return self._recover(name, self._snapshots.located(given["location"]), given.get("checksum"))
+
+    def upload_snapshot(self, name: str, body: tuple[bytes, str | None]) -> bool:
+        """The collection as a snapshot has it that a caller brings."""
+        content, expected = body
+        self._snapshots.uploads.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._snapshots.uploads) as file:
+            file.write(content)
+            file.flush()
+            return self._recover(name, Path(file.name), expected)
+
+    def _recover(self, name: str, snapshot: Path, expected: str | None) -> bool:
+        target = self._aliases.get(name, name)
+        _check_name(target)
+        check_checksum(snapshot, expected)
+        with self._changing:
+            old = self._collections.get(target)
+            new = collections.recover(self._folder / uuid.uuid4().hex, target, snapshot, old)
+            self._collections[target] = new
+            if old is not None:
+                old.close()
+                collections.delete(old.folder)
+        return True
 
     def check_timeout(self, name: str, seconds: int) -> None:
         """Refuse a timeout that the collection's strict mode does not allow."""

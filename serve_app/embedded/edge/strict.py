@@ -35,7 +35,7 @@ def _listed(value: Any) -> list[Any]:
 class StrictMode:
     """The limits of a configuration; none if it is not enabled. `indexes` are the payload indexes by field."""
 
-    def __init__(self, config: JSON, indexes: JSON) -> None:
+    def __init__(self, config: dict[str, Any], indexes: JSON) -> None:
         limits = config.get("strict_mode_config")
         self._limits: JSON = limits if limits and limits.get("enabled") else {}
         self._config = config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 JSON = Any
@@ -117,6 +118,30 @@ class Engine(Protocol):
         """The same as a sparse matrix."""
         ...
 
+    def create_snapshot(self, collection: str, body: JSON, /) -> JSON:
+        """All of a collection in a file."""
+        ...
+
+    def list_snapshots(self, collection: str, body: JSON, /) -> list[JSON]:
+        """The snapshots of a collection."""
+        ...
+
+    def delete_snapshot(self, collection: str, body: str, /) -> JSON:
+        """No snapshot of this name."""
+        ...
+
+    def snapshot_file(self, collection: str, body: str, /) -> Path:
+        """The file of a snapshot."""
+        ...
+
+    def recover_snapshot(self, collection: str, body: JSON, /) -> JSON:
+        """The collection as a snapshot has it that the store keeps."""
+        ...
+
+    def upload_snapshot(self, collection: str, body: tuple[bytes, str | None], /) -> JSON:
+        """The collection as a snapshot has it that a caller brings, with the SHA-256 that it should have."""
+        ...
+
     def check_timeout(self, collection: str, seconds: int, /) -> None:
         """Refuse a request of this timeout if the collection's strict mode does not allow it."""
 
@@ -126,7 +151,10 @@ class Engine(Protocol):
 
 UPDATES = frozenset(("create_index", "delete_index", "create_vector_name", "delete_vector_name", "update_points"))
 """The operations that a collection numbers, and that a caller may wait for or not."""
-WRITES = UPDATES | {"create_collection", "update_collection", "delete_collection", "update_aliases"}
+WRITES = UPDATES | {
+    *("create_collection", "update_collection", "delete_collection", "update_aliases"),
+    *("create_snapshot", "delete_snapshot", "recover_snapshot", "upload_snapshot"),
+}
 """The operations that change something: they are carried out one after the other, in the order of their arrival."""
 
 

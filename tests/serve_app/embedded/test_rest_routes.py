@@ -266,7 +266,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], int, str]] = {
     "collection of size nothing": (
         ("PUT", "/collections/y", {"vectors": {"size": 0, "distance": "Dot"}}), 400, "size: expected a nonzero"
     ),
-    "snapshot": (("POST", "/collections/things/snapshots"), 501, "Qdrant server"),
+    "snapshot of all": (("POST", "/snapshots"), 501, "Qdrant server"),
 }  # fmt: skip
 
 
