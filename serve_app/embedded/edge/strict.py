@@ -146,7 +146,8 @@ class StrictMode:
 
     def _bytes_a_point(self) -> int:
         """As much as a point has that has all its dense vectors, as 32-bit floats."""
-        return 4 * sum(one["size"] for one in dense_vectors(self._config).values())
+        numbers: int = sum(one["size"] for one in dense_vectors(self._config).values())
+        return 4 * numbers
 
     def _check_vector(self, name: str, vector: Any) -> None:
         if isinstance(vector, dict):
