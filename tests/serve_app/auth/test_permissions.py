@@ -12,6 +12,7 @@ from qdrant_client import grpc as q
 
 from serve_app.auth.permissions import Permission, of_method, of_route, other_collections, other_collections_of_message
 from serve_app.embedded import rest_routes
+from serve_app.embedded.engine.protocol import WRITES
 from serve_app.embedded.grpc_methods import METHODS
 from serve_app.inference.places import GRPC_PLACES, REST_PLACES
 from serve_app.protocol import grpc_services
@@ -31,10 +32,6 @@ MANAGED_METHODS = """
     Collections/UpdateCollectionClusterSetup Collections/CreateShardKey Collections/DeleteShardKey
     Snapshots/CreateFull Snapshots/DeleteFull
 """
-
-
-def writes(operation: str) -> bool:
-    return re.match("create|update|delete|upsert|set|overwrite|clear", operation) is not None
 
 
 def test_the_routes_that_only_the_full_key_opens_are_these() -> None:
@@ -59,9 +56,9 @@ def test_a_route_of_a_collection_names_it(method: str, path: str) -> None:
 
 def test_what_changes_something_in_the_embedded_store_is_not_reading() -> None:
     for (method, path), route in rest_routes.ROUTES.items():
-        assert (of_route(method, filled(path))[0] in READING) != writes(route.operation), (method, path)
+        assert (of_route(method, filled(path))[0] in READING) != (route.operation in WRITES), (method, path)
     for method, known in METHODS.items():
-        assert (of_method(method) in READING) != writes(known.operation), method
+        assert (of_method(method) in READING) != (known.operation in WRITES), method
 
 
 def test_rest_and_grpc_need_the_same_for_the_same() -> None:
@@ -135,7 +132,7 @@ def test_no_spelling_of_a_path_gets_a_write_past_as_a_read(method: str, path: st
     for route_method, pattern, route in rest_routes._PATTERNS:
         match = pattern.fullmatch(path)
         if match and route_method == method:
-            assert (need in READING) != writes(route.operation)
+            assert (need in READING) != (route.operation in WRITES)
             assert need is Permission.MANAGE or collection in {"", "c", "..", *PIECES}
             return
 
