@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -97,8 +97,11 @@ class Embedder:
     async def _within(
         self, patience_s: float, groups: Sequence[Group], metered: Metered
     ) -> Sequence[tuple[list[Vector], int]]:
+        if patience_s <= 0:
+            raise await self._too_late(groups, patience_s)
         try:
-            return await asyncio.wait_for(_all(self._vectors(group, metered) for group in groups), patience_s)
+            until = time.monotonic() + patience_s
+            return await _all([self._vectors(group, metered, until) for group in groups])
         except asyncio.TimeoutError as error:
             raise await self._too_late(groups, patience_s) from error
 
@@ -114,16 +117,19 @@ class Embedder:
                 return ModelUnavailable(f"{name} is {states[name]}: no replica came within {seconds}", _NEW_NODE_S)
         return DeadlineExceeded(f"the models did not answer within {seconds}")
 
-    async def _vectors(self, group: Group, metered: Metered) -> tuple[list[Vector], int]:
+    async def _vectors(self, group: Group, metered: Metered, until: float) -> tuple[list[Vector], int]:
         model = group.card.account
         inputs: Sequence[Input] = group.inputs
-        with metered.timed(model):
-            if group.reads == "image" and group.card.provider is None:
-                with step("images", model):
-                    inputs = await self._images(group)
-            with step("embed", model):
-                took, lane = partial(metered.took, model), self._lane(group)
-                return await self.router.embed(model, group.direction, group.options, inputs, read=took, lane=lane)
+        began = time.perf_counter()
+        if group.reads == "image" and group.card.provider is None:
+            with step("images", model):
+                inputs = await asyncio.wait_for(self._images(group), until - time.monotonic())
+        with step("embed", model):
+            took, lane = partial(metered.took, model), self._lane(group)
+            embed = self.router.embed(model, group.direction, group.options, inputs, read=took, lane=lane, until=until)
+            result = await embed
+        metered.worked(model, time.perf_counter() - began)
+        return result
 
     def _lane(self, group: Group) -> Lane | None:
         """The way to an external provider; None for a model of this cluster."""
@@ -165,8 +171,10 @@ def _filled(groups: Sequence[Group], results: Sequence[tuple[list[Vector], int]]
     return used
 
 
-async def _all(parts: Iterable[Awaitable[T]]) -> list[T]:
-    """The results of all parts; the first failure ends the others."""
+async def _all(parts: Sequence[Awaitable[T]]) -> list[T]:
+    """The results of all parts; the first failure ends the others. A lone part needs no task of its own."""
+    if len(parts) == 1:
+        return [await parts[0]]
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         return await asyncio.gather(*tasks)

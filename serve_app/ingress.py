@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
-from google.protobuf.message import Message
 from ray import serve
 from ray.serve._private.logging_utils import get_serve_logs_dir
 from ray.serve.grpc_util import RayServegRPCContext
@@ -41,6 +40,7 @@ from serve_app.observability import tracing
 from serve_app.observability.record import Watch
 from serve_app.pipeline import Pipeline
 from serve_app.protocol.grpc_services import NAMES
+from serve_app.protocol.messages import RawMessage
 from serve_app.upstream.aliases import Aliases
 from serve_app.upstream.base import Upstream
 from serve_app.upstream.embedded import EmbeddedQdrant
@@ -133,13 +133,10 @@ def _upstream(store: DeploymentHandle[Any] | None, variables: Environment) -> Up
     return RemoteQdrant(variables.qdrant_url, variables.grpc_urls, variables.qdrant_ca_file)
 
 
-def _grpc_method(name: str) -> Callable[..., Awaitable[Message]]:
-    async def method(self: Any, request: Message, grpc_context: RayServegRPCContext) -> Message:
-        answer: Message = await self._grpc.answer(name, request, grpc_context)
-        return answer
-
-    return method
+async def _answer(self: Any, request: RawMessage, grpc_context: RayServegRPCContext) -> RawMessage:
+    answer: RawMessage = await self._grpc.answer(request, grpc_context)
+    return answer
 
 
 for _name in NAMES:
-    setattr(Ingress, _name, _grpc_method(_name))
+    setattr(Ingress, _name, _answer)

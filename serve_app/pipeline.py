@@ -6,7 +6,6 @@ All or nothing: as long as one object of a request fails, nothing of that reques
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -18,12 +17,14 @@ from deployments.errors import MalformedRequest, TooLarge
 from serve_app.config.settings import IngressSettings
 from serve_app.embedder import Embedder
 from serve_app.inference import find_json, find_proto, usage
+from serve_app.inference.message_heads import Head, parsed
 from serve_app.inference.objects import Slot, no_model
 from serve_app.inference.places import GRPC_PLACES, Place, rest_place
 from serve_app.ledger.meter import Caller
 from serve_app.observability.record import step
 from serve_app.protocol import deadlines
 from serve_app.protocol.compression import read_text
+from serve_app.protocol.grpc_services import request_class, response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, read
 from serve_app.upstream.base import Upstream
 
@@ -44,7 +45,7 @@ class Pipeline:
             InferenceError: nothing was forwarded, or Qdrant could not be reached.
         """
         limit = deadlines.from_now(deadlines.asked_in_query(request.query), self._settings.qdrant_timeout_s)
-        request = replace(request, time=limit)
+        request = request._replace(time=limit)
         place = rest_place(request.method, request.path)
         if place is None:
             return await self._upstream.rest(request)
@@ -91,59 +92,65 @@ class Pipeline:
         query = deadlines.with_seconds_left(request.query, limit)
         with step("encode"):
             body = find_json.dump(content)
-        answer = await self._upstream.rest(replace(request, query=query, time=limit).rewritten(body))
+        answer = await self._upstream.rest(request.rewritten(body)._replace(query=query, time=limit))
         if answer.status == HTTPStatus.BAD_REQUEST:
             self._explain(body, place)
         if answer.status != HTTPStatus.OK:
             return answer
         answer = answer.rewritten(usage.add_to_json(await read(answer.body) or b"", used))
         quota = [(name.encode(), value.encode()) for name, value in self.embedder.quota_headers(caller, used)]
-        return replace(answer, headers=[*answer.headers, *quota])
+        return answer._replace(headers=[*answer.headers, *quota]) if quota else answer
 
     async def _refusal(self, request: Request) -> Response | None:
         """What Qdrant says of a credential that it does not take, before a model runs for it."""
         path = "/".join(request.path.split("/")[:3]) + "/exists"
-        question = replace(request.without_body(), method="GET", path=path, query="")
+        question = request.without_body()._replace(method="GET", path=path, query="")
         answer = await self._upstream.rest(question)
         refused = answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
         body = await read(answer.body)  # to its end, so that the connection serves the request itself
-        return replace(answer, body=body or b"") if refused else None
+        return answer._replace(body=body or b"") if refused else None
 
-    async def grpc(self, message: Any, call: Call) -> Reply:
-        """Answer a gRPC call, in the same way.
+    async def grpc(self, message: bytes, head: Head, call: Call) -> Reply:
+        """Answer a gRPC call, in the same way; a message in which no inference object can stand is not decoded.
 
         Raises:
             InferenceError: nothing was forwarded, or Qdrant could not be reached.
             UpstreamStatus: what Qdrant answered instead of a message.
         """
         settings = self._settings
-        limit = deadlines.from_now(deadlines.asked_in_message(message), settings.qdrant_timeout_s)
-        call = replace(call, time=limit)
+        call = call._replace(time=deadlines.from_now(head.timeout, settings.qdrant_timeout_s))
         direction = GRPC_PLACES.get(call.method)
         if not direction:
             return await self._upstream.grpc(message, call)
-        size = message.ByteSize()
-        if size > settings.body_bytes:
-            raise TooLarge(f"the message has {size} bytes; at most {settings.body_bytes} are allowed (body_bytes)")
+        if len(message) > settings.body_bytes:
+            raise TooLarge(
+                f"the message has {len(message)} bytes; at most {settings.body_bytes} are allowed (body_bytes)"
+            )
+        if not head.may_hold_objects:
+            return await self._upstream.grpc(message, call)
         with step("decode"):
-            slots = find_proto.find(message, settings.objects)
+            content: Any = parsed(request_class(call.method), message)
+            slots = find_proto.find(content, settings.objects)
         if not slots:
             return await self._upstream.grpc(message, call)
-        return await self._infer_grpc(message, call, slots, direction)
+        return await self._infer_grpc(content, call, slots, direction)
 
-    async def _infer_grpc(self, message: Any, call: Call, slots: Sequence[Slot], direction: Direction) -> Reply:
+    async def _infer_grpc(self, content: Any, call: Call, slots: Sequence[Slot], direction: Direction) -> Reply:
+        collection = content.collection_name
         if call.unchecked:  # Qdrant raises what it has to say of the credential, before a model runs for it
-            question = CollectionExistsRequest(collection_name=message.collection_name)
-            await self._upstream.grpc(question, replace(call, method=_EXISTS))
+            question = CollectionExistsRequest(collection_name=collection).SerializeToString()
+            await self._upstream.grpc(question, call._replace(method=_EXISTS))
         limit = call.time.or_within(self._settings.timeout_s)
-        caller = Caller(call.tenant, message.collection_name, keys=call.keys)
+        caller = Caller(call.tenant, collection, keys=call.keys)
         used = await self.embedder.embed(slots, direction, limit.until, caller)
         left_s = limit.whole_seconds_left
-        if deadlines.asked_in_message(message):
-            message.timeout = left_s
-        reply = await self._upstream.grpc(message, replace(call, time=limit))
-        usage.add_to_proto(reply.message, used)
-        return reply._replace(metadata=[*reply.metadata, *self.embedder.quota_headers(caller, used)])
+        with step("encode"):
+            if getattr(content, "timeout", 0):
+                content.timeout = left_s
+            message = content.SerializeToString()
+        reply = await self._upstream.grpc(message, call._replace(time=limit))
+        answer = usage.add_to_proto(response_class(call.method).FromString(reply.message), used)
+        return Reply(answer, [*reply.metadata, *self.embedder.quota_headers(caller, used)])
 
     @property
     def _settings(self) -> IngressSettings:

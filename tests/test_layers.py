@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 ORDER = {
     "deployments": (
-        "errors", "contract", "metrics", "catalogue", "autoscaling", "files", "images", "providers", "architectures",
-        "graphs", "networks", "families", "replica", "onboarding",
+        "errors", "contract", "weighed_cache", "metrics", "catalogue", "autoscaling", "files", "images", "providers",
+        "architectures", "graphs", "networks", "families", "replica", "onboarding",
     ),
     "serve_app": (
         "protocol", "observability", "inference", "front", "config", "demo", "console", "ledger", "embedded", "cluster",
@@ -27,7 +27,7 @@ ORDER = {
 }  # fmt: skip
 """The folders of each tree, and the files beside them, lowest first: each imports from lower ones only."""
 
-SEEN_BY_THE_GATEWAY = {"contract", "errors", "catalogue", "metrics"}
+SEEN_BY_THE_GATEWAY = {"contract", "errors", "weighed_cache", "catalogue", "metrics"}
 SETS_UP = ("serve_app/app.py", "serve_app/cli/")
 KNOWS_RAY = {
     *(f"deployments/{name}.py" for name in ("autoscaling", "metrics/ray_exporter", "replica/gpu", "replica/loading")),

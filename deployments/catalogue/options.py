@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -11,8 +11,43 @@ from pydantic import ValidationError
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.records import explain
 from deployments.errors import BadOption
+from deployments.weighed_cache import WeighedCache
 
 _BYTES = 16 * 1024
+_KEPT_BYTES = 1024 * 1024
+_OVERHEAD = 1000
+"""Bytes of options that were checked, beside what they are as JSON."""
+
+
+class Checked(NamedTuple):
+    """A model's own options as plain values, without those that are null. They are shared: nobody changes them.
+
+    `key` is the same for equal ones. `longest_text` is how many characters a text may have; None if they set no limit.
+    """
+
+    options: Mapping[str, Any]
+    key: bytes
+    longest_text: int | None
+
+
+_checked: WeighedCache[tuple[str, bytes], Checked] = WeighedCache(_KEPT_BYTES)
+
+
+def checked(card: ModelCard, options: Mapping[str, Any], where: str) -> Checked:
+    """Options that were checked; for a model of the same family with equal ones they are checked once.
+
+    Raises:
+        BadOption: names `where` in the request, the option, and what is allowed.
+    """
+    if card.provider:
+        return _check(card, options, where)
+    key = as_key(options, where)
+    return _checked.get((card.family, key), lambda: _check(card, options, where), _OVERHEAD + 4 * len(key))
+
+
+def _check(card: ModelCard, options: Mapping[str, Any], where: str) -> Checked:
+    values = check_options(card, options, where)
+    return Checked(values, as_key(values, where), longest_text(card, values))
 
 
 def check_options(card: ModelCard, options: Mapping[str, Any], where: str) -> dict[str, Any]:

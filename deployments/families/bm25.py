@@ -20,8 +20,8 @@ from deployments.errors import BadOption
 from deployments.families.chunks import pack
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.unicode import well_formed
-from deployments.families.weighed_cache import WeighedCache
 from deployments.networks.settings import SessionSettings
+from deployments.weighed_cache import WeighedCache
 
 _WORD = re.compile(r"[^\W_]+")
 _COUNTING = {"k": 1e9, "b": 0.0}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 from serve_app.protocol.messages import Request, Response
 
@@ -32,15 +31,15 @@ async def compressed(request: Request, response: Response) -> Response:
     if encoding is None:
         return response
     body = await asyncio.to_thread(_compress, body, encoding) if len(body) >= _LONG else _compress(body, encoding)
-    headers = [(name, value) for name, value in response.headers if name.lower() != b"content-length"]
+    headers = [(name, value) for name, value in response.headers if name != b"content-length"]
     ours = [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
-    return replace(response, headers=[*headers, *ours], body=body)
+    return response._replace(headers=[*headers, *ours], body=body)
 
 
 def _is_compressed(response: Response) -> bool:
     """Or an image, which is compressed in itself."""
     return any(
-        name.lower() == b"content-encoding" or (name.lower() == b"content-type" and value.startswith(b"image/png"))
+        name == b"content-encoding" or (name == b"content-type" and value.startswith(b"image/png"))
         for name, value in response.headers
     )
 

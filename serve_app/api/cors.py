@@ -6,7 +6,6 @@ on every answer, refusals too, and what a browser asks beforehand is answered wi
 
 from __future__ import annotations
 
-from dataclasses import replace
 from http import HTTPStatus
 
 from serve_app.protocol.messages import Headers, Request, Response
@@ -30,21 +29,21 @@ def preflight(request: Request) -> Response | None:
     return Response(HTTPStatus.OK, headers, b"")
 
 
-def allowed(request: Request, response: Response) -> Response:
-    """An answer that scripts of the asking origin may read."""
-    headers = _without(response.headers, b"access-control-allow-origin")
+def allowed(request: Request, headers: Headers) -> Headers:
+    """The headers of an answer that scripts of the asking origin may read."""
+    headers = _without(headers, b"access-control-allow-origin")
     origin = request.header("origin")
     if origin is not None:
         headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
-    if all(name.lower() != b"vary" or b"Origin" not in value for name, value in headers):
+    if not [value for name, value in headers if name == b"vary" and b"Origin" in value]:
         headers.append((b"vary", _VARY))
-    return replace(response, headers=headers)
+    return headers
 
 
-def forbidden(response: Response) -> Response:
-    """An answer that scripts of other origins may not read, whatever Qdrant says."""
-    return replace(response, headers=_without(response.headers, _PREFIX))
+def forbidden(headers: Headers) -> Headers:
+    """The headers of an answer that scripts of other origins may not read, whatever Qdrant says."""
+    return _without(headers, _PREFIX)
 
 
 def _without(headers: Headers, prefix: bytes) -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, value in headers if not name.lower().startswith(prefix)]
+    return [(name, value) for name, value in headers if not name.startswith(prefix)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ from serve_app.api.compressed_answers import compressed
 from serve_app.api.health import Health
 from serve_app.api.route_templates import template
 from serve_app.auth import permissions
-from serve_app.auth.access import OPEN, Authenticator, credential, for_qdrant
+from serve_app.auth.access import EVERYTHING, OPEN, Authenticator, credential, for_qdrant
 from serve_app.auth.permissions import Permission
 from serve_app.inference import find_json, provider_keys
 from serve_app.observability.record import Watch, current
@@ -32,6 +31,10 @@ log = logging.getLogger("ray.serve")
 
 _OF_THE_SERVER = frozenset({b"date", b"server"})
 """Headers of Qdrant's answers that the server which runs this app writes itself."""
+
+
+_ABOUT_BODIES = frozenset({b"content-length", b"transfer-encoding"})
+"""A request with a body has one of these."""
 
 
 class ClientGone(Exception):
@@ -91,9 +94,9 @@ class HttpApi:
     async def _finished(self, request: Request, response: Response) -> Response:
         """A response as it goes out, whoever gave it."""
         settings = self._pipeline.embedder.settings.current
-        response = replace(response, headers=without(response.headers, _OF_THE_SERVER))
-        response = cors.allowed(request, response) if settings.enable_cors else cors.forbidden(response)
-        return await compressed(request, response)
+        headers = without(response.headers, _OF_THE_SERVER)
+        headers = cors.allowed(request, headers) if settings.enable_cors else cors.forbidden(headers)
+        return await compressed(request, Response(response.status, headers, response.body))
 
     async def _respond(self, request: Request) -> Response:
         try:
@@ -131,7 +134,10 @@ class HttpApi:
         return other.refusal(error) if other else http_error(error)
 
     def _other(self, path: str) -> Api | None:
-        return next((other for other in self._others if other.owns(path)), None)
+        for other in self._others:
+            if other.owns(path):
+                return other
+        return None
 
     async def _admitted(self, request: Request) -> Request:
         """The request as it goes on, if its credential allows it; without that no body is read."""
@@ -144,8 +150,10 @@ class HttpApi:
             if permissions.may_name_others(text):
                 for other in permissions.other_collections(find_json.parse(text)):
                     access.check(permission, other)
+        if access is EVERYTHING:
+            return request
         headers = for_qdrant(request.headers, access)
-        return replace(request, headers=headers, tenant=access.tenant, unchecked=access.if_value_exists)
+        return request._replace(headers=headers, tenant=access.tenant, unchecked=access.if_value_exists)
 
 
 def origin(error: BaseException) -> str:
@@ -172,8 +180,10 @@ def _request(scope: Message, receive: Receive) -> Request:
 
 def _body(scope: Message, receive: Receive) -> Body:
     """The body as it comes in; a request that announces none has none."""
-    names = {name for name, _ in scope["headers"]}
-    return _parts(receive) if names & {b"content-length", b"transfer-encoding"} else b""
+    for name, _ in scope["headers"]:
+        if name in _ABOUT_BODIES:
+            return _parts(receive)
+    return b""
 
 
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:
@@ -189,7 +199,7 @@ async def _parts(receive: Receive) -> AsyncIterator[bytes]:
 async def _answer(response: Response, send: Send) -> None:
     headers, body = list(response.headers), response.body
     if isinstance(body, bytes):
-        if all(name != b"content-length" for name, _ in headers):  # that of an answer to HEAD is longer than its body
+        if b"content-length" not in [name for name, _ in headers]:  # that of an answer to HEAD is longer than its body
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
         await send({"type": "http.response.body", "body": body})

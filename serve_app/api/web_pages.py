@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ from serve_app.protocol.messages import Request
 
 _OWN_SUFFIXES = (".localhost", ".local", ".internal", ".svc")
 """Of names that no stranger can register: those of one machine, of a home network, and inside of a cluster."""
+
+_USUAL_LENGTH = 256
+"""Characters of a host name up to which it is remembered what it is; a longer one is looked at each time."""
 
 _NOT_JSON = ("/snapshots/upload",)
 
@@ -28,7 +32,7 @@ def refuse_foreign(request: Request, origins: Collection[str], hosts: Collection
         UnsupportedEncoding: a page sends a body that is not said to be JSON, as forms do, which need to ask nobody.
     """
     host, origin = request.header("host"), request.header("origin")
-    if host and not _is_own(_name(f"//{host}"), hosts):
+    if host and not _is_own_host(host, tuple(hosts)):
         raise Forbidden("without keys the service answers to its own host names only; `allowed_hosts` can have others")
     if origin is None:
         return
@@ -36,6 +40,16 @@ def refuse_foreign(request: Request, origins: Collection[str], hosts: Collection
         raise Forbidden("without keys web pages of other origins may not ask here; `allowed_origins` can have some")
     if _has_body(request) and not request.path.endswith(_NOT_JSON) and not _is_json(request):
         raise UnsupportedEncoding("content-type: a web page has to send application/json")
+
+
+def _is_own_host(host: str, hosts: tuple[str, ...]) -> bool:
+    usual = len(host) <= _USUAL_LENGTH
+    return _usual_host_is_own(host, hosts) if usual else _is_own(_name(f"//{host}"), hosts)
+
+
+@lru_cache(maxsize=256)
+def _usual_host_is_own(host: str, hosts: tuple[str, ...]) -> bool:
+    return _is_own(_name(f"//{host}"), hosts)
 
 
 def _name(url: str) -> str:
@@ -58,13 +72,18 @@ def _is_own(name: str, hosts: Collection[str]) -> bool:
     """Whether a host name cannot be a stranger's: an address, a name without a domain, or one that is known."""
     if not name:
         return False
-    if "." not in name or name.endswith(_OWN_SUFFIXES) or name in hosts or name == socket.gethostname().lower():
+    if "." not in name or name.endswith(_OWN_SUFFIXES) or name in hosts or name == _name_of_this_machine():
         return True
     try:
         ip_address(name)
     except ValueError:
         return False
     return True
+
+
+@cache
+def _name_of_this_machine() -> str:
+    return socket.gethostname().lower()
 
 
 def _has_body(request: Request) -> bool:

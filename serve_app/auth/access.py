@@ -76,7 +76,9 @@ class Access:
             )
 
 
-_EVERYTHING = Access("m")
+EVERYTHING = Access("m")
+"""Of somebody without a name, who shows Qdrant what was shown here."""
+
 Admins = Literal["open", "key", "none"]
 """Who may change settings: everybody, who has the admin key, or nobody."""
 
@@ -107,7 +109,7 @@ class Authenticator:
             Forbidden: it does not allow this, has expired, or has a wrong signature.
         """
         if permission is Permission.NOTHING:
-            return _EVERYTHING
+            return EVERYTHING
         access = self.identify(credential)
         if permission is Permission.LISTING and self._store_knows_no_keys:  # it would leave nothing out of its answer
             permission = Permission.READ_ALL
@@ -121,7 +123,7 @@ class Authenticator:
             Unauthenticated: there is no credential, or none that is known here.
             Forbidden: it is a token that has expired or has a wrong signature.
         """
-        return _EVERYTHING if self._open else _found(credential, self._of_key, self._of_token)
+        return EVERYTHING if self._open else _found(credential, self._of_key, self._of_token)
 
     @property
     def is_open(self) -> bool:
@@ -169,11 +171,11 @@ class Authenticator:
         Raises:
             Unauthenticated: there is no key, or none that is known here.
         """
-        return _EVERYTHING if self._open else _found(credential, self._of_key)
+        return EVERYTHING if self._open else _found(credential, self._of_key)
 
     def _of_key(self, key: bytes) -> Access | None:
         if self._key and hmac.compare_digest(self._key, key):
-            return _EVERYTHING
+            return EVERYTHING
         if self._read_only_key and hmac.compare_digest(self._read_only_key, key):
             return Access("r")
         if self._admin_key and hmac.compare_digest(self._admin_key, key):
@@ -220,9 +222,7 @@ OPEN = Authenticator(Environment())
 
 def credential(headers: Headers) -> bytes | None:
     """The credential that a request shows: the header `api-key`, or else a bearer token."""
-    shown: dict[bytes, bytes] = {}
-    for name, value in headers:
-        shown.setdefault(name, value)
+    shown = {name: value for name, value in reversed(headers) if name in CARRIERS}  # of several the first
     if b"api-key" in shown:
         return shown[b"api-key"]
     bearer = shown.get(b"authorization", b"")

@@ -92,4 +92,7 @@ class Admission:
                 )
 
     def _backlog(self, model: str) -> Backlog:
-        return self._backlogs.setdefault(model, Backlog(self._clock))
+        backlog = self._backlogs.get(model)
+        if backlog is None:
+            backlog = self._backlogs[model] = Backlog(self._clock)
+        return backlog

@@ -37,7 +37,7 @@ V = TypeVar("V")
 R = TypeVar("R", bound=Waiting)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Item(Generic[V, R]):
     """One input of a request: its value, its length in characters (or rows of pixels), and its place there."""
 
@@ -47,7 +47,7 @@ class Item(Generic[V, R]):
     position: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ReadyBatch(Generic[V, R]):
     """Inputs that are sent in one call, oldest first."""
 
@@ -86,7 +86,7 @@ class BatchQueue(Generic[V, R]):
     def add(self, items: Sequence[Item[V, R]]) -> list[ReadyBatch[V, R]]:
         """Queue a request's inputs."""
         self._waiting.extend(items)
-        self._waiting_size += sum(item.size for item in items)
+        self._waiting_size += sum([item.size for item in items])
         return self.ready()
 
     def came_back(self, batch: ReadyBatch[V, R]) -> list[ReadyBatch[V, R]]:
@@ -113,7 +113,9 @@ class BatchQueue(Generic[V, R]):
 
     def _may_leave(self, rule: Coalescing) -> bool:
         """Whether what waits is worth a call of its own, though it fills no batch."""
-        smallest = min(map(len, self._under_way), default=0)
+        if not self._under_way:
+            return True
+        smallest = min(map(len, self._under_way))
         return len(self._under_way) < rule.max_partial_batches and len(self._waiting) >= smallest
 
     def _take(self, rule: Coalescing) -> list[Item[V, R]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from deployments.metrics.instruments import STAGE_SECONDS
 from serve_app.batching.batcher import BatchQueue, Item, Limits, PendingRequest, ReadyBatch
 from serve_app.config.settings import Coalescing, LiveSettings
 from serve_app.observability.metrics import TRUNCATED
+from serve_app.protocol.timers import Timers
 
 Input = str | Pixels
 Call = Callable[[Batch], Awaitable[Embeddings]]
@@ -44,6 +46,7 @@ class Lane:
 
 _Ready = ReadyBatch[Input, PendingRequest]
 _Item = Item[Input, PendingRequest]
+_Outcome = Embeddings | BaseException
 
 
 class _Sender:
@@ -89,8 +92,10 @@ class _Sender:
             self._tasks[batch] = task
             task.add_done_callback(partial(self._came_back, batch))
 
-    def _came_back(self, batch: _Ready, _: asyncio.Task[None]) -> None:
-        del self._tasks[batch]
+    def _came_back(self, batch: _Ready, _: object = None) -> None:
+        """Send what may leave now: before the batch's requests go on, and at the latest when its task has ended."""
+        if self._tasks.pop(batch, None) is None:
+            return
         self._send(self._queue.came_back(batch))
         if not self._tasks:
             self._when_idle()
@@ -99,48 +104,81 @@ class _Sender:
         started = perf_counter()
         STAGE_SECONDS.observe(started - batch.items[0].request.since, "wait", self._model, self._direction)
         try:
-            await self._answer(batch.items)
+            outcomes = await self._outcomes(batch, started)
         except asyncio.CancelledError:
-            _fail(batch.items, ModelUnavailable("the call of the model was cancelled"))
+            _hand_out(batch.items, _cancelled())
             raise
+        self._came_back(batch)
+        for items, outcome in outcomes:
+            _hand_out(items, outcome)
+
+    async def _outcomes(self, batch: _Ready, started: float) -> Sequence[tuple[Sequence[_Item], _Outcome]]:
+        """What becomes of the batch: of all its items, or of each request's."""
+        try:
+            embeddings = await self._embeddings(batch.items)
         except Exception as error:  # noqa: BLE001  whatever went wrong, every waiting request must hear of it
             parts = batch.by_request()
-            if len(parts) > 1 and isinstance(error, RequestError):
-                await asyncio.gather(*map(self._answer_alone, parts))
-            else:
-                _fail(batch.items, error)
-            return
+            if len(parts) == 1 or not isinstance(error, RequestError):
+                return [(batch.items, error)]
+            # Again without the others: which request was at fault, only its own call can say.
+            outcomes = await asyncio.gather(*map(self._embeddings, parts), return_exceptions=True)
+            return list(zip(parts, outcomes, strict=True))
         STAGE_SECONDS.observe(perf_counter() - started, "call", self._model, self._direction)
+        return [(batch.items, embeddings)]
 
-    async def _answer_alone(self, items: Sequence[_Item]) -> None:
-        """Again without the others: which request was at fault, only its own call can say."""
-        try:
-            await self._answer(items)
-        except asyncio.CancelledError:
-            _fail(items, ModelUnavailable("the call of the model was cancelled"))
-            raise
-        except Exception as error:  # noqa: BLE001  as above
-            _fail(items, error)
-
-    async def _answer(self, items: Sequence[_Item]) -> None:
-        """Give each request its results."""
-        embeddings = await self._embeddings([item.value for item in items])
+    async def _embeddings(self, items: Sequence[_Item]) -> Embeddings:
+        batch = Batch([item.value for item in items], self._direction, self._options)  # type: ignore[arg-type]
+        embeddings = await self._call(batch)
+        if len(embeddings) != len(items) or len(embeddings.tokens) != len(items):
+            raise InternalError(f"a batch of {len(items)} inputs came back with {len(embeddings)} vectors")
         if embeddings.truncated:
             TRUNCATED.add(embeddings.truncated, self._model, self._direction)
-        for position, (item, tokens) in enumerate(zip(items, embeddings.tokens.tolist(), strict=True)):
-            item.request.take(item.position, embeddings.vectors[position], tokens)
-
-    async def _embeddings(self, values: Sequence[Input]) -> Embeddings:
-        batch = Batch(values, self._direction, self._options)  # type: ignore[arg-type]
-        embeddings = await self._call(batch)
-        if len(embeddings) != len(values) or len(embeddings.tokens) != len(values):
-            raise InternalError(f"a batch of {len(values)} inputs came back with {len(embeddings)} vectors")
         return embeddings
 
 
-def _fail(items: Sequence[_Item], error: BaseException) -> None:
-    for item in items:
-        item.request.fail(error)
+def _hand_out(items: Sequence[_Item], outcome: _Outcome) -> None:
+    """Give each request its results, or say what went wrong."""
+    if isinstance(outcome, BaseException):
+        error = _cancelled() if isinstance(outcome, asyncio.CancelledError) else outcome
+        for item in items:
+            item.request.fail(error)
+        return
+    vectors = outcome.vectors
+    for position, (item, tokens) in enumerate(zip(items, outcome.tokens.tolist(), strict=True)):
+        item.request.take(item.position, vectors[position], tokens)
+
+
+def _cancelled() -> ModelUnavailable:
+    return ModelUnavailable("the call of the model was cancelled")
+
+
+class _Settled:
+    """Whether a request has what it waits for; that takes no task, and no timer of the loop's own."""
+
+    def __init__(self, until: float, timers: Timers) -> None:
+        self._told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timer = timers.at(until, self._late) if until < math.inf else None
+
+    def tell(self) -> None:
+        """Wake the one who waits."""
+        if not self._told.done():
+            self._told.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until it is told.
+
+        Raises:
+            asyncio.TimeoutError: it was not in time.
+        """
+        try:
+            await self._told
+        finally:
+            if self._timer:
+                self._timer.cancel()
+
+    def _late(self) -> None:
+        if not self._told.done():
+            self._told.set_exception(asyncio.TimeoutError())
 
 
 class Router:
@@ -151,6 +189,7 @@ class Router:
         self._settings = settings
         self._senders: dict[Key, _Sender] = {}
         self._elsewhere: set[str] = set()
+        self._timers = Timers()
         settings.follow(self._send_ready)
 
     def in_flight(self) -> dict[str, int]:
@@ -174,23 +213,25 @@ class Router:
         *,
         read: Callable[[int], object] = lambda _: None,
         lane: Lane | None = None,
+        until: float = math.inf,
     ) -> tuple[list[Vector], int]:
         """The vectors of `values` in their order, and how many tokens the model read for them.
 
         `read` is told the tokens that the model has read by the end, whatever that end is. They go to the model's
-        deployment, or by `lane`.
+        deployment, or by `lane`. `until` is for how long the caller waits (`time.monotonic()`).
 
         Raises:
             InferenceError: what the model's deployment answered. A request that is cancelled leaves the queue, and
                 batches that were under way for nobody else are cancelled.
+            asyncio.TimeoutError: the vectors did not come in time; it leaves the queue likewise.
         """
         sender = self._sender(model, direction, options, lane)
-        settled = asyncio.Event()
-        request = PendingRequest(len(values), perf_counter(), settled.set)
+        settled = _Settled(until, self._timers)
+        request = PendingRequest(len(values), perf_counter(), settled.tell)
         sender.add(values, request)
         try:
             await settled.wait()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, asyncio.TimeoutError):
             request.abandon()
             sender.cancel_unwanted()
             raise
@@ -202,7 +243,8 @@ class Router:
         return request.vectors, request.tokens
 
     def _sender(self, model: str, direction: Direction, options: Mapping[str, Any], lane: Lane | None) -> _Sender:
-        key = model, direction, orjson.dumps(options, option=orjson.OPT_SORT_KEYS), lane.key if lane else b""
+        as_key = orjson.dumps(options, option=orjson.OPT_SORT_KEYS) if options else b""
+        key = model, direction, as_key, lane.key if lane else b""
         sender = self._senders.get(key)
         if sender is None:
             if lane:

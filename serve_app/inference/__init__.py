@@ -6,6 +6,7 @@
 | `places` | the places where a vector may stand, as a table |
 | `field_aliases` | names that Qdrant takes beside those of its schema |
 | `find_json`, `find_proto` | the slots in a JSON body, in a gRPC message |
+| `message_heads` | whether a gRPC message may hold one, without decoding it |
 | `bounds` | how much a request may ask for |
 | `provider_keys` | callers' keys for external providers |
 | `plan` | what has to be computed, without duplicates |

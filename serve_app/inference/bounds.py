@@ -32,14 +32,15 @@ def check(slots: Sequence[Slot], bounds: Bounds) -> None:
         WrongInput: names the setting and by how much it is passed.
     """
     _at_most(len(slots), bounds.objects, "inference objects", "objects")
-    _at_most(sum(slot.wanted.input == "image" for slot in slots), bounds.images, "images", "images")
+    images, longest = 0, bounds.text_characters
     for slot in slots:
-        data = slot.wanted.data
-        if slot.wanted.input == "text" and isinstance(data, str) and len(data) > bounds.text_characters:
+        wanted = slot.wanted
+        images += wanted.input == "image"
+        if wanted.input == "text" and isinstance(wanted.data, str) and len(wanted.data) > longest:
             raise WrongInput(
-                f"{slot.where}.text: has {len(data)} characters; at most {bounds.text_characters} are allowed "
-                "(text_characters)"
+                f"{slot.where}.text: has {len(wanted.data)} characters; at most {longest} are allowed (text_characters)"
             )
+    _at_most(images, bounds.images, "images", "images")
 
 
 def _at_most(count: int, limit: int, what: str, name: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from deployments.contract import Floats, SparseVector, Vector
 from deployments.errors import BadOption, InternalError
-from serve_app.inference.plan import Group, Use
+from serve_app.inference.plan import Group
 
 
 def fill(group: Group, vectors: Sequence[Vector]) -> None:
@@ -21,15 +21,12 @@ def fill(group: Group, vectors: Sequence[Vector]) -> None:
     if len(vectors) != len(group.inputs):
         raise InternalError(f"{group.card.name} gave {len(vectors)} vectors for {len(group.inputs)} inputs")
     for use in group.uses:
-        use.slot.put(_fitting(vectors[use.position], use))
-
-
-def _fitting(vector: Vector, use: Use) -> Vector:
-    if use.mrl is None or isinstance(vector, SparseVector):
-        return vector
-    if use.mrl > len(vector):  # of an external provider, or of one that was asked for shorter vectors
-        raise BadOption(f"{use.slot.where}.options.mrl: the vector has {len(vector)} numbers")
-    return cut(vector, use.mrl)
+        vector = vectors[use.position]
+        if use.mrl is not None and not isinstance(vector, SparseVector):
+            if use.mrl > len(vector):  # of an external provider, or of one that was asked for shorter vectors
+                raise BadOption(f"{use.slot.where}.options.mrl: the vector has {len(vector)} numbers")
+            vector = cut(vector, use.mrl)
+        use.slot.put(vector)
 
 
 def cut(vector: Floats, length: int) -> Floats:

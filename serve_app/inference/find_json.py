@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
 
 from deployments.contract import SparseVector, Vector
 from deployments.errors import MalformedRequest
-from serve_app.inference.objects import ANY_NUMBER, SHOWN, Slot, check_number, is_inference_object, lacks_model, read
+from serve_app.inference.objects import (
+    ANY_NUMBER,
+    Path,
+    Slot,
+    check_number,
+    in_words,
+    is_inference_object,
+    lacks_model,
+    read,
+)
 from serve_app.inference.places import SCHEMAS, Schema
 
 MAX_DEPTH = 128
@@ -59,79 +68,59 @@ def without_model(body: Any, schema: str, depth: int = MAX_DEPTH) -> str | None:
     return next(iter(_walked(body, schema, depth, ANY_NUMBER).without_model), None)
 
 
-def _walked(body: Any, schema: str, depth: int, most: int) -> _Found:
-    found = _Found([], [], most)
+def _walked(body: Any, schema: str, depth: int, most: int) -> _Walk:
+    walk = _Walk(most)
     try:
-        _walk(_Value({"": body}, "", None), SCHEMAS[schema], named=False, left=depth, found=found)
+        walk.into({"": body}, "", "", SCHEMAS[schema], named=False, left=depth)
     except _TooDeepError as error:
         raise MalformedRequest(f"the body is nested deeper than {depth} levels (depth)") from error
-    return found
-
-
-class _Found(NamedTuple):
-    """The inference objects in a body, `most` at most, and the place of the first that has no model."""
-
-    slots: list[Slot]
-    without_model: list[str]
-    most: int
+    return walk
 
 
 class _TooDeepError(Exception):
     """No more levels are left."""
 
 
-class _Value:
-    """A value in its container: the place that can be written to. `above` is where the container stands."""
+class _Walk:
+    """Gathers the inference objects in a body, `most` at most, and the place of the first that has no model."""
 
-    __slots__ = ("above", "container", "key")
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.slots: list[Slot] = []
+        self.without_model: list[str] = []
 
-    def __init__(self, container: Any, key: str | int, above: _Value | None) -> None:
-        self.container = container
-        self.key = key
-        self.above = above
+    def into(  # noqa: PLR0913  what is carried along on each step; an object for it would be most of the work
+        self, container: Any, key: str | int, path: Path, schema: Schema, *, named: bool, left: int
+    ) -> None:
+        """Look at the value that stands in a container, and `path` leads to."""
+        value = container[key]
+        if left < 0:
+            raise _TooDeepError
+        if isinstance(value, dict):
+            if schema.vector and is_inference_object(value):
+                check_number(len(self.slots) + 1, self._most)
+                self.slots.append(Slot(path, read(value, path), named, partial(_put, container, key)))
+                return
+            if not self.without_model and schema.vector and _lacks_model(value, schema):
+                self.without_model.append(in_words(path))
+            self._into_fields(value, path, schema, named=named, left=left - 1)
+        elif isinstance(value, list) and schema.items:
+            items = SCHEMAS[schema.items]
+            for position, item in enumerate(value):
+                if isinstance(item, (dict, list)):
+                    self.into(value, position, (path, position), items, named=named, left=left - 1)
 
-    def where(self) -> str:
-        """The place in words, made only if it is asked for: names in it are the caller's."""
-        parts: list[str] = []
-        at = self
-        while at.above:
-            parts.append(f"[{at.key}]" if isinstance(at.key, int) else f".{at.key[:SHOWN]}")
-            at = at.above
-        return "".join(reversed(parts)).removeprefix(".")
-
-
-def _walk(at: _Value, schema: Schema, *, named: bool, left: int, found: _Found) -> None:
-    value = at.container[at.key]
-    if left < 0:
-        raise _TooDeepError
-    if isinstance(value, list) and schema.items:
-        for position, item in enumerate(value):
-            if isinstance(item, (dict, list)):
-                child = _Value(value, position, at)
-                _walk(child, SCHEMAS[schema.items], named=named, left=left - 1, found=found)
-    elif isinstance(value, dict):
-        if schema.vector and is_inference_object(value):
-            where = at.where()
-            check_number(len(found.slots) + 1, found.most)
-            found.slots.append(Slot(where, read(value, where), named, partial(_put, at.container, at.key)))
-            return
-        if not found.without_model and schema.vector and _lacks_model(value, schema):
-            found.without_model.append(at.where())
-        _walk_fields(at, schema, named=named, left=left, found=found)
+    def _into_fields(self, value: dict[str, Any], path: Path, schema: Schema, *, named: bool, left: int) -> None:
+        if schema.using:
+            named = bool(value.get("using"))
+        named = named or bool(schema.names)
+        for key in value:
+            if target := schema.fields.get(key, schema.names):
+                self.into(value, key, (path, key), SCHEMAS[target], named=named, left=left)
 
 
 def _lacks_model(value: dict[str, Any], schema: Schema) -> bool:
     return lacks_model(value) and not (schema.text and value.keys() == {"text"})
-
-
-def _walk_fields(at: _Value, schema: Schema, *, named: bool, left: int, found: _Found) -> None:
-    value = at.container[at.key]
-    if schema.using:
-        named = bool(value.get("using"))
-    for key in value:
-        if target := schema.fields.get(key) or schema.names:
-            child = _Value(value, key, at)
-            _walk(child, SCHEMAS[target], named=named or bool(schema.names), left=left - 1, found=found)
 
 
 def _put(container: Any, key: str | int, vector: Vector) -> None:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from qdrant_client import grpc
 
-from deployments.contract import SparseVector, Vector
-from serve_app.inference.objects import ANY_NUMBER, SHOWN, InferenceObject, Slot, check_number, no_model
+from deployments.contract import Floats, SparseVector, Vector
+from serve_app.inference.objects import ANY_NUMBER, InferenceObject, Path, Slot, check_number, in_words, no_model
 
 HOLDERS = frozenset({grpc.Vector.DESCRIPTOR.full_name, grpc.VectorInput.DESCRIPTOR.full_name})
 """The messages in which an inference object may stand instead of numbers."""
 
-_OBJECTS = {"document": "text", "image": "image", "object": "object"}
+_ONEOFS = {kind.DESCRIPTOR.full_name: kind.DESCRIPTOR.oneofs[0].name for kind in (grpc.Vector, grpc.VectorInput)}
+"""The names of what they hold one of."""
+
+OBJECTS = {"document": "text", "image": "image", "object": "object"}
+"""The fields of these in which it stands, and those of it in which its input stands."""
 
 
 def find(message: Message, most: int = ANY_NUMBER) -> list[Slot]:
@@ -37,16 +41,38 @@ def find(message: Message, most: int = ANY_NUMBER) -> list[Slot]:
     return slots
 
 
-def _walk(message: Message, where: str, *, named: bool) -> Iterator[Slot]:
-    if message.DESCRIPTOR.full_name in HOLDERS:
-        yield from _slot(message, where, named=named)
+def _walk(message: Any, path: Path, *, named: bool) -> Iterator[Slot]:
+    way = _way(message.DESCRIPTOR)
+    if way.is_holder:
+        yield from _slot(message, path, named=named)
         return
-    fields = ways(message.DESCRIPTOR)
-    if fields and "using" in message.DESCRIPTOR.fields_by_name:
-        named = bool(message.using)  # type: ignore[attr-defined]
-    for field in fields:
-        for child, place in _children(message, field, where):
-            yield from _walk(child, place, named=named or _is_map(field))
+    if way.says_using:
+        named = bool(message.using)
+    for name, is_map, is_repeated in way.fields:
+        value = getattr(message, name)
+        if is_map:
+            for key in value:
+                yield from _walk(value[key], ((path, name), str(key)), named=True)
+        elif is_repeated:
+            for position, item in enumerate(value):
+                yield from _walk(item, ((path, name), position), named=named)
+        elif message.HasField(name):
+            yield from _walk(value, (path, name), named=named)
+
+
+class _Way(NamedTuple):
+    """What is to be known of a message type on the way: the fields to go on by, and which are maps and lists."""
+
+    is_holder: bool
+    says_using: bool
+    fields: tuple[tuple[str, bool, bool], ...]
+
+
+@cache
+def _way(descriptor: Descriptor) -> _Way:
+    fields = tuple((field.name, _is_map(field), field.is_repeated) for field in ways(descriptor))
+    says_using = bool(fields) and "using" in descriptor.fields_by_name
+    return _Way(descriptor.full_name in HOLDERS, says_using, fields)
 
 
 @cache
@@ -68,31 +94,20 @@ def _leads(descriptor: Descriptor) -> bool:
     return not HOLDERS.isdisjoint(seen)
 
 
-def _children(message: Message, field: FieldDescriptor, where: str) -> Iterator[tuple[Message, str]]:
-    place = f"{where}.{field.name}" if where else field.name
-    value: Any = getattr(message, field.name)
-    if _is_map(field):
-        yield from ((value[key], f"{place}.{str(key)[:SHOWN]}") for key in value)
-    elif field.is_repeated:
-        yield from ((item, f"{place}[{position}]") for position, item in enumerate(value))
-    elif message.HasField(field.name):
-        yield value, place
-
-
 def _is_map(field: FieldDescriptor) -> bool:
     return bool(field.message_type and field.message_type.GetOptions().map_entry)
 
 
-def _slot(holder: Any, where: str, *, named: bool) -> Iterator[Slot]:
-    variant = holder.WhichOneof(holder.DESCRIPTOR.oneofs[0].name)
-    name = _OBJECTS.get(variant)
+def _slot(holder: Any, path: Path, *, named: bool) -> Iterator[Slot]:
+    variant = holder.WhichOneof(_ONEOFS[holder.DESCRIPTOR.full_name])
+    name = OBJECTS.get(variant)
     if name is not None:
-        yield Slot(where, _read(getattr(holder, variant), name, where), named, partial(_put, holder))
+        yield Slot(path, _read(getattr(holder, variant), name, path), named, partial(_put, holder))
 
 
-def _read(message: Any, name: Any, where: str) -> InferenceObject:
+def _read(message: Any, name: Any, path: Path) -> InferenceObject:
     if not message.model:
-        raise no_model(where)
+        raise no_model(in_words(path))
     data = getattr(message, name)
     options = {key: _plain(value) for key, value in message.options.items()}
     return InferenceObject(name, data if name == "text" else _plain(data), message.model, options)
@@ -112,8 +127,28 @@ def _plain(value: Message) -> Any:
 
 def _put(holder: Any, vector: Vector) -> None:
     if isinstance(vector, SparseVector):
-        holder.sparse.CopyFrom(grpc.SparseVector(indices=vector.indices, values=vector.values))
+        holder.sparse.CopyFrom(grpc.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist()))
     elif vector.ndim == 1:
-        holder.dense.CopyFrom(grpc.DenseVector(data=vector))
+        holder.dense.ParseFromString(_packed(vector))
     else:
-        holder.multi_dense.CopyFrom(grpc.MultiDenseVector(vectors=[grpc.DenseVector(data=row) for row in vector]))
+        rows = [grpc.DenseVector.FromString(_packed(row)) for row in vector]
+        holder.multi_dense.CopyFrom(grpc.MultiDenseVector(vectors=rows))
+
+
+_BASE = 128
+_DATA = grpc.DenseVector.DESCRIPTOR.fields_by_name["data"].number
+
+
+def _packed(row: Floats) -> bytes:
+    """A `qdrant.DenseVector` on the wire: its numbers in one piece, which takes no Python object for each."""
+    numbers = row.astype("<f4", copy=False).tobytes()
+    return bytes((_DATA << 3 | 2,)) + _varint(len(numbers)) + numbers
+
+
+def _varint(number: int) -> bytes:
+    digits = bytearray()
+    while number >= _BASE:
+        digits.append(number % _BASE + _BASE)
+        number //= _BASE
+    digits.append(number)
+    return bytes(digits)

@@ -5,21 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Union
 
 from deployments.contract import Vector
 from deployments.errors import MalformedRequest, WrongInput
 
 Input = Literal["text", "image", "object"]
 INPUTS: tuple[Input, ...] = ("text", "image", "object")
-_KEYS = {*INPUTS, "model", "options"}
+_INPUTS = frozenset(INPUTS)
+_KEYS = frozenset({*INPUTS, "model", "options"})
+
+Path = Union[str, tuple["Path", Union[str, int]]]
+"""The way to a place in a request, which is put into words only if somebody has to read it: what it begins with, or the
+way to what holds it and its name or position there."""
 
 ANY_NUMBER = sys.maxsize
 SHOWN = 100
 """Characters of a caller's name that stand in an error."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class InferenceObject:
     """What stands where a vector may stand: `data` to embed, the `model` to do it with, and its `options`.
 
@@ -32,18 +37,32 @@ class InferenceObject:
     options: Mapping[str, Any] = field(repr=False)  # there may be keys among them
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Slot:
     """A place in a request where an inference object stood; `put` writes a vector there instead.
 
-    `where` is the place in the words of the request (`points[3].vector.image`); `named` says whether the vector
-    there belongs to a named vector of the collection.
+    `named` says whether the vector there belongs to a named vector of the collection.
     """
 
-    where: str
+    path: Path
     wanted: InferenceObject
     named: bool
     put: Callable[[Vector], None] = field(repr=False)
+
+    @property
+    def where(self) -> str:
+        """The place in the words of the request (`points[3].vector.image`)."""
+        return in_words(self.path)
+
+
+def in_words(path: Path) -> str:
+    """A path as errors name it."""
+    steps: list[str] = []
+    while not isinstance(path, str):
+        path, step = path
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{step[:SHOWN]}")
+    text = "".join(reversed(steps))
+    return path + text if path else text.removeprefix(".")
 
 
 def is_inference_object(value: Mapping[str, Any]) -> bool:
@@ -60,23 +79,25 @@ def lacks_model(value: Mapping[str, Any]) -> bool:
     return "model" not in value and any(isinstance(value.get(key), str) for key in ("text", "image"))
 
 
-def read(value: Mapping[str, Any], where: str) -> InferenceObject:
+def read(value: Mapping[str, Any], path: Path) -> InferenceObject:
     """The inference object in a JSON object.
 
     Raises:
         MalformedRequest: its model has no name, it has not exactly one input, or keys that mean nothing.
     """
-    inputs = [key for key in INPUTS if key in value]
-    options = value.get("options") or {}
-    if not value["model"]:
-        raise no_model(where)
-    if len(inputs) != 1:
-        raise MalformedRequest(f"{where}: an inference object has exactly one of 'text', 'image' and 'object'")
-    if unknown := sorted(value.keys() - _KEYS):
-        raise MalformedRequest(f"{where}: an inference object has no '{unknown[0][:40]}'; allowed: {sorted(_KEYS)}")
+    keys, model, options = value.keys(), value["model"], value.get("options") or {}
+    if not model:
+        raise no_model(in_words(path))
+    given = _INPUTS.intersection(keys)
+    if len(given) != 1:
+        raise MalformedRequest(f"{in_words(path)}: an inference object has exactly one of 'text', 'image' and 'object'")
+    if not keys <= _KEYS:
+        unknown = min(keys - _KEYS)[:40]
+        raise MalformedRequest(f"{in_words(path)}: an inference object has no '{unknown}'; allowed: {sorted(_KEYS)}")
     if not isinstance(options, dict):
-        raise MalformedRequest(f"{where}.options: expected an object")
-    return InferenceObject(inputs[0], value[inputs[0]], value["model"], options)
+        raise MalformedRequest(f"{in_words(path)}.options: expected an object")
+    (name,) = given
+    return InferenceObject(name, value[name], model, options)
 
 
 def check_number(count: int, most: int) -> None:

@@ -107,9 +107,12 @@ GRPC_PLACES: dict[str, Direction] = {
 """By full method name. The ways inside these messages are read off their descriptors (`find_proto`)."""
 
 
+_COLLECTIONS = "/collections/"
+
+
 def rest_place(method: str, path: str) -> Place | None:
     """The place behind a method and a normalized path, or none if the body is never looked into."""
-    parts = path.split("/", 3)
-    if len(parts) != 4 or parts[:2] != ["", "collections"]:  # noqa: PLR2004
+    if not path.startswith(_COLLECTIONS):
         return None
-    return REST_PLACES.get((method, parts[3]))
+    _, _, below = path[len(_COLLECTIONS) :].partition("/")
+    return REST_PLACES.get((method, below))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.catalogue.options import as_key, check_options, longest_text
+from deployments.catalogue.options import as_key, checked
 from deployments.contract import Direction, ProviderKey, Reads
 from deployments.errors import BadOption, WrongInput
 from serve_app.inference.objects import Slot
@@ -18,7 +18,7 @@ MOST_DIMENSIONS = 65_536
 """Of a vector in Qdrant; how long a provider's are is known when they are there."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Use:
     """One slot's share in a group: the position of its input there, and the length to cut its vector to."""
 
@@ -65,8 +65,11 @@ def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue, keys
     opened: dict[tuple[str, bytes, str], _Opened] = {}
     for slot in slots:
         # Hundreds of slots say the same; what they say is looked up and checked once.
-        said = slot.wanted.model, as_key(slot.wanted.options, slot.where), slot.wanted.input
-        here = opened.get(said) or opened.setdefault(said, _open(slot, direction, catalogue, groups, keys))
+        options = slot.wanted.options
+        said = slot.wanted.model, as_key(options, slot.where) if options else b"", slot.wanted.input
+        here = opened.get(said)
+        if here is None:
+            here = opened[said] = _open(slot, direction, catalogue, groups, keys)
         here.group.add(slot, _input(slot, here), here.mrl)
     return list(groups.values())
 
@@ -84,25 +87,33 @@ _Key = tuple[str, bytes, Reads, bytes]
 
 
 class _Opened(NamedTuple):
-    """The group of some slots, the length to cut their vectors to, and how long their texts may be."""
+    """The group of some slots, the length to cut their vectors to, and what their inputs have to be.
+
+    `characters` is how long a text may be; `prefix` is what the model wants to read before it.
+    """
 
     group: Group
     mrl: int | None
+    reads: Sequence[str]
+    needs_name: bool
     characters: int | None
+    prefix: str
 
 
 def _open(slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[_Key, Group], keys: KeyRing) -> _Opened:
     """The group of a slot's model and options, a new one if there is none yet."""
-    card = catalogue.find_one(slot.wanted.model, slot.where)
+    where = slot.where
+    card = catalogue.find_one(slot.wanted.model, where)
     options, given = (slot.wanted.options, {}) if card.provider is None else without_keys(slot.wanted.options)
     options = {name: _whole(value) for name, value in options.items()}
-    mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, slot.where)
-    options = check_options(card, options, slot.where)
-    key = keys.key(card, given, slot.where)
+    mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, where)
+    own = checked(card, options, where)
+    key = keys.key(card, given, where)
     reads: Reads = "image" if card.provider and slot.wanted.input == "image" else card.modality
-    place = card.name, as_key(options, slot.where), reads, digest(key)
-    group = groups.setdefault(place, Group(card, direction, options, reads, key))
-    return _Opened(group, mrl, longest_text(card, options))
+    place = card.name, own.key, reads, digest(key)
+    group = groups.setdefault(place, Group(card, direction, own.options, reads, key))
+    sparse = card.vector_kind == "sparse"
+    return _Opened(group, mrl, card.reads, sparse, own.longest_text, prefix_of(card, direction))
 
 
 def _whole(value: Any) -> Any:
@@ -111,33 +122,36 @@ def _whole(value: Any) -> Any:
 
 
 def _input(slot: Slot, opened: _Opened) -> str:
-    wanted, where = slot.wanted, slot.where
-    card = opened.group.card
-    if card.vector_kind == "sparse" and not slot.named:
+    wanted, longest = slot.wanted, opened.characters
+    data = wanted.data
+    if opened.needs_name and not slot.named:
         raise WrongInput(
-            f"{where}: {card.name} gives sparse vectors, which Qdrant stores under a name only: name the vector "
-            "(in a query: 'using')"
+            f"{slot.where}: {opened.group.card.name} gives sparse vectors, which Qdrant stores under a name only: name "
+            "the vector (in a query: 'using')"
         )
-    if wanted.input == "object":
-        raise WrongInput(f"{where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
-    if wanted.input not in card.reads:
-        reads = "' and '".join(card.reads)
-        raise WrongInput(f"{where}: {card.name} takes '{reads}', not '{wanted.input}'")
-    if not isinstance(wanted.data, str):
-        raise WrongInput(f"{where}.{wanted.input}: expected a string")
+    if wanted.input not in opened.reads:
+        raise _wrong_kind(slot, opened)
+    if not isinstance(data, str):
+        raise WrongInput(f"{slot.where}.{wanted.input}: expected a string")
     if wanted.input == "image":
-        return wanted.data
-    if opened.characters is not None and len(wanted.data) > opened.characters:
+        return data
+    if longest is not None and len(data) > longest:
         raise WrongInput(
-            f"{where}.text: has {len(wanted.data)} characters; at most {opened.characters} are allowed with its options"
+            f"{slot.where}.text: has {len(data)} characters; at most {longest} are allowed with its options"
         )
-    return missing_prefix(wanted.data, card, opened.group.direction) + wanted.data
+    return data if data.startswith(opened.prefix) else opened.prefix + data
 
 
-def missing_prefix(text: str, card: ModelCard, direction: Direction) -> str:
-    """What the model wants to read before a text; nothing if the text begins with it."""
-    prefix = card.prefixes.query if direction == "search" else card.prefixes.passage
-    return "" if text.startswith(prefix) else prefix
+def _wrong_kind(slot: Slot, opened: _Opened) -> WrongInput:
+    if slot.wanted.input == "object":
+        return WrongInput(f"{slot.where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
+    name, reads = opened.group.card.name, "' and '".join(opened.reads)
+    return WrongInput(f"{slot.where}: {name} takes '{reads}', not '{slot.wanted.input}'")
+
+
+def prefix_of(card: ModelCard, direction: Direction) -> str:
+    """What the model wants to read before a text, if the text does not begin with it."""
+    return card.prefixes.query if direction == "search" else card.prefixes.passage
 
 
 def _mrl(value: Any, card: ModelCard, where: str) -> int | None:

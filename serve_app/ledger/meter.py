@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from pydantic import SecretStr
+from typing import NamedTuple
 
 from deployments.contract import Direction
 from serve_app.inference.plan import Group, objects_by_model
@@ -18,10 +17,10 @@ from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
 from serve_app.ledger.live_rates import WHOLE, LastMinute, Moment
 from serve_app.ledger.quotas import NO_QUOTAS, Left, Quotas
 from serve_app.ledger.switchboard import Switchboard
+from serve_app.protocol.messages import NO_KEYS, Keys
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """For whom inference is done: the tenant's name if it has one, the collection, and what for.
 
     Without an `operation` it is for what the direction says. `again`: for a request of which a part was counted
@@ -32,7 +31,7 @@ class Caller:
     collection: str = ""
     operation: Operation | None = None
     again: bool = False
-    keys: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
+    keys: Keys = NO_KEYS
 
 
 ANONYMOUS = Caller()
@@ -49,12 +48,9 @@ class Metered:
         """Take on tokens that a model has read for it."""
         self.tokens[model] = self.tokens.get(model, 0) + tokens
 
-    @contextmanager
-    def timed(self, model: str) -> Iterator[None]:
-        """Time a model's part; of several parts at once the longest counts."""
-        began = time.perf_counter()
-        yield
-        self.seconds[model] = max(self.seconds.get(model, 0.0), time.perf_counter() - began)
+    def worked(self, model: str, seconds: float) -> None:
+        """Take on how long a model's part took; of several parts at once the longest counts."""
+        self.seconds[model] = max(self.seconds.get(model, 0.0), seconds)
 
 
 class Meter:
@@ -118,7 +114,10 @@ class Meter:
         self._moment(WHOLE).add(sum(metered.tokens.values()), None if caller.again else seconds)
 
     def _moment(self, of: str) -> Moment:
-        return self._moments.setdefault(of, Moment())
+        moment = self._moments.get(of)
+        if moment is None:
+            moment = self._moments[of] = Moment()
+        return moment
 
     def check(self, caller: Caller, models: Iterable[str]) -> None:
         """Refuse what `metered` would refuse, before other work is done for it.

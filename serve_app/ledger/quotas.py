@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -99,16 +99,18 @@ class Quotas:
         """The tenants that have quotas."""
         return frozenset(self._quotas)
 
-    @contextmanager
-    def held(self, tenant: str | None, groups: Sequence[Group]) -> Iterator[dict[str, int]]:
+    def held(self, tenant: str | None, groups: Sequence[Group]) -> AbstractContextManager[dict[str, int]]:
         """Hold an estimate for a request; what it took in the end, by model, goes into what this yields.
 
         Raises:
             QuotaUsedUp: nothing is left of a quota; says when there will be.
         """
         if tenant is None or tenant not in self._quotas:
-            yield {}
-            return
+            return nullcontext({})
+        return self._held(tenant, groups)
+
+    @contextmanager
+    def _held(self, tenant: str, groups: Sequence[Group]) -> Iterator[dict[str, int]]:
         estimates = estimated_tokens(groups)
         self.check(tenant, estimates)
         for model, tokens in estimates.items():

@@ -6,6 +6,7 @@
 | `grpc_services` | the methods of Qdrant's services |
 | `error_responses` | from an error to the status that each protocol has for it |
 | `deadlines` | for how long a request is worked on |
+| `timers` | waits that hardly ever last until their end |
 | `compression` | compressed request bodies |
 | `paths` | paths in one spelling |
 """

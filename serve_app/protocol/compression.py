@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 
 from deployments.errors import MalformedRequest, TooLarge, UnsupportedEncoding
 from serve_app.protocol.messages import Request, read
@@ -20,12 +19,13 @@ async def read_plain(request: Request, limit: int) -> Request:
         UnsupportedEncoding: how it is compressed is not known here; then nothing of it is read.
         MalformedRequest: it is not compressed in the way it says.
     """
-    encoding = _known(request.encodings)
+    encodings = request.encodings
+    encoding = _known(encodings)
     body = await read(request.body, limit)
     if body is None:
         raise TooLarge(f"the body has more than the {limit} bytes that are allowed (body_bytes)")
-    if not request.encodings:
-        return replace(request, body=body)
+    if not encodings:
+        return request._replace(body=body)
     return request.with_plain_body(decompress(body, encoding, limit) if encoding else body)
 
 

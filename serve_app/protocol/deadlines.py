@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from deployments.errors import DeadlineExceeded
 
@@ -58,13 +58,8 @@ def from_now(asked_s: int, idle_timeout_s: float) -> TimeLimit:
 
 def asked_in_query(query: str) -> int:
     """How many seconds a caller wants to wait; 0 if it does not say."""
-    asked = _TIMEOUT.findall(query)
+    asked = _TIMEOUT.findall(query) if query else None
     return int(asked[-1]) if asked else 0
-
-
-def asked_in_message(message: Any) -> int:
-    """The same of a gRPC message."""
-    return int(message.timeout) if "timeout" in message.DESCRIPTOR.fields_by_name else 0
 
 
 def with_seconds_left(query: str, limit: TimeLimit) -> str:
@@ -73,4 +68,5 @@ def with_seconds_left(query: str, limit: TimeLimit) -> str:
     Raises:
         DeadlineExceeded: nothing is left.
     """
-    return _TIMEOUT.sub(f"timeout={limit.whole_seconds_left}", query)
+    left_s = limit.whole_seconds_left
+    return _TIMEOUT.sub(f"timeout={left_s}", query) if query else query

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
-from google.protobuf.message import Message
 from pydantic import SecretStr
 
 from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
@@ -14,6 +13,8 @@ from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
 Headers = Sequence[tuple[bytes, bytes]]
 Keys = Mapping[str, SecretStr]
 """Keys for external providers by their names, such as `openai-api-key`."""
+
+NO_KEYS: Keys = MappingProxyType({})
 
 Body = bytes | AsyncIterator[bytes]
 """A body that was read to its end, or one that is still coming in."""
@@ -23,8 +24,7 @@ _ABOUT_COMPRESSION = frozenset({b"content-length", b"content-encoding"})
 _ABOUT_BODIES = frozenset({b"content-length", b"content-encoding", b"accept-encoding"})
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """An HTTP request. `path` and `query` are as they were sent, percent-encoded; header names are lower case.
 
     `tenant` is the caller's name, if its credential tells one; `time` is what Qdrant has for it. `unchecked`: only
@@ -40,34 +40,36 @@ class Request:
     tenant: str | None = None
     unchecked: bool = False
     time: TimeLimit = UNLIMITED
-    keys: Keys = field(default_factory=dict, repr=False)
+    keys: Keys = NO_KEYS
 
     @property
     def encodings(self) -> tuple[str, ...]:
         """How the body is compressed, in the words of Content-Encoding, which may stand there more than once."""
         values = [value.decode("latin-1") for key, value in self.headers if key == b"content-encoding"]
-        return tuple(word for value in values for part in value.split(",") if (word := part.strip().lower()))
+        return tuple([word for value in values for part in value.split(",") if (word := part.strip().lower())])
 
     def header(self, name: str) -> str | None:
         """The value of a header, by its name in lower case."""
         wanted = name.encode()
-        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+        for key, value in self.headers:
+            if key == wanted:
+                return value.decode("latin-1")
+        return None
 
     def rewritten(self, body: bytes) -> Request:
         """The same request with another body, of which we mean to read the answer: so it may not be compressed."""
-        return replace(self, headers=without(self.headers, _ABOUT_BODIES), body=body)
+        return self._replace(headers=without(self.headers, _ABOUT_BODIES), body=body)
 
     def without_body(self) -> Request:
         """The same request without its body, of which nothing is read."""
-        return replace(self, headers=without(self.headers, _ABOUT_COMPRESSION), body=b"")
+        return self._replace(headers=without(self.headers, _ABOUT_COMPRESSION), body=b"")
 
     def with_plain_body(self, body: bytes) -> Request:
         """The same request with its body decompressed."""
-        return replace(self, headers=without(self.headers, _ABOUT_COMPRESSION), body=body)
+        return self._replace(headers=without(self.headers, _ABOUT_COMPRESSION), body=body)
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     """An HTTP response."""
 
     status: int
@@ -76,19 +78,18 @@ class Response:
 
     def rewritten(self, body: bytes) -> Response:
         """The same response with another body."""
-        return replace(self, headers=without(self.headers, _ABOUT_BODIES), body=body)
+        return self._replace(headers=without(self.headers, _ABOUT_BODIES), body=body)
 
 
 def without(headers: Headers, names: frozenset[bytes]) -> Headers:
     """The headers but for those in `names` (lower case)."""
-    return [(name.lower(), value) for name, value in headers if name.lower() not in names]
+    return [(lower, value) for name, value in headers if (lower := name.lower()) not in names]
 
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A gRPC call but for its message; `method` is the full name (`/qdrant.Points/Upsert`), the others as above."""
 
     method: str
@@ -96,13 +97,27 @@ class Call:
     tenant: str | None = None
     unchecked: bool = False
     time: TimeLimit = UNLIMITED
-    keys: Keys = field(default_factory=dict, repr=False)
+    keys: Keys = NO_KEYS
+
+
+class RawMessage(NamedTuple):
+    """The message of a gRPC call as its bytes; `method` is the full name of the one whose message it is.
+
+    To Ray Serve it is a message like others: it pickles, and has the method by which those become bytes.
+    """
+
+    method: str
+    data: bytes
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  the name that messages have for it
+        """The bytes."""
+        return self.data
 
 
 class Reply(NamedTuple):
     """What a gRPC call is answered with when it succeeds."""
 
-    message: Message
+    message: bytes
     metadata: Metadata = ()
 
 

@@ -6,10 +6,14 @@ paths before they are matched.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, unquote_to_bytes
 
 _PLAIN = "!$&'()*+,;=:@"
 """What may stand in a path's segment beside letters, digits and `-._~` (RFC 3986, `pchar`)."""
+
+_USUAL = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+"""A path that has one spelling only."""
 
 _FOLDERS = frozenset({"/inference"})
 """The console's page has relative links, so the slash behind its name says something."""
@@ -21,6 +25,8 @@ def normalized(path: str) -> str:
     `path` has its bytes as characters (latin-1). A slash that is percent-encoded belongs to its segment, and is never
     one of the path.
     """
+    if _USUAL.fullmatch(path):
+        return path
     segments = [_normalized(segment) for segment in path.split("/") if segment]
     result = "/" + "/".join(segments)
     return result + "/" if result in _FOLDERS and path.endswith("/") else result
@@ -36,4 +42,4 @@ def climbs(path: str) -> bool:
     Qdrant takes them for names, but proxies before it may take them for ways up: for another path than the one that
     was allowed.
     """
-    return not {".", ".."}.isdisjoint(path.split("/"))
+    return "/." in path and not {".", ".."}.isdisjoint(path.split("/"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 import grpc
-from google.protobuf.message import Message
 
 from deployments.errors import UpstreamUnavailable
 from serve_app.protocol.messages import Call, Metadata, Reply, Request, Response
@@ -31,7 +30,7 @@ class Upstream(Protocol):
     async def rest(self, request: Request) -> Response:
         """Forward an HTTP request as it is."""
 
-    async def grpc(self, message: Message, call: Call) -> Reply:
+    async def grpc(self, message: bytes, call: Call) -> Reply:
         """Forward a gRPC call as it is.
 
         Raises:

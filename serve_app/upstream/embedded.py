@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
-from google.protobuf.message import Message
 from typing_extensions import override
 
 from deployments.errors import DeadlineExceeded, UpstreamUnavailable
@@ -29,11 +28,11 @@ class _Found:
 
     async def rest(self, request: Request) -> Response:
         headers = [*without(request.headers, frozenset({_KEY})), (_KEY, self.key.encode())]
-        return await self.qdrant.rest(replace(request, headers=headers))
+        return await self.qdrant.rest(request._replace(headers=headers))
 
-    async def grpc(self, message: Message, call: Call) -> Reply:
+    async def grpc(self, message: bytes, call: Call) -> Reply:
         metadata = [*(pair for pair in call.metadata if pair[0] != KEY_HEADER), (KEY_HEADER, self.key)]
-        return await self.qdrant.grpc(message, replace(call, metadata=metadata))
+        return await self.qdrant.grpc(message, call._replace(metadata=metadata))
 
 
 class EmbeddedQdrant(Upstream):
@@ -49,7 +48,7 @@ class EmbeddedQdrant(Upstream):
         return await self._ask(lambda found: found.rest(request), request.time)
 
     @override
-    async def grpc(self, message: Message, call: Call) -> Reply:
+    async def grpc(self, message: bytes, call: Call) -> Reply:
         return await self._ask(lambda found: found.grpc(message, call), call.time)
 
     async def _ask(self, send: Callable[[_Found], Awaitable[T]], limit: TimeLimit) -> T:

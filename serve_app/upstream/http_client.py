@@ -21,6 +21,7 @@ from yarl import URL
 
 from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
 from serve_app.protocol.messages import Body, Headers, Request, Response, without
+from serve_app.protocol.timers import Timer, Timers
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
 """Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""
@@ -69,6 +70,7 @@ class HttpClient:
             credentials = base64.b64encode(f"{url.user}:{url.password or ''}".encode())
             self._headers.append((b"authorization", b"Basic " + credentials))
         self._idle: list[_Connection] = []
+        self._timers = Timers()
 
     async def send(self, request: Request) -> Response:
         """The answer to a request, its body still coming in if it is not short.
@@ -97,8 +99,9 @@ class HttpClient:
         return None
 
     async def _connect(self, limit: TimeLimit) -> _Connection:
+        host, port = str(self._url.host), int(self._url.port or 0)
         connecting = asyncio.get_running_loop().create_connection(
-            lambda: _Connection(self._idle), str(self._url.host), int(self._url.port or 0), ssl=self._context
+            lambda: _Connection(self._idle, self._timers), host, port, ssl=self._context
         )
         try:
             _, connection = await asyncio.wait_for(connecting, min(_CONNECT_S, limit.left_s))
@@ -149,14 +152,15 @@ async def _pieces(body: Body) -> AsyncIterator[bytes | memoryview]:
 class _Connection(asyncio.Protocol):
     """One connection, with one exchange at a time; it goes back to `idle` by itself."""
 
-    def __init__(self, idle: list[_Connection]) -> None:
+    def __init__(self, idle: list[_Connection], timers: Timers) -> None:
         self._idle = idle
+        self._timers = timers
         self._transport: Any = None
         self._writable: asyncio.Future[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._parser: Any = None
         self._limit = UNLIMITED
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._late = False
         self.alive = False
         self.idle_since = 0.0
@@ -209,7 +213,7 @@ class _Connection(asyncio.Protocol):
             self._late = True
             self.abort()
         elif over < math.inf:
-            self._timer = asyncio.get_running_loop().call_later(over - now, self._watch)
+            self._timer = self._timers.at(over, self._watch)
 
     async def _stream(self, head: bytes, body: AsyncIterator[bytes | memoryview], *, chunked: bool) -> None:
         """Send a body as it comes in, and stop if the server answers before its end."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from time import perf_counter
+from types import TracebackType
 
-from google.protobuf.message import Message
 from typing_extensions import override
 
 from deployments.errors import DeadlineExceeded, InferenceError
@@ -28,22 +25,22 @@ class MeasuredUpstream(Upstream):
 
     @override
     async def rest(self, request: Request) -> Response:
-        with _measured("rest") as carried:
-            if carried:
+        with _Measured("rest") as measured:
+            if carried := measured.carried:
                 ours = [(name.encode(), value.encode()) for name, value in carried.items()]
-                request = replace(request, headers=[*without(request.headers, _HEADERS), *ours])
+                request = request._replace(headers=[*without(request.headers, _HEADERS), *ours])
             response = await self._upstream.rest(request)
-        UPSTREAM_RESPONSES.add(1, "rest", str(int(response.status)))
+            measured.answered(str(int(response.status)))
         return response
 
     @override
-    async def grpc(self, message: Message, call: Call) -> Reply:
-        with _measured("grpc") as carried:
-            if carried:
+    async def grpc(self, message: bytes, call: Call) -> Reply:
+        with _Measured("grpc") as measured:
+            if carried := measured.carried:
                 others = [pair for pair in call.metadata if pair[0] not in CARRIERS]
-                call = replace(call, metadata=[*others, *carried.items()])
+                call = call._replace(metadata=[*others, *carried.items()])
             reply = await self._upstream.grpc(message, call)
-        UPSTREAM_RESPONSES.add(1, "grpc", "OK")
+            measured.answered("OK")
         return reply
 
     @override
@@ -51,19 +48,39 @@ class MeasuredUpstream(Upstream):
         await self._upstream.close()
 
 
-@contextmanager
-def _measured(protocol: str) -> Iterator[dict[str, str]]:
-    """Measure the way there and back; yields the headers in which the trace goes on, if there is one."""
-    started = perf_counter()
-    try:
-        with step("store", towards_qdrant=True) as this:
-            tracing = current().tracing
-            yield tracing.headers(this.span) if tracing and this.span else {}
-    except UpstreamStatus as status:
-        UPSTREAM_RESPONSES.add(1, protocol, status.code.name)
-        raise
-    except InferenceError as error:
-        UPSTREAM_RESPONSES.add(1, protocol, "timeout" if isinstance(error, DeadlineExceeded) else "unreachable")
-        raise
-    finally:
-        UPSTREAM_SECONDS.observe(perf_counter() - started, protocol)
+class _Measured(step):
+    """The way there and back. `carried`: the headers in which the trace goes on, if there is one."""
+
+    __slots__ = ("_protocol", "_status")
+
+    def __init__(self, protocol: str) -> None:
+        super().__init__("store", towards_qdrant=True)
+        self._protocol = protocol
+        self._status = ""
+
+    @property
+    def carried(self) -> dict[str, str]:
+        tracing = current().tracing
+        return tracing.headers(self.span) if tracing and self.span else {}
+
+    def answered(self, status: str) -> None:
+        self._status = status
+
+    @override
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        status = self._status if error is None else _status_of(error)
+        if status:
+            UPSTREAM_RESPONSES.add(1, self._protocol, status)
+        UPSTREAM_SECONDS.observe(perf_counter() - self.started, self._protocol)
+
+
+def _status_of(error: BaseException) -> str:
+    """How an exchange ended that has no answer; empty if its caller gave up, or for a fault of ours."""
+    if isinstance(error, UpstreamStatus):
+        return error.code.name
+    if isinstance(error, InferenceError):
+        return "timeout" if isinstance(error, DeadlineExceeded) else "unreachable"
+    return ""

@@ -8,17 +8,15 @@ import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc.aio
-from google.protobuf.message import Message
 from typing_extensions import override
 from yarl import URL
 
 from deployments.errors import ConfigError, DeadlineExceeded, UpstreamUnavailable
 from serve_app.protocol.deadlines import TimeLimit
-from serve_app.protocol.grpc_services import response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response
 from serve_app.upstream.base import NotReached, Upstream, UpstreamStatus
 from serve_app.upstream.http_client import BrokenOffError, HttpClient, NotSentError, TimeOverError
@@ -37,7 +35,45 @@ _GRPC_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 _State = grpc.ChannelConnectivity
-_Channel = grpc.aio.Channel
+_Method = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+
+
+class _Channel:
+    """The connection to one node."""
+
+    def __init__(self, url: URL, trusted: bytes | None) -> None:
+        address = f"{url.host}:{url.port}"
+        self._channel = (
+            grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(trusted), _GRPC_OPTIONS)
+            if url.scheme == "https"
+            else grpc.aio.insecure_channel(address, _GRPC_OPTIONS)
+        )
+        self._methods: dict[str, _Method] = {}
+
+    def method(self, name: str) -> _Method:
+        """What calls a method of Qdrant's, from bytes to bytes."""
+        method = self._methods.get(name)
+        if method is None:
+            method = self._methods[name] = self._channel.unary_unary(name)
+        return method
+
+    async def connects(self, patience_s: float) -> bool:
+        """Whether there is a connection, after waiting for one that is on its way.
+
+        After a failure gRPC tries again by itself, at most a second later; until then the channel is not waited for.
+        """
+        state = self._channel.get_state(try_to_connect=True)
+        while state in {_State.IDLE, _State.CONNECTING}:
+            try:
+                await asyncio.wait_for(self._channel.wait_for_state_change(state), patience_s)
+            except asyncio.TimeoutError:
+                return False
+            state = self._channel.get_state(try_to_connect=True)
+        return state is _State.READY
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._channel.close()
 
 
 @dataclass
@@ -86,7 +122,7 @@ class RemoteQdrant(Upstream):
         """
         trusted = _read(certificates) if certificates else None
         self._nodes = Turns([URL(url) for url in urls], _context(certificates, trusted))
-        self._channels = [_channel(URL(url), trusted) for url in grpc_urls]
+        self._channels = [_Channel(URL(url), trusted) for url in grpc_urls]
         self._next = 0
 
     @override
@@ -102,20 +138,17 @@ class RemoteQdrant(Upstream):
             except TimeOverError as error:
                 raise _late(error.waited_s) from error
             else:
-                return answer if isinstance(answer.body, bytes) else replace(answer, body=_whole(answer.body))
+                return answer if isinstance(answer.body, bytes) else answer._replace(body=_whole(answer.body))
         raise NotReached("Qdrant cannot be reached")
 
     @override
-    async def grpc(self, message: Message, call: Call) -> Reply:
+    async def grpc(self, message: bytes, call: Call) -> Reply:
         channel = await self._connected(call.time)
         began, left_s = time.monotonic(), call.time.left_s
-        invoke = channel.unary_unary(
-            call.method,
-            request_serializer=type(message).SerializeToString,
-            response_deserializer=response_class(call.method).FromString,
-        )(message, metadata=tuple(call.metadata), timeout=left_s if left_s < math.inf else None)
+        timeout_s = left_s if left_s < math.inf else None
+        invoke = channel.method(call.method)(message, metadata=tuple(call.metadata), timeout=timeout_s)
         try:
-            answer: Message = await invoke
+            answer: bytes = await invoke
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
                 raise UpstreamUnavailable("Qdrant cannot be reached") from error
@@ -129,7 +162,7 @@ class RemoteQdrant(Upstream):
         """The channel of the node whose turn it is, or of the next one that has a connection."""
         self._next = (self._next + 1) % len(self._channels)
         for channel in self._channels[self._next :] + self._channels[: self._next]:
-            if await _connects(channel, min(_CONNECT_S, limit.left_s)):
+            if await channel.connects(min(_CONNECT_S, limit.left_s)):
                 return channel
         raise NotReached("Qdrant cannot be reached")
 
@@ -138,21 +171,6 @@ class RemoteQdrant(Upstream):
         self._nodes.close()
         for channel in self._channels:
             await channel.close()
-
-
-async def _connects(channel: _Channel, patience_s: float) -> bool:
-    """Whether a channel has a connection, after waiting for one that is on its way.
-
-    After a failure gRPC tries again by itself, at most a second later; until then the channel is not waited for.
-    """
-    state = channel.get_state(try_to_connect=True)
-    while state in {_State.IDLE, _State.CONNECTING}:
-        try:
-            await asyncio.wait_for(channel.wait_for_state_change(state), patience_s)
-        except asyncio.TimeoutError:
-            return False
-        state = channel.get_state(try_to_connect=True)
-    return state is _State.READY
 
 
 async def _whole(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -170,13 +188,6 @@ def _late(waited_s: float) -> DeadlineExceeded:
         f"Qdrant did not answer within {waited_s:.1f} s, what was left of the time for the request (timeout_s or "
         "qdrant_timeout_s, or the caller's own); it may still carry it out"
     )
-
-
-def _channel(url: URL, trusted: bytes | None) -> _Channel:
-    address = f"{url.host}:{url.port}"
-    if url.scheme == "https":
-        return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(trusted), _GRPC_OPTIONS)
-    return grpc.aio.insecure_channel(address, _GRPC_OPTIONS)
 
 
 def _read(certificates: Path) -> bytes:

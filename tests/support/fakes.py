@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import orjson
 from google.protobuf.message import Message
 
 from deployments.contract import Batch, DenseVectors, Embeddings, ImageBatch, LoadedImages, SparseVectors
-from serve_app.protocol.grpc_services import response_class
+from serve_app.protocol.grpc_services import request_class, response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, json_response, read
 
 
@@ -72,15 +72,13 @@ class FakeQdrant:
 
     async def rest(self, request: Request) -> Response:
         body = await read(request.body)
-        self.requests.append(replace(request, body=body or b""))
+        self.requests.append(request._replace(body=body or b""))
         return json_response(self.status, orjson.dumps(self.answer), self.headers)
 
-    async def grpc(self, message: Message, call: Call) -> Reply:
-        kept = type(message)()
-        kept.CopyFrom(message)
-        self.messages.append((call.method, kept))
+    async def grpc(self, message: bytes, call: Call) -> Reply:
+        self.messages.append((call.method, request_class(call.method).FromString(message)))
         self.calls.append(call)
-        return Reply(response_class(call.method)())
+        return Reply(response_class(call.method)().SerializeToString())
 
     async def close(self) -> None: ...
 

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import httpx
 import orjson
+from google.protobuf.message import Message
 
 from deployments.catalogue.catalogue import Catalogue
 from serve_app.api.grpc import GrpcApi
@@ -23,6 +24,8 @@ from serve_app.inference.provider_keys import OperatorKeys
 from serve_app.ledger.meter import Meter
 from serve_app.observability.record import Watch
 from serve_app.pipeline import Pipeline
+from serve_app.protocol.grpc_services import _METHODS, response_class
+from serve_app.protocol.messages import RawMessage
 from serve_app.upstream.base import Upstream
 from tests.support.cards import CATALOGUE
 from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
@@ -70,11 +73,33 @@ class Gateway:
         self.pipeline = Pipeline(self.embedder, upstream(self.qdrant))
         http = HttpApi(self.pipeline, authenticator, watch, health)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(http), base_url="http://gateway")
-        self.grpc = GrpcApi(self.pipeline, authenticator, watch)
+        self.grpc = Calls(GrpcApi(self.pipeline, authenticator, watch))
 
     async def put(self, body: Any, path: str = "/collections/c/points", **options: Any) -> httpx.Response:
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         return await self.client.put(path, content=content, **options)
+
+
+class Calls:
+    """The gRPC API, called with messages by the last part of a method's name."""
+
+    def __init__(self, api: GrpcApi) -> None:
+        self._api = api
+
+    async def answer(self, name: str, message: Message, context: Any) -> Message:
+        method = full_name(name, message)
+        answer = await self._api.answer(RawMessage(method, message.SerializeToString()), context)
+        return response_class(method).FromString(answer.SerializeToString())
+
+
+def full_name(name: str, message: Message) -> str:
+    """No two methods of the same name take the same message."""
+    (found,) = [
+        method
+        for method, described in _METHODS.items()
+        if (described.name, described.input_type.full_name) == (name, message.DESCRIPTOR.full_name)
+    ]
+    return found
 
 
 class Context:

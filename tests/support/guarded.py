@@ -36,7 +36,7 @@ class RecordingQdrant(FakeQdrant):
         self.seen.append((request.tenant, [pair for pair in shown if pair[0] in {"api-key", "authorization"}]))
         return await super().rest(request)
 
-    async def grpc(self, message: Message, call: Call) -> Reply:
+    async def grpc(self, message: bytes, call: Call) -> Reply:
         self.seen.append((call.tenant, [pair for pair in call.metadata if pair[0] in {"api-key", "authorization"}]))
         return await super().grpc(message, call)
 

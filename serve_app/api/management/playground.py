@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,7 @@ from deployments.errors import InferenceError
 from serve_app.api.management.json_bodies import Answer
 from serve_app.embedder import Embedder
 from serve_app.inference.objects import InferenceObject, Slot
-from serve_app.inference.plan import missing_prefix
+from serve_app.inference.plan import prefix_of
 from serve_app.ledger.meter import Caller
 
 
@@ -61,7 +60,7 @@ class Playground:
         outputs = []
         for name in asked.models:
             outputs.append(await self._try(asked, name, caller, used))
-            caller = replace(caller, again=bool(used))
+            caller = caller._replace(again=bool(used))
         return Answer({"models": outputs}, self._embedder.quota_headers(caller, used))
 
     async def _try(self, asked: Question, name: str, caller: Caller, all_used: dict[str, int]) -> dict[str, Any]:
@@ -86,7 +85,8 @@ class Playground:
         if card.modality != "text" or card.provider or not vectors:
             return {}
         texts = [str(asked.inputs[position].text) for position in vectors]
-        prefixes = [missing_prefix(text, card, asked.direction) for text in texts]
+        prefix = prefix_of(card, asked.direction)
+        prefixes = ["" if text.startswith(prefix) else prefix for text in texts]
         own = {key: value for key, value in options.items() if key != "mrl"}
         batch = Batch([prefix + text for prefix, text in zip(prefixes, texts, strict=True)], asked.direction, own)
         indices = [v.indices.tolist() if isinstance(v, SparseVector) else [] for v in vectors.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -84,9 +84,9 @@ class Console:
 
     async def _file(self, request: Request) -> Response:
         if request.method == "HEAD":
-            answer = await self._file(replace(request, method="GET"))
+            answer = await self._file(request._replace(method="GET"))
             length = b"%d" % len(await read(answer.body) or b"")
-            return replace(answer, headers=[*answer.headers, (b"content-length", length)], body=b"")
+            return answer._replace(headers=[*answer.headers, (b"content-length", length)], body=b"")
         if request.method == "GET" and request.path == _HOME:
             # Relative, so that it is right behind a path prefix, too.
             return Response(HTTPStatus.PERMANENT_REDIRECT, [(b"location", b"inference/")], b"")

@@ -12,9 +12,9 @@ from deployments.contract import Batch, Direction, Embeddings
 from deployments.errors import BadOption
 from deployments.families import bm25
 from deployments.families.loading import load_family
-from deployments.families.weighed_cache import WeighedCache
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
+from deployments.weighed_cache import WeighedCache
 
 RECIPE = "Recipe for baking chocolate chip cookies"
 

@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 import orjson
 import pytest
-from google.protobuf.message import Message
 from qdrant_client import grpc as q
 
 from serve_app.protocol.messages import Call, Reply, Request, Response, json_response
@@ -170,7 +169,7 @@ class Refusing(RecordingQdrant):
         await super().rest(request)
         return json_response(401, b'{"status":{"error":"Invalid JWT, stateful validation failed"}}')
 
-    async def grpc(self, message: Message, call: Call) -> Reply:
+    async def grpc(self, message: bytes, call: Call) -> Reply:
         await super().grpc(message, call)
         raise UpstreamStatus(grpc.StatusCode.UNAUTHENTICATED, "stateful validation failed", ())
 

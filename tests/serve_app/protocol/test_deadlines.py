@@ -6,7 +6,6 @@ import math
 import time
 
 import pytest
-from qdrant_client import grpc as q
 
 from deployments.errors import DeadlineExceeded
 from serve_app.protocol import deadlines
@@ -28,12 +27,6 @@ from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
 )
 def test_what_a_query_asks_for(query: str, seconds: int) -> None:
     assert deadlines.asked_in_query(query) == seconds
-
-
-def test_what_a_message_asks_for() -> None:
-    assert deadlines.asked_in_message(q.QueryPoints(timeout=7)) == 7
-    assert deadlines.asked_in_message(q.QueryPoints()) == 0
-    assert deadlines.asked_in_message(q.HealthCheckRequest()) == 0
 
 
 def test_a_caller_may_have_more_patience_than_the_configuration() -> None:

@@ -20,6 +20,9 @@ from serve_app.upstream.base import UpstreamStatus
 from serve_app.upstream.remote import RemoteQdrant
 from tests.support.stub_qdrant import Server
 
+COUNT = q.CountPoints(collection_name="c").SerializeToString()
+DELETE = q.DeletePoints(collection_name="c").SerializeToString()
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
@@ -45,7 +48,7 @@ def in_front_of(*servers: Server, scheme: str = "http", certificates: Path | Non
 
 
 async def count(remote: RemoteQdrant) -> Any:
-    reply = await remote.grpc(q.CountPoints(collection_name="c"), Call("/qdrant.Points/Count"))
+    reply = await remote.grpc(COUNT, Call("/qdrant.Points/Count"))
     return reply.message
 
 
@@ -83,8 +86,8 @@ async def test_a_body_is_streamed_in_both_directions(server: Server, remote: Rem
 
 async def test_a_grpc_call_passes_with_its_metadata(server: Server, remote: RemoteQdrant) -> None:
     call = Call("/qdrant.Points/Count", [("api-key", "secret")])
-    reply = await remote.grpc(q.CountPoints(collection_name="c"), call)
-    message: Any = reply.message
+    reply = await remote.grpc(COUNT, call)
+    message = q.CountResponse.FromString(reply.message)
     assert message.result.count == 7
     assert server.points.seen["api-key"] == "secret"
     assert {("x-first", "1"), ("x-last", "2")} <= set(reply.metadata)
@@ -92,7 +95,7 @@ async def test_a_grpc_call_passes_with_its_metadata(server: Server, remote: Remo
 
 async def test_a_grpc_status_passes_with_its_metadata(remote: RemoteQdrant) -> None:
     with pytest.raises(UpstreamStatus) as caught:
-        await remote.grpc(q.DeletePoints(collection_name="c"), Call("/qdrant.Points/Delete"))
+        await remote.grpc(DELETE, Call("/qdrant.Points/Delete"))
     assert (caught.value.code, caught.value.details) == (grpc.StatusCode.PERMISSION_DENIED, "may not delete")
     assert ("x-reason", "no") in list(caught.value.metadata)
 
@@ -191,7 +194,7 @@ async def test_a_qdrant_that_hangs_is_waited_for_until_the_time_is_over(server: 
             await remote.rest(Request("GET", "/", "", [], b"", time=limit))
     for limit in (TimeLimit(until=time.monotonic() + 0.3), TimeLimit(idle_timeout_s=0.3)):
         with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.\d s, what was left of the time"):
-            await remote.grpc(q.CountPoints(collection_name="c"), Call("/qdrant.Points/Count", time=limit))
+            await remote.grpc(COUNT, Call("/qdrant.Points/Count", time=limit))
     assert time.monotonic() - began < 3
     server.answers.set()
     assert await get(remote) == 418
@@ -204,7 +207,7 @@ async def test_a_connection_that_does_not_come_about_takes_no_longer_than_the_re
     with pytest.raises(UpstreamUnavailable):
         await remote.rest(Request("GET", "/", "", [], b"", time=TimeLimit(until=began + 0.3)))
     with pytest.raises(UpstreamUnavailable):
-        await remote.grpc(q.CountPoints(), Call("/qdrant.Points/Count", time=TimeLimit(until=began + 0.6)))
+        await remote.grpc(b"", Call("/qdrant.Points/Count", time=TimeLimit(until=began + 0.6)))
     assert time.monotonic() - began < 2
     await remote.close()
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 from qdrant_client import grpc as models
 
 from deployments.errors import QuotaUsedUp, SwitchedOff
+from serve_app.inference.message_heads import head
 from serve_app.ledger.switches import Switches
 from serve_app.protocol.error_responses import GRPC, headers_of
 from serve_app.protocol.messages import Call
@@ -66,20 +65,16 @@ async def test_grpc_tells_what_is_left_and_refuses_in_its_own_way(world: MakeWor
         collection_name="recipes", query=models.Query(nearest=models.VectorInput(document=document))
     )
     call = Call("/qdrant.Points/Query", tenant="shop")
-    reply = await here.pipeline.grpc(_copy(query), call)
+    message = query.SerializeToString()
+    known = head(call.method, message)
+    reply = await here.pipeline.grpc(message, known, call)
     assert dict(reply.metadata)["x-ratelimit-remaining-tokens"] == "4"
-    await here.pipeline.grpc(_copy(query), call)
+    await here.pipeline.grpc(message, known, call)
     with pytest.raises(QuotaUsedUp) as refused:
-        await here.pipeline.grpc(_copy(query), call)
+        await here.pipeline.grpc(message, known, call)
     assert GRPC[refused.value.kind] is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(headers_of(refused.value)).keys() >= {"retry-after", "x-ratelimit-remaining-tokens"}
     here.switchboard.turn(Switches(collections=frozenset({"recipes"})))
     with pytest.raises(SwitchedOff, match="for the collection 'recipes'") as off:
-        await here.pipeline.grpc(_copy(query), replace(call, tenant=None))
+        await here.pipeline.grpc(message, known, call._replace(tenant=None))
     assert GRPC[off.value.kind] is grpc.StatusCode.FAILED_PRECONDITION
-
-
-def _copy(message: Any) -> Any:
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployments.families.weighed_cache import WeighedCache
+from deployments.weighed_cache import WeighedCache
 
 
 def test_what_was_used_last_is_kept_within_the_room() -> None:
