@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -10,6 +11,8 @@ from typing import NamedTuple
 
 _PATIENCE_S = 2.0
 _BYTES = 4096
+_NOT_ASKED = "not asked yet"
+"""The words of `serve_app/api/health.py`."""
 
 
 class Neighbour(NamedTuple):
@@ -33,12 +36,21 @@ def who_answers(port: int, host: str = "localhost") -> Neighbour | None:
 
 
 def qdrant_trouble(port: int) -> str:
-    """What a service of ours says of its Qdrant, such as `does not answer within 2 s`; empty if all is well."""
+    """What a service of ours says of its Qdrant, such as `Qdrant cannot be reached`; empty if all is well.
+
+    A service that has just started may not have asked it yet: that takes a moment.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while (said := _of_qdrant(port)) == _NOT_ASKED and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return said if said.startswith("Qdrant") or not said else f"Qdrant {said}"
+
+
+def _of_qdrant(port: int) -> str:
     _, text = _asked("localhost", port, "/readyz?verbose")
-    for line in text.decode(errors="replace").splitlines():
-        if line.startswith("[-] qdrant: "):
-            return line.removeprefix("[-] qdrant: ")
-    return ""
+    start = "[-] qdrant: "
+    lines = text.decode(errors="replace").splitlines()
+    return next((line.removeprefix(start) for line in lines if line.startswith(start)), "")
 
 
 def _get(host: str, port: int, path: str) -> bytes:

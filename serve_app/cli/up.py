@@ -175,7 +175,8 @@ def _introduce(service: Service, seconds: float) -> None:
     for name, value in rows.items():
         console.print(f"  [bold]{name:<7}[/] {value}", soft_wrap=True)
     if settings.qdrant_url and (trouble := qdrant_trouble(service.config.http_options.port)):
-        console.print(f"[bold yellow]Qdrant {escape(trouble)}[/]; until it does, requests get 503", soft_wrap=True)
+        said = f"[bold yellow]{escape(trouble)}[/] ({escape(settings.shown_url)}); requests get 503 until it answers"
+        console.print(said, soft_wrap=True)
     console.print("try it:", style="bold")
     console.print("  " + _example(service, settings), soft_wrap=True, markup=False)
 

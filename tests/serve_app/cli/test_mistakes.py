@@ -15,6 +15,7 @@ import ray.serve.schema  # noqa: F401  before a test changes what it reads in th
 from typer.testing import CliRunner
 
 from serve_app.cli.main import app
+from serve_app.cli.neighbours import qdrant_trouble
 from tests.support import own_model
 
 FILES = {
@@ -213,6 +214,27 @@ def test_a_port_that_a_stranger_has_comes_with_another_one(neighbour: int) -> No
         in said(f"up --port {neighbour}")[1]
     )
     assert "choose other ports: qdrant-inference store --rest-port" in said(f"store --rest-port {neighbour}")[1]
+
+
+class Ready(Root):
+    """A service of ours that has just started, and whose Qdrant is away."""
+
+    said = ("not asked yet", "Qdrant cannot be reached")
+
+    def do_GET(self) -> None:
+        body = f"[-] qdrant: {self.said[0]}\n[+] qdrant/bm25: ready\nsome shards are not ready".encode()
+        Ready.said = self.said[1:] or self.said
+        self.send_response(503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.parametrize("neighbour", [Ready], indirect=True)
+def test_a_qdrant_that_is_away_at_the_start_is_told_once_it_was_asked(neighbour: int) -> None:
+    assert qdrant_trouble(neighbour) == "Qdrant cannot be reached"
+    Ready.said = ("does not answer within 2 s",)
+    assert qdrant_trouble(neighbour) == "Qdrant does not answer within 2 s"
 
 
 def test_a_good_file_ends_with_a_tick() -> None:
