@@ -77,7 +77,7 @@ class Embedder:
         with step("decode"):
             bounds.check(slots, settings)
             keys = KeyRing(caller.keys, caller.tenant, self.operator_keys)
-            groups = plan(slots, direction, self.catalogue, keys)
+            groups = plan(slots, direction, self.catalogue, keys, any_mrl=settings.any_mrl)
         current().planned(direction, objects_by_model(groups))
         patience_s = min(settings.timeout_s, until - time.monotonic())
         with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,11 @@ class Checkpoint(Config):
     canonical names have no leading `<model type>.`, and a LayerNorm has `weight` and `bias`, never `gamma` and `beta`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: Sequence[str] = ()) -> None:
         """Open a folder, whose tensors may be spread over several files with an index.
+
+        `beside` are folders in it with linear layers that belong to the model; the names of their tensors begin with
+        that of the folder.
 
         Raises:
             ModelFilesError: a file is missing or damaged.
@@ -102,6 +105,9 @@ class Checkpoint(Config):
         model_type = self._content.get("model_type")
         prefix = f"{_PREFIXES.get(str(model_type), model_type)}."
         self._stored = {_canonical(name, prefix): (file, name) for file, name in _tensors(folder)}
+        for name in beside:
+            self._stored |= {f"{name}.{tensor}": (file, tensor) for file, tensor in _tensors(folder / name)}
+        self.beside = beside
         self._read: set[str] = set()
 
     def __contains__(self, name: str) -> bool:

@@ -54,5 +54,5 @@ def missing(config: Config) -> str | None:
     try:
         transformer(config)
     except ModelError as error:
-        return str(error)
+        return str(error).removeprefix(f"{config.folder}: ")
     return None

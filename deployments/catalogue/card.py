@@ -132,7 +132,12 @@ class ModelCard(Record):
     family: Annotated[str, AfterValidator(_known)]
     dimensions: int | None = Field(default=None, gt=0, description="of each vector; none for sparse models")
     context_window: int | None = Field(default=None, gt=0, description="in tokens; none if there is no limit")
-    pooling: Literal["mean", "cls", "last"] | None = None
+    pooling: Literal["mean", "cls", "last", "max", "weighted-mean"] | None = None
+    projections: tuple[str, ...] = Field(default=(), description="folders of linear layers behind the pooling")
+    matryoshka: tuple[int, ...] = Field(
+        default=(), description="the lengths to which vectors can be cut, by how the model was trained"
+    )
+    output: str | None = Field(default=None, description="of a ready ONNX file; default: the first one")
     normalize: bool = True
     prefixes: Annotated[Prefixes, BeforeValidator(_prefixes)] = Prefixes()
     markers: Markers | None = None

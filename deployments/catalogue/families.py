@@ -51,7 +51,10 @@ class FamilySpec:
     unsuitable_precisions: Mapping[Precision, str] = field(default_factory=dict)
 
 
-FIELDS = frozenset({"dimensions", "context_window", "pooling", "markers", "image_size", "image_limits", "sources"})
+FIELDS = frozenset(
+    {"dimensions", "context_window", "pooling", "projections", "matryoshka", "output", "markers", "image_size"}
+    | {"image_limits", "sources"}
+)
 """The fields of a card that not every family has."""
 
 _DENSE = FamilySpec(
@@ -60,6 +63,7 @@ _DENSE = FamilySpec(
     modality="text",
     provider="deployments.families.dense",
     needs=frozenset({"dimensions", "context_window", "pooling", "sources"}),
+    may_have=frozenset({"projections", "matryoshka", "output"}),
     checkpoint="dense",
 )
 _SPARSE = FamilySpec(
@@ -68,6 +72,7 @@ _SPARSE = FamilySpec(
     modality="text",
     provider="deployments.families.sparse",
     needs=frozenset({"context_window", "sources"}),
+    may_have=frozenset({"output"}),
     checkpoint="sparse",
     unsuitable_precisions={
         "bfloat16": "cosine to float32 down to 0.9995 (SPLADE), whose entries come from a few large numbers"
@@ -88,6 +93,7 @@ _LATE_INTERACTION = FamilySpec(
     modality="text",
     provider="deployments.families.late_interaction",
     needs=frozenset({"dimensions", "context_window", "markers", "sources"}),
+    may_have=frozenset({"projections", "output"}),
     checkpoint="late-interaction",
     unsuitable_precisions={"bfloat16": "cosine to float32 down to 0.9998, for the vectors of single tokens"},
 )

@@ -27,7 +27,27 @@ def _last(hidden: MultiVectors) -> Floats:
     return last
 
 
-POOLINGS: dict[str, Pooling] = {"mean": _mean, "cls": _cls, "last": _last}
+def _max(hidden: MultiVectors) -> Floats:
+    highest: Floats = np.maximum.reduceat(hidden.rows, hidden.offsets[:-1])
+    return highest
+
+
+def _weighted_mean(hidden: MultiVectors) -> Floats:
+    """Later tokens count more: the first one once, the second one twice (Muennighoff 2022)."""
+    starts = np.repeat(hidden.offsets[:-1], np.diff(hidden.offsets))
+    weights = (np.arange(len(hidden.rows)) - starts + 1).astype(np.float32)
+    sums = np.add.reduceat(hidden.rows * weights[:, None], hidden.offsets[:-1])
+    totals = np.add.reduceat(weights, hidden.offsets[:-1])
+    return np.divide(sums, totals[:, None], dtype=np.float32)
+
+
+POOLINGS: dict[str, Pooling] = {
+    "mean": _mean,
+    "cls": _cls,
+    "last": _last,
+    "max": _max,
+    "weighted-mean": _weighted_mean,
+}
 
 
 def normalize(rows: Floats) -> Floats:

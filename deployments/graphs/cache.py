@@ -75,7 +75,7 @@ def _key(build: Callable[..., bytes], checkpoint: Checkpoint, arguments: tuple[A
 
 
 def _sum_of_model(folder: Path) -> str:
-    return _sum([*folder.glob("config.json"), *sorted(folder.glob("*.safetensors*"))])[:32]
+    return _sum([*folder.glob("config.json"), *sorted(folder.rglob("*.safetensors*"))])[:32]
 
 
 def _is_whole(entry: Path) -> bool:

@@ -54,13 +54,17 @@ def colbert(
 ) -> bytes:
     """A model that gives a vector a token, float32 `[batch, tokens, dimensions]`, not normalized yet.
 
+    The projection is the tensor `linear.weight`, or stands in folders beside the checkpoint.
+
     Raises:
         ModelError: as for `encoder`.
     """
     graph, model, _, hidden = _begun(checkpoint, weights, rows, external)
-    projected = graph.matmul(hidden, "linear")
+    names = [f"{name}.linear" for name in checkpoint.beside] or ["linear"]
+    for name in names:
+        hidden = graph.linear(hidden, name)
     checkpoint.expect_all_read(*model.unused, *_of_head(model))
-    return graph.serialize(projected, ["batch", "tokens", checkpoint.shape("linear.weight")[0]])
+    return graph.serialize(hidden, ["batch", "tokens", graph.width(names[-1:])])
 
 
 def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, *, external: BinaryIO | None = None) -> bytes:

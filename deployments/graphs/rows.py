@@ -24,6 +24,10 @@ Rows = Literal["padded", "packed"]
 _HIDDEN = -30000.0
 """Added to the score of a token that is not attended to: nothing is left of it, and float16 can hold it."""
 
+_ALONE = _HIDDEN / 2
+"""Added to a token's score of itself, if it is not attended to: what has nothing attended within its window, such as a
+mask far behind a query, sees itself and not what else stands in the row."""
+
 
 class Tokens(NamedTuple):
     """What is known of the tokens of a run.
@@ -46,10 +50,15 @@ def read_rows(graph: Graph, rows: Rows) -> Tokens:
 def _padded(graph: Graph) -> Tokens:
     ids = graph.input("input_ids", np.int32, ["batch", "tokens"])
     lengths = graph.input("lengths", np.int32, ["batch"])
-    count = graph.add("Squeeze", graph.cast(graph.add("Shape", ids, start=1, end=2), np.int32))
-    positions = graph.add("Range", graph.constant(np.array(0, np.int32)), count, graph.constant(np.array(1, np.int32)))
+    positions = _places(graph, ids)
     attends = graph.add("Less", positions, _with_axes(graph, lengths, 1, 2))
     return Tokens(ids, _with_axes(graph, positions, 0), attends, lengths)
+
+
+def _places(graph: Graph, ids: str) -> str:
+    """Where the tokens of a row stand in it: int32 `[tokens]`."""
+    count = graph.add("Squeeze", graph.cast(graph.add("Shape", ids, start=1, end=2), np.int32))
+    return graph.add("Range", _integer(graph, 0), count, _integer(graph, 1))
 
 
 def _packed(graph: Graph) -> Tokens:
@@ -76,6 +85,10 @@ def _bias(graph: Graph, tokens: Tokens, sight: Sight) -> str:
         near = graph.add("LessOrEqual", graph.add("Abs", _distance(graph, tokens)), _integer(graph, sight.window))
         attends = graph.add("And", attends, near)
     seen, hidden = (graph.weight(np.array(value, np.float32)) for value in (0.0, _HIDDEN))
+    if sight.window is not None:
+        places = _places(graph, tokens.ids)
+        itself = graph.add("Equal", _with_axes(graph, places, 0), _with_axes(graph, places, 1))
+        hidden = graph.add("Where", itself, graph.weight(np.array(_ALONE, np.float32)), hidden)
     mask = _with_axes(graph, graph.add("Where", attends, seen, hidden), 1)
     if sight.bias is None:
         return mask

@@ -17,7 +17,7 @@ from deployments.networks.base import Network
 from deployments.networks.layouts import Padded
 from deployments.networks.packed import PackedNetwork
 from deployments.networks.packing import Packed
-from deployments.networks.padded import PaddedNetwork, run_built, run_ready
+from deployments.networks.padded import READY_INPUTS, PaddedNetwork, run_built, run_ready
 from deployments.networks.session import Build, Provider, Session, open_session, provider_of
 from deployments.networks.settings import SessionSettings
 
@@ -86,7 +86,7 @@ def open_built(card: ModelCard, build: Build, settings: SessionSettings) -> Sess
 
 
 def _checkpoint(card: ModelCard, folder: Path, positions: Positions) -> Checkpoint:
-    checkpoint = Checkpoint(folder)
+    checkpoint = Checkpoint(folder, card.projections if card.vector_kind == "multivector" else ())
     if (card.context_window or 0) > positions(checkpoint):
         end = positions(checkpoint)
         raise ModelError(f"{card.name}: context_window is {card.context_window}, but the model ends at {end}")
@@ -94,7 +94,9 @@ def _checkpoint(card: ModelCard, folder: Path, positions: Positions) -> Checkpoi
 
 
 def _ready(card: ModelCard, folder: Path, settings: SessionSettings) -> Network:
-    return PaddedNetwork(open_ready(card, folder, settings), run_ready, Padded(int(card.context_window or 0)))
+    session = open_ready(card, folder, settings)
+    session.expect(READY_INPUTS, card.output)
+    return PaddedNetwork(session, partial(run_ready, output=card.output), Padded(int(card.context_window or 0)))
 
 
 def _padded(card: ModelCard, checkpoint: Checkpoint, settings: SessionSettings, build: BuildGraph) -> Network:

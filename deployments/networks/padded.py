@@ -46,12 +46,16 @@ def run_built(session: Session, ids: Numbers, lengths: Numbers) -> Floats:
     return output
 
 
-def run_ready(session: Session, ids: Numbers, lengths: Numbers) -> Floats:
-    """Run a ready file. Its inputs have the names that exporters give; the first output counts, as in fastembed."""
-    is_text = np.arange(ids.shape[1]) < lengths[:, None]
-    inputs = {"input_ids": ids, "attention_mask": is_text, "token_type_ids": np.zeros_like(ids)}
-    output, *_ = session.run({name: array.astype(np.int64) for name, array in inputs.items()})
-    return output.astype(np.float32, copy=False)
+READY_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+"""The names that exporters give to the inputs of a ready file."""
+
+
+def run_ready(session: Session, ids: Numbers, lengths: Numbers, *, output: str | None = None) -> Floats:
+    """Run a ready file. Its first output counts, as in fastembed, unless another one is named."""
+    places = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+    given = (ids, places < lengths[:, None], np.zeros_like(ids), places)
+    found, *_ = session.run(dict(zip(READY_INPUTS, given, strict=True)), output)
+    return found.astype(np.float32, copy=False)
 
 
 def fill_up(items: Sequence[Sequence[int]], tokens: int) -> Numbers:

@@ -37,6 +37,9 @@ _PRECISIONS: dict[Provider, tuple[Precision, ...]] = {
 
 _OPENVINO_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 
+_TYPES = {f"tensor({name})": np.dtype(name) for name in ("int64", "int32", "float16")}
+"""By onnxruntime's names. Other inputs are given as they are."""
+
 _KERNELS_CACHED = 100
 """OpenVINO keeps what it compiled for each shape. Its own bound (5000) lets a small model grow by hundreds of MB, one
 of 1000 still by tens in ten minutes; see benchmarks/NOTES.md."""
@@ -49,24 +52,44 @@ class Session:
         self.provider = provider
         self.precision = precision
         self._session = session
-        self._inputs = [item.name for item in session.get_inputs()]
+        self._inputs = {item.name: _TYPES.get(item.type) for item in session.get_inputs()}
+        self._outputs = [item.name for item in session.get_outputs()]
 
     @property
     def running(self) -> Running:
         """The same, as it is told to whoever asks."""
         return Running(self.provider, self.precision)
 
-    def run(self, inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """The model's outputs for its inputs by name; inputs that the model does not read are left out.
+    def expect(self, inputs: Collection[str], output: str | None) -> None:
+        """Make sure that the model reads nothing but some of these inputs, and gives this output.
+
+        Raises:
+            ModelError: names what it reads beside them, or what it gives instead.
+        """
+        unknown = [name for name in self._inputs if name not in inputs]
+        if unknown:
+            raise ModelError(f"the ONNX file reads '{unknown[0]}', which is not known here, only {', '.join(inputs)}")
+        if output is not None and output not in self._outputs:
+            raise ModelError(f"the ONNX file has no output '{output}', only {', '.join(self._outputs)}")
+
+    def run(self, inputs: dict[str, npt.NDArray[Any]], output: str | None = None) -> list[npt.NDArray[Any]]:
+        """The model's outputs, or only the one of this name, for its inputs by name.
+
+        Inputs have the type that the model reads; those that it does not read are left out.
 
         Raises:
             InternalError: the run failed.
         """
         try:
-            outputs: list[npt.NDArray[Any]] = self._session.run(None, {name: inputs[name] for name in self._inputs})
+            read = {name: _as(inputs[name], dtype) for name, dtype in self._inputs.items()}
+            outputs: list[npt.NDArray[Any]] = self._session.run(output and [output], read)
         except Exception as error:  # onnxruntime's exceptions have no common class
             raise InternalError(f"the model could not be run: {type(error).__name__}") from error
         return outputs
+
+
+def _as(array: npt.NDArray[Any], dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
+    return array if dtype is None else array.astype(dtype, copy=False)
 
 
 def open_session(build: Build, settings: SessionSettings, unsuitable: Collection[Precision] = ()) -> Session:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
+from deployments.architectures.checkpoint import Config
+from deployments.architectures.known import missing
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Embeddings, Vector
 from deployments.families.chunks import cut, together
 from deployments.families.protocol import Family
-from deployments.networks.opening import open_built
+from deployments.networks.opening import is_ready, open_built
 from deployments.networks.settings import SessionSettings
 from deployments.replica.settings import ReplicaSettings
 
@@ -39,6 +43,14 @@ def runs_as(card: ModelCard, settings: SessionSettings) -> str:
         return "on the CPU, by code of its own"
     session = open_built(card, _smallest_model, settings)
     return f"on {session.provider} in {session.precision}"
+
+
+def graph_of(folder: Path) -> str:
+    """Whether a model's graph is made here or comes ready, and why, in words."""
+    if not is_ready(folder):
+        return "built here from the checkpoint, for the provider and the precision"
+    reason = missing(Config(folder))
+    return f"a ready ONNX file, run as it is, because {reason or 'the files hold no checkpoint'}"
 
 
 def _smallest_model(_weights: npt.DTypeLike) -> bytes:

@@ -63,7 +63,9 @@ def show(name: Name, catalogue_file: CatalogueFile = STARTER) -> None:
             "files": _state(card),
         }
         if source := store.source(card):
-            rows |= {"size": _size(card), "from": describe(source), "folder": str(store.folder(card))}
+            folder = store.folder(card)
+            rows |= {"size": _size(card), "from": describe(source), "folder": str(folder)}
+            rows |= {"graph": in_process.graph_of(folder)} if folder else {}
         for key, value in rows.items():
             console.print(f"[bold]{key:<7}[/] {escape(value)}", soft_wrap=True)
 

@@ -52,6 +52,10 @@ class IngressSettings(Record):
         default=False,
         description="whether the token ids that /v1/embeddings is sent are of the model's own tokenizer; else refused",
     )
+    any_mrl: bool = Field(
+        default=False,
+        description="whether `mrl` may cut the vectors of models that were not trained for it, which makes them worse",
+    )
     enable_cors: bool = Field(
         default=True, description="whether scripts of web pages elsewhere may call the service, as in Qdrant"
     )

@@ -55,21 +55,31 @@ class Group:
         return next(use.slot.where for use in self.uses if use.position == position)
 
 
-def plan(slots: Iterable[Slot], direction: Direction, catalogue: Catalogue, keys: KeyRing = NO_KEYS) -> list[Group]:
+def plan(
+    slots: Iterable[Slot],
+    direction: Direction,
+    catalogue: Catalogue,
+    keys: KeyRing = NO_KEYS,
+    *,
+    any_mrl: bool = False,
+) -> list[Group]:
     """Group the slots by what can be computed together. `keys` are the caller's, for external providers.
+
+    `any_mrl` allows to cut the vectors of models that were not trained for it.
 
     Raises:
         UnknownModel, WrongInput, BadOption, Forbidden: each names the place in the request.
     """
     groups: dict[_Key, Group] = {}
     opened: dict[tuple[str, bytes, str], _Opened] = {}
+    asked = _Asked(direction, catalogue, keys, any_mrl)
     for slot in slots:
         # Hundreds of slots say the same; what they say is looked up and checked once.
         options = slot.wanted.options
         said = slot.wanted.model, as_key(options, slot.where) if options else b"", slot.wanted.input
         here = opened.get(said)
         if here is None:
-            here = opened[said] = _open(slot, direction, catalogue, groups, keys)
+            here = opened[said] = _open(slot, asked, groups)
         here.group.add(slot, _input(slot, here), here.mrl)
     return list(groups.values())
 
@@ -100,20 +110,29 @@ class _Opened(NamedTuple):
     prefix: str
 
 
-def _open(slot: Slot, direction: Direction, catalogue: Catalogue, groups: dict[_Key, Group], keys: KeyRing) -> _Opened:
+class _Asked(NamedTuple):
+    """What holds for all slots of a request."""
+
+    direction: Direction
+    catalogue: Catalogue
+    keys: KeyRing
+    any_mrl: bool
+
+
+def _open(slot: Slot, asked: _Asked, groups: dict[_Key, Group]) -> _Opened:
     """The group of a slot's model and options, a new one if there is none yet."""
     where = slot.where
-    card = catalogue.find_one(slot.wanted.model, where)
+    card = asked.catalogue.find_one(slot.wanted.model, where)
     options, given = (slot.wanted.options, {}) if card.provider is None else without_keys(slot.wanted.options)
     options = {name: _whole(value) for name, value in options.items()}
-    mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, where)
+    mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, where, any_mrl=asked.any_mrl)
     own = checked(card, options, where)
-    key = keys.key(card, given, where)
+    key = asked.keys.key(card, given, where)
     reads: Reads = "image" if card.provider and slot.wanted.input == "image" else card.modality
     place = card.name, own.key, reads, digest(key)
-    group = groups.setdefault(place, Group(card, direction, own.options, reads, key))
+    group = groups.setdefault(place, Group(card, asked.direction, own.options, reads, key))
     sparse = card.vector_kind == "sparse"
-    return _Opened(group, mrl, card.reads, sparse, own.longest_text, prefix_of(card, direction))
+    return _Opened(group, mrl, card.reads, sparse, own.longest_text, prefix_of(card, asked.direction))
 
 
 def _whole(value: Any) -> Any:
@@ -154,8 +173,11 @@ def prefix_of(card: ModelCard, direction: Direction) -> str:
     return card.prefixes.query if direction == "search" else card.prefixes.passage
 
 
-def _mrl(value: Any, card: ModelCard, where: str) -> int | None:
-    """The length that a vector is to be cut to (matryoshka representation learning)."""
+def _mrl(value: Any, card: ModelCard, where: str, *, any_mrl: bool) -> int | None:
+    """The length that a vector is to be cut to (matryoshka representation learning).
+
+    Between the lengths that it was trained for, a model is nearly as good (Kusupati et al. 2022).
+    """
     if value is None:
         return None
     longest = card.dimensions or (MOST_DIMENSIONS if card.provider else None)
@@ -163,4 +185,8 @@ def _mrl(value: Any, card: ModelCard, where: str) -> int | None:
         raise BadOption(f"{where}.options.mrl: {card.name} has no vectors of a length that could be cut")
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= longest:
         raise BadOption(f"{where}.options.mrl: expected a whole number from 1 to {longest}")
+    shortest = 1 if any_mrl or card.provider else min(card.matryoshka, default=longest)
+    if value < shortest:
+        what = f"was trained for {shortest} or more" if card.matryoshka else "was not trained to be cut"
+        raise BadOption(f"{where}.options.mrl: {card.name} {what}; the setting 'any_mrl' allows it")
     return value

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from sentence_transformers.models import Dense
 from transformers import AutoModel, AutoModelForMaskedLM, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
 
 from deployments.catalogue.card import Markers
@@ -23,6 +24,8 @@ _POOLINGS: dict[str, Callable[[Any], Any]] = {
     "mean": lambda hidden: hidden.mean(dim=0),
     "cls": lambda hidden: hidden[0],
     "last": lambda hidden: hidden[-1],
+    "max": lambda hidden: hidden.amax(dim=0),
+    "weighted-mean": lambda hidden: (weights := torch.arange(1.0, len(hidden) + 1)) @ hidden / weights.sum(),
 }
 
 
@@ -35,6 +38,8 @@ def theirs(case: Case, folder: Path) -> np.ndarray:
 def _dense(case: Case, folder: Path) -> np.ndarray:
     hidden_states = jina_bert(folder) if case.name.endswith("jina") else _hidden_states(folder)
     rows = torch.stack([_POOLINGS[str(case.card.pooling)](hidden_states(ids)) for ids in _ids(case, folder)])
+    for name in case.card.projections:
+        rows = Dense.load(str(folder / name))({"sentence_embedding": rows})["sentence_embedding"]
     return (normalize(rows) if case.card.normalize else rows).numpy()
 
 
@@ -54,7 +59,7 @@ def _sparse(case: Case, folder: Path) -> np.ndarray:
 def _late_interaction(case: Case, folder: Path) -> np.ndarray:
     """After the paper's code: mask tokens are not attended to, and punctuation in documents is left out."""
     model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    projection = load_file(folder / "model.safetensors")["linear.weight"]
+    projection = load_file(folder.joinpath(*case.card.projections, "model.safetensors"))["linear.weight"]
     tokenizer, markers = _tokenizer(folder), cast("Markers", case.card.markers)
     skipped = {tokenizer.encode(symbol, add_special_tokens=False)[0] for symbol in string.punctuation}
     found = []

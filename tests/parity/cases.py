@@ -30,6 +30,7 @@ class Case:
     card: ModelCard
     write: Write | None = None
     direction: Direction = "update"
+    libraries: Sequence[str] = ("transformers", "fastembed")
 
     @property
     def name(self) -> str:
@@ -150,6 +151,46 @@ def _random_architectures() -> Iterator[Case]:
         yield Case(_card(name, "dense", **fields), partial(_of_architecture, make=make))
 
 
+def _projected(folder: Path) -> Path:
+    """As EmbeddingGemma is: two linear layers behind the pooling, one with an activation."""
+    _of_architecture(folder, architectures.gemma)
+    for name, (outputs, inputs), activation in (
+        ("2_Dense", (3 * tiny.HIDDEN, tiny.HIDDEN), "torch.nn.modules.linear.Identity"),
+        ("3_Dense", (tiny.PROJECTION, 3 * tiny.HIDDEN), "torch.nn.modules.activation.Tanh"),
+    ):
+        layer = tiny.Weights().linear("linear", outputs, inputs)
+        (folder / name).mkdir()
+        settings = {"in_features": inputs, "out_features": outputs, "bias": True, "activation_function": activation}
+        tiny.write_as(folder / name, layer, settings)
+    return folder
+
+
+def _modern_colbert(folder: Path) -> Path:
+    """As PyLate writes a ModernBERT: its projection in a folder of its own."""
+    _of_architecture(folder, partial(architectures.modernbert, window=64))
+    (folder / "1_Dense").mkdir()
+    projection = {"linear.weight": tiny.Weights().weight(tiny.PROJECTION, tiny.HIDDEN)}
+    identity = "torch.nn.modules.linear.Identity"
+    settings = {"in_features": tiny.HIDDEN, "out_features": tiny.PROJECTION, "bias": False}
+    tiny.write_as(folder / "1_Dense", projection, {**settings, "activation_function": identity})
+    return folder
+
+
+def _random_modules() -> Iterator[Case]:
+    projections = ["2_Dense", "3_Dense"]
+    card = _card("projected", "dense", pooling="mean", dimensions=tiny.PROJECTION, projections=projections)
+    alone = ("transformers",)  # and sentence-transformers: fastembed has none of these
+    yield Case(card, _projected, libraries=alone)
+    for pooling in ("max", "weighted-mean"):
+        yield Case(_card(f"bert-{pooling}", "dense", pooling=pooling), _bert, libraries=alone)
+    markers = {"query": 1, "document": 2}
+    card = _card(
+        "modern-colbert", "late-interaction", dimensions=tiny.PROJECTION, markers=markers, projections=["1_Dense"]
+    )
+    for direction in ("update", "search"):
+        yield Case(card, _modern_colbert, direction, alone)
+
+
 def _random_sparse() -> Iterator[Case]:
     yield Case(_card("splade", "sparse", dimensions=None), _splade)
     for name in ("distilbert", "modernbert"):
@@ -174,4 +215,11 @@ def _random_others() -> Iterator[Case]:
         yield Case(_card(f"clip-vision-{activation}", "clip-vision", **image), write)
 
 
-CASES = [*_starter(), *_random_dense(), *_random_architectures(), *_random_sparse(), *_random_others()]
+CASES = [
+    *_starter(),
+    *_random_dense(),
+    *_random_architectures(),
+    *_random_modules(),
+    *_random_sparse(),
+    *_random_others(),
+]

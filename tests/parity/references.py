@@ -2,8 +2,8 @@
 
     python -m tests.parity.references
 
-stores it anew. The stored file was made with Python 3.11, torch 2.15.0, transformers 5.24.0, fastembed 0.9.1 (on
-onnxruntime 1.24.1) and numpy 2.4.6, on a CPU, in float32.
+stores it anew. The stored file was made with Python 3.11, torch 2.15.0, transformers 5.24.0, sentence-transformers
+6.2.0, fastembed 0.9.1 (on onnxruntime 1.24.1) and numpy 2.4.6, on a CPU, in float32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.parity.cases import CASES, Case
 from tests.parity.exported import export
 
 LIBRARIES = ("transformers", "fastembed")
-_NEEDED = {"transformers": ("torch", "transformers"), "fastembed": ("fastembed",)}
+_NEEDED = {"transformers": ("torch", "transformers", "sentence_transformers"), "fastembed": ("fastembed",)}
 _FILE = Path(__file__).parent / "references.npz"
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for number, case in enumerate(CASES):
             folder = case.folder(Path(name) / f"{number}")
-            for library in LIBRARIES:
+            for library in case.libraries:
                 made = live(library, case, folder, Path(name) / f"{number}-{library}")
                 arrays[f"{library} {case.name}"] = made.astype(np.float32)
     np.savez_compressed(_FILE, **arrays)

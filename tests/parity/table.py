@@ -19,7 +19,7 @@ from deployments.networks.settings import SessionSettings
 from tests.parity.cases import CASES, Case
 from tests.parity.exported import export
 from tests.parity.ours import ours
-from tests.parity.references import LIBRARIES, stored
+from tests.parity.references import stored
 
 _FLOAT32 = [SessionSettings(provider=provider, precision="float32") for provider in ("cpu", "openvino")]
 _BFLOAT16 = [SessionSettings(provider="openvino", precision="bfloat16")]
@@ -67,11 +67,14 @@ def _print(cells: list[str] | tuple[str, ...]) -> None:
 def _lines(case: Case, scratch: Path) -> Iterator[list[str]]:
     folder = case.folder(scratch / "checkpoint")
     built = _results(case, folder, _FLOAT32)
-    ready = _results(case, export(case, folder, scratch / "ready"), _FLOAT32)
+    exports = "fastembed" in case.libraries
+    ready = _results(case, export(case, folder, scratch / "ready"), _FLOAT32) if exports else []
     coarse = _results(case, folder, _BFLOAT16)
-    for library in LIBRARIES:
+    for library in case.libraries:
         theirs = stored(library, case)
-        differences = [f"{max(difference(each, theirs) for each in found):.1e}" for found in (built, ready)]
+        differences = [
+            f"{max(difference(each, theirs) for each in found):.1e}" if found else "-" for found in (built, ready)
+        ]
         cosine = f"{min(lowest_cosine(each, theirs) for each in coarse):.5f}" if coarse else "not on this machine"
         yield [case.name, library, *differences, cosine]
 

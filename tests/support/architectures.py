@@ -65,8 +65,8 @@ def mpnet(words: int) -> Made:
     }
 
 
-def modernbert(words: int) -> Made:
-    """Of four layers, of which the first and the last see all, the others 8 tokens to each side."""
+def modernbert(words: int, window: int = 16) -> Made:
+    """Of four layers, of which the first and the last see all, the others half a window to each side."""
     random = Weights()
     tensors = {
         "model.embeddings.tok_embeddings.weight": random.weight(words, HIDDEN),
@@ -90,7 +90,7 @@ def modernbert(words: int) -> Made:
         "global_attn_every_n_layers": 3,
         "global_rope_theta": 160000.0,
         "hidden_activation": "gelu",
-        "local_attention": 16,
+        "local_attention": window,
         "local_rope_theta": 10000.0,
         "norm_eps": 1e-5,
         **dict.fromkeys(("pad_token_id", "bos_token_id", "cls_token_id", "eos_token_id", "sep_token_id"), 0),

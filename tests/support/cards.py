@@ -14,6 +14,7 @@ DENSE = ModelCard(
     dimensions=4,
     context_window=8,
     pooling="mean",
+    matryoshka=(2, 4),
     prefixes=Prefixes(query="query: ", passage="passage: "),
     licence="MIT",
     model_card_url="none",

@@ -41,7 +41,8 @@ def card(name: str, family: str, **fields: Any) -> ModelCard:
 
 
 CARDS = (
-    card("d/Dense", "dense", dimensions=4, context_window=8, pooling="mean", price_per_million_tokens=2.0,
+    card("d/Dense", "dense", dimensions=4, context_window=8, pooling="mean", matryoshka=[2, 4],
+         price_per_million_tokens=2.0,
          aliases=("short",), prefixes={"query": "query: ", "passage": "passage: "}),
     card("s/sparse", "sparse", context_window=8),
     card("b/bm25", "bm25"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import string
 from typing import Any
 
-from deployments.catalogue.card import File, Markers
+from deployments.architectures.projection import activation_of
+from deployments.catalogue.card import Markers
 from deployments.errors import ModelError
-from deployments.onboarding.inspection.repository import Repository
-from deployments.onboarding.inspection.sentence_transformers import expect_modules, window
+from deployments.onboarding.inspection.repository import CONFIG, Repository
+from deployments.onboarding.inspection.sentence_transformers import expect_modules, projections, window
 
 METADATA = "artifact.metadata"
-_PROJECTION = "1_Dense/model.safetensors"
 
 
 def fields(files: Repository) -> dict[str, Any]:
@@ -21,11 +21,6 @@ def fields(files: Repository) -> dict[str, Any]:
         ModelError: it is of a kind that is not known here.
     """
     return _colbert(files) if METADATA in files.paths else _pylate(files)
-
-
-def extra_files(files: Repository) -> dict[str, File]:
-    """The projection, if it has a file of its own."""
-    return {name: File() for name in (_PROJECTION, "1_Dense/config.json") if _PROJECTION in files.paths}
 
 
 def _colbert(files: Repository) -> dict[str, Any]:
@@ -58,12 +53,17 @@ def _pylate(files: Repository) -> dict[str, Any]:
         query_length=settings.get("query_length", 32),
         skip_punctuation=bool(skipped),
     )
-    projection = files.json("1_Dense/config.json")
-    _refuse(projection, "1_Dense/config.json", bias=True)
-    if not str(projection.get("activation_function", "Identity")).endswith("Identity"):
-        raise ModelError("1_Dense/config.json: a projection with an activation function cannot be run here")
+    found = projections(files)
+    for folder in found:
+        if activation_of(files.json(f"{folder}/{CONFIG}"), f"{folder}/{CONFIG}") != "Identity":
+            raise ModelError(f"{folder}/{CONFIG}: a projection with an activation function cannot be run here")
     longest = min(settings.get("document_length") or window(files), window(files))
-    return {"dimensions": projection.get("out_features"), "context_window": longest, "markers": markers}
+    return {
+        "dimensions": [*found.values()][-1],
+        "context_window": longest,
+        "markers": markers,
+        "projections": list(found),
+    }
 
 
 def _refuse(settings: dict[str, Any], where: str, **unknown: bool) -> None:

@@ -6,16 +6,18 @@ not known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from deployments.architectures.checkpoint import Config
+from deployments.architectures.known import transformer
 from deployments.catalogue.card import File, ImageLimits, ModelCard, Source
 from deployments.catalogue.families import FAMILIES, Checkpoint
 from deployments.catalogue.records import validated
 from deployments.errors import ModelError
 from deployments.onboarding.inspection import colbert
 from deployments.onboarding.inspection import sentence_transformers as st
-from deployments.onboarding.inspection.repository import CONFIG, TOKENIZER, Repository
+from deployments.onboarding.inspection.repository import CONFIG, TENSORS, TOKENIZER, Repository
 
 _PREPROCESSOR = "preprocessor_config.json"
 _CLIP = {"max_position_embeddings": 77, "projection_dim": 512, "image_size": 224}
@@ -76,7 +78,7 @@ def _kind(files: Repository) -> Checkpoint:
     modules = [module.name for module in st.modules(files)]
     if config.get("model_type") == "clip":
         return "clip"
-    if colbert.METADATA in files.paths or "HF_ColBERT" in architectures or modules == ["Transformer", "Dense"]:
+    if colbert.METADATA in files.paths or "HF_ColBERT" in architectures or modules[:2] == ["Transformer", "Dense"]:
         return "late-interaction"
     if "SpladePooling" in modules:
         return "sparse"
@@ -93,10 +95,29 @@ def _kind(files: Repository) -> Checkpoint:
 
 
 def _dense(files: Repository, weights: Weights) -> Sequence[_Found]:
-    st.expect_modules(files, "Transformer", "Pooling", "Normalize")
+    st.expect_modules(files, "Transformer", "Pooling", "Dense", "Normalize")
     pooling, normalize = st.pooling(files)
-    dimensions = files.json(CONFIG).get("hidden_size")
-    return _text("dense", files, weights, {"dimensions": dimensions, "pooling": pooling, "normalize": normalize})
+    projections = st.projections(files)
+    fields = {
+        "dimensions": [_hidden(files), *projections.values()][-1],
+        "pooling": pooling,
+        "projections": list(projections),
+        "matryoshka": st.matryoshka(files),
+        "normalize": normalize,
+    }
+    return _text("dense", files, {**weights, **_beside(projections)}, fields)
+
+
+def _beside(projections: Iterable[str]) -> Weights:
+    return {f"{folder}/{name}": File() for folder in projections for name in (TENSORS, CONFIG)}
+
+
+def _hidden(files: Repository) -> int | None:
+    """The size of a hidden state."""
+    if files.not_built() is None:
+        return transformer(Config(files.folder)).hidden
+    hidden: int | None = files.json(CONFIG).get("hidden_size")
+    return hidden
 
 
 def _sparse(files: Repository, weights: Weights) -> Sequence[_Found]:
@@ -110,7 +131,8 @@ def _sparse(files: Repository, weights: Weights) -> Sequence[_Found]:
 
 
 def _late_interaction(files: Repository, weights: Weights) -> Sequence[_Found]:
-    return _text("late-interaction", files, {**weights, **colbert.extra_files(files)}, colbert.fields(files))
+    fields = colbert.fields(files)
+    return _text("late-interaction", files, {**weights, **_beside(fields.get("projections", ()))}, fields)
 
 
 def _text(family: str, files: Repository, weights: Weights, fields: Mapping[str, Any]) -> Sequence[_Found]:

@@ -10,16 +10,15 @@ from typing import Any
 
 import yaml
 
-from deployments.architectures.known import ARCHITECTURES
+from deployments.architectures.checkpoint import Config
+from deployments.architectures.known import missing
 from deployments.catalogue.card import File
 from deployments.errors import ModelError, ModelFilesError, reason
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.json"
+TENSORS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-
-_BUILT = (*ARCHITECTURES, "clip")
-"""The architectures whose graph is built here; of others, a ready ONNX file is needed."""
 
 _ONNX = ("model.onnx", "onnx/model.onnx")
 
@@ -65,15 +64,14 @@ class Repository:
         Raises:
             ModelError: there are none in a format that can be read here; says how to convert what there is.
         """
-        plain = self._tensors()
-        if plain and self.json(CONFIG).get("model_type") in _BUILT:
+        plain, reason = self._tensors(), self.not_built()
+        if plain and reason is None:
             return plain
         for path in _ONNX:
             if path in self.paths:
-                self._expect_one_file(path)
-                return {"model.onnx": File(path=None if path == "model.onnx" else path)}
+                return self._onnx(path)
         if plain:
-            return plain
+            raise ModelError(f"{reason}; and there is no {_ONNX[0]}, which would be taken as it is")
         if "pytorch_model.bin" in self.paths:
             raise ModelError(
                 "there is only pytorch_model.bin, which is not read here, because reading it can run code; "
@@ -81,18 +79,23 @@ class Repository:
             )
         raise ModelError("there are no weights: neither model.safetensors nor model.onnx")
 
-    def _expect_one_file(self, path: str) -> None:
-        beside = sorted(self.paths & {f"{path}_data", f"{path}.data"})
-        if beside:
-            raise ModelError(
-                f"{path}: its weights lie in {beside[0]}; only ONNX files that hold their weights are read"
-            )
+    def not_built(self) -> str | None:
+        """Why no graph can be made of the checkpoint here, so that a ready file is needed; None if one can."""
+        config = Config(self.folder)
+        return None if config.setting("model_type", default="") == "clip" else missing(config)
+
+    def _onnx(self, path: str) -> dict[str, File]:
+        """A ready file, and the one beside it that holds its weights, if they are apart; it is called so inside."""
+        weights = [name for name in (f"{path}_data", f"{path}.data") if name in self.paths]
+        folder = path.rpartition("/")[0]
+        names = {"model.onnx": path} | {name.removeprefix(f"{folder}/"): name for name in weights}
+        return {name: File(path=None if name == where else where) for name, where in names.items()}
 
     def _tensors(self) -> dict[str, File]:
         if INDEX in self.paths:
             parts = sorted(set(self.json(INDEX).get("weight_map", {}).values()))
             return {INDEX: File(), **{name: File() for name in parts}}
-        return {"model.safetensors": File()} if "model.safetensors" in self.paths else {}
+        return {TENSORS: File()} if TENSORS in self.paths else {}
 
     def expect_tokenizer(self) -> None:
         """Make sure that there is a tokenizer that can be read here.
@@ -123,10 +126,13 @@ class Repository:
             raise ModelError(f"{TOKENIZER} has no token '{text}'")
         return ids[text]
 
+    def text(self, path: str) -> str:
+        """What a file says; nothing if there is none."""
+        return (self.folder / path).read_text(encoding="utf-8") if path in self.paths else ""
+
     def licence(self) -> str:
         """The licence that the head of README.md states."""
-        text = (self.folder / "README.md").read_text(encoding="utf-8") if "README.md" in self.paths else ""
-        head = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+        head = re.match(r"---\n(.*?)\n---", self.text("README.md"), re.DOTALL)
         try:
             stated = (yaml.safe_load(head[1]) or {}).get("license") if head else None
         except (yaml.YAMLError, AttributeError):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deployments.architectures.checkpoint import Config
+from deployments.architectures.known import transformer
+from deployments.architectures.projection import activation_of
 from deployments.catalogue.card import Prefixes
 from deployments.errors import ModelError
-from deployments.onboarding.inspection.repository import CONFIG, TOKENIZER, Repository
+from deployments.onboarding.inspection.repository import CONFIG, TENSORS, TOKENIZER, Repository
 
-_POOLINGS = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+_POOLINGS = {"mean": "mean", "cls": "cls", "lasttoken": "last", "max": "max", "weightedmean": "weighted-mean"}
 """Its names of the poolings, and ours."""
 
 _FLAGS = {
@@ -76,6 +80,29 @@ def pooling(files: Repository) -> tuple[str, bool]:
     return _POOLINGS[mode], any(module.name == "Normalize" for module in found)
 
 
+def projections(files: Repository) -> Mapping[str, int]:
+    """The folders of the linear layers behind the pooling, and how many numbers each gives.
+
+    Raises:
+        ModelError: one is of a kind that is not known here.
+    """
+    found: dict[str, int] = {}
+    for module in modules(files):
+        if module.name == "Dense":
+            where = f"{module.path}/{CONFIG}"
+            activation_of(files.json(where), where)
+            found[module.path] = files.json(where).get("out_features", 0)
+            if f"{module.path}/{TENSORS}" not in files.paths:
+                raise ModelError(f"there is no {module.path}/{TENSORS}, which holds the weights of that module")
+    return found
+
+
+def matryoshka(files: Repository) -> Sequence[int]:
+    """The lengths that the loss of the training had, as sentence-transformers writes them into README.md."""
+    said = re.search(r'"matryoshka_dims":\s*\[([\d,\s]+)\]', files.text("README.md"))
+    return sorted({int(number) for number in said[1].split(",") if number.strip()}) if said else ()
+
+
 def _mode(settings: Mapping[str, Any]) -> str:
     mode = settings.get("pooling_mode") or [name for flag, name in _FLAGS.items() if settings.get(flag)]
     return mode if isinstance(mode, str) else " + ".join(mode)
@@ -87,17 +114,22 @@ def window(files: Repository) -> int:
     Raises:
         ModelError: config.json does not say how many positions there are, or the text is changed beforehand.
     """
-    config, told = files.json(CONFIG), files.json("sentence_bert_config.json")
-    positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int):
-        raise ModelError(f"{CONFIG} has no 'max_position_embeddings'")
-    if "roberta" in str(config.get("model_type")):  # its positions start behind that of padding
-        positions -= config.get("pad_token_id", 1) + 1
+    told = files.json("sentence_bert_config.json")
+    positions = _positions(files)
     if told.get("do_lower_case") and not _lowercases(files.json(TOKENIZER).get("normalizer")):
         raise ModelError(
             "sentence_bert_config.json: 'do_lower_case' without a tokenizer that does it cannot be run here"
         )
     return min(told_window(files) or positions, positions)
+
+
+def _positions(files: Repository) -> int:
+    if files.not_built() is None:
+        return transformer(Config(files.folder)).positions
+    positions = files.json(CONFIG).get("max_position_embeddings")
+    if not isinstance(positions, int):
+        raise ModelError(f"{CONFIG} has no 'max_position_embeddings'")
+    return positions
 
 
 def told_window(files: Repository) -> int | None:

@@ -153,9 +153,10 @@ def _options(card: ModelCard) -> dict[str, Any]:
         return _options_of_provider(card.provider, card.dimensions)
     schema = card.spec.options.model_json_schema()
     own = {name: {**part, "$defs": schema.get("$defs", {})} for name, part in schema["properties"].items()}
-    if card.vector_kind != "dense":
+    if not card.matryoshka:
         return own
-    return {**own, "mrl": {"type": "integer", "minimum": 1, "maximum": card.dimensions, "description": _MRL}}
+    shortest = min(card.matryoshka)
+    return {**own, "mrl": {"type": "integer", "minimum": shortest, "maximum": card.dimensions, "description": _MRL}}
 
 
 _MRL = "cuts the vector to its first N numbers"

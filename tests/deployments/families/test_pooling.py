@@ -11,7 +11,13 @@ HIDDEN = MultiVectors(np.array([[1, 2], [3, 4], [5, 9], [7, 8]], np.float32), np
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("mean", [[3, 5], [7, 8]]), ("cls", [[1, 2], [7, 8]]), ("last", [[5, 9], [7, 8]])],
+    [
+        ("mean", [[3, 5], [7, 8]]),
+        ("cls", [[1, 2], [7, 8]]),
+        ("last", [[5, 9], [7, 8]]),
+        ("max", [[5, 9], [7, 8]]),
+        ("weighted-mean", [[22 / 6, 37 / 6], [7, 8]]),
+    ],
 )
 def test_pooling_gives_a_row_a_text(name: str, expected: list[list[float]]) -> None:
     rows = POOLINGS[name](HIDDEN)

@@ -126,3 +126,15 @@ def test_the_hubs_name_of_gte_is_the_same_architecture(tmp_path: Path) -> None:
     folder = written(tmp_path, ARCHITECTURES["gte"], model_type="new", pack_qkv=True)
     assert transformer(Config(folder)) == gte
     assert heads.encoder(Checkpoint(folder))
+
+
+def test_a_token_with_nothing_in_its_window_sees_no_other_text(tmp_path: Path) -> None:
+    """Masks behind a query are not attended to, and the last ones are far from what is."""
+    folder = written(tmp_path, ARCHITECTURES["modernbert"])
+    network = open_packed_network(tiny.card(), folder, CPU, heads.encoder, heads.positions)
+    query, other = [3, 4, 5, *[6] * 29], list(range(1, 30))
+    alone = network([query], np.array([3], np.int32))
+    together = network([other, query], np.array([29, 3], np.int32))
+    assert isinstance(alone, MultiVectors)
+    assert isinstance(together, MultiVectors)
+    assert together[1] == pytest.approx(alone[0], abs=2e-5)

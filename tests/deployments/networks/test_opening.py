@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
 
 def test_ready_files_and_cuda_get_rows_of_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.write(tmp_path, tiny.bert_tensors())
-    monkeypatch.setattr(opening, "open_session", lambda *_: None)
+    monkeypatch.setattr(opening, "open_session", lambda *_: Mock())
     monkeypatch.setattr(opening, "provider_of", lambda settings: settings.provider)
     for provider, kind in (("cuda", PaddedNetwork), ("openvino", PackedNetwork), ("cpu", PackedNetwork)):
         settings = SessionSettings.model_validate({"provider": provider})

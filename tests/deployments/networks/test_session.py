@@ -42,6 +42,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
         def get_inputs(self) -> list[Any]:
             return []
 
+        def get_outputs(self) -> list[Any]:
+            return []
+
     monkeypatch.setattr(onnxruntime, "InferenceSession", OnCuda)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     return options
@@ -96,6 +99,20 @@ def test_a_precision_that_cuda_lacks_is_refused(opened: list[dict[str, str]]) ->
 def test_inputs_that_the_model_does_not_read_are_left_out(model: bytes) -> None:
     (output,) = open_session(lambda _: model, CPU).run({**INPUTS, "pixels": np.zeros(1)})
     assert len(output) == 2
+
+
+def test_inputs_get_the_type_that_the_model_reads(model: bytes) -> None:
+    wide = {name: array.astype(np.int64) for name, array in INPUTS.items()}
+    assert len(open_session(lambda _: model, CPU).run(wide, "output")) == 1
+
+
+def test_what_a_file_reads_or_lacks_is_named(model: bytes) -> None:
+    session = open_session(lambda _: model, CPU)
+    session.expect(["input_ids", "lengths"], "output")
+    with pytest.raises(ModelError, match="reads 'lengths', which is not known here, only input_ids"):
+        session.expect(["input_ids"], None)
+    with pytest.raises(ModelError, match="no output 'sentence_embedding', only output"):
+        session.expect(["input_ids", "lengths"], "sentence_embedding")
 
 
 def test_a_session_tells_how_it_runs(model: bytes) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from deployments.catalogue.card import ModelCard
+from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Direction
 from deployments.errors import BadOption, InternalError, UnknownModel, WrongInput
 from serve_app.inference.fill import fill
@@ -95,6 +97,18 @@ def test_models_and_options_make_groups_of_their_own(written: Written) -> None:
         ("qdrant/bm25", 2),
         ("org/vision", 1),
     ]
+
+
+def test_only_vectors_of_models_that_were_trained_for_it_are_cut(written: Written) -> None:
+    slot = written.slot("here", text="tea", options={"mrl": 1})
+    with pytest.raises(BadOption, match=r"here\.options\.mrl: org/dense was trained for 2 or more; .*'any_mrl'"):
+        plan([slot], "update", CATALOGUE)
+    untrained = Catalogue((DENSE.model_copy(update={"matryoshka": ()}),), Path("test.yaml"))
+    with pytest.raises(BadOption, match="was not trained to be cut"):
+        plan([written.slot("here", text="tea", options={"mrl": 3})], "update", untrained)
+    plan([written.slot("here", text="tea", options={"mrl": 4})], "update", untrained)
+    (group,) = plan([slot], "update", untrained, any_mrl=True)
+    assert group.uses[0].mrl == 1
 
 
 @pytest.mark.parametrize(

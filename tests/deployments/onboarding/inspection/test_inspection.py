@@ -12,10 +12,11 @@ import pytest
 
 from deployments.catalogue.card import File, FolderSource, Markers, ModelCard, Prefixes
 from deployments.catalogue.families import Checkpoint
-from deployments.errors import ConfigError, ModelError, ModelFilesError
+from deployments.errors import ModelError, ModelFilesError
 from deployments.onboarding.inspection.inspect import inspect
 from deployments.onboarding.inspection.repository import Repository
-from tests.support import own_model
+from tests.support import own_model, tiny
+from tests.support.architectures import ARCHITECTURES
 
 PLAIN = {"model.safetensors", "config.json", "tokenizer.json"}
 
@@ -143,7 +144,9 @@ def test_colbert_is_seen_by_its_metadata(plain: Path) -> None:
 
 def pylate(folder: Path, **settings: Any) -> None:
     own_model.write_json(folder, modules=own_model.modules("Transformer", "Dense"))
-    own_model.write_json(folder, **{"1_Dense__config": {"out_features": 8, "bias": False}})
+    identity = "torch.nn.modules.linear.Identity"
+    projection = {"out_features": 8, "bias": False, "activation_function": identity}
+    own_model.write_json(folder, **{"1_Dense__config": projection})
     (folder / "1_Dense" / "model.safetensors").touch()
     markers = {"query_prefix": "[unused0]", "document_prefix": "[unused1]", "query_length": 16, "document_length": 40}
     skipped = {"skiplist_words": list(string.punctuation)}
@@ -190,8 +193,7 @@ def test_a_clip_is_two_models(plain: Path) -> None:
 @pytest.mark.parametrize(
     ("pooling", "named"),
     [
-        ({"pooling_mode_max_tokens": True}, "pooling 'max' cannot"),
-        ({"pooling_mode": "weightedmean"}, "pooling 'weightedmean' cannot"),
+        ({"pooling_mode_mean_sqrt_len_tokens": True}, "pooling 'mean_sqrt_len_tokens' cannot"),
         ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, r"pooling 'cls \+ mean' cannot"),
         ({"pooling_mode": "mean", "include_prompt": False}, "include_prompt: false"),
     ],
@@ -205,7 +207,8 @@ def test_an_unknown_pooling_is_refused_by_name(tuned: Path, pooling: dict[str, A
 @pytest.mark.parametrize(
     ("names", "named"),
     [
-        (("Transformer", "Pooling", "Dense"), "'Dense' cannot be run here, only Transformer, Pooling, Normalize"),
+        (("Transformer", "Pooling", "CNN"), "'CNN' cannot be run here, only Transformer, Pooling, Dense, Normalize"),
+        (("Transformer", "Pooling", "Dense"), r"no 2_Dense/model\.safetensors"),
         (("Transformer", "Asym"), "models of Transformer, Asym are not known here"),
         (("Transformer", "Pooling", "Pooling"), "expected one 'Pooling', found 2"),
     ],
@@ -256,15 +259,56 @@ def test_weights_in_several_files_are_all_named(tuned: Path) -> None:
 
 def test_an_architecture_that_is_not_built_here_is_taken_as_onnx_where_that_is_there(tuned: Path) -> None:
     change(tuned, "config.json", model_type="t5", architectures=["T5EncoderModel"])
-    assert "model.safetensors" in files_of(look_at_one(tuned))
+    with pytest.raises(ModelError, match=r"architecture 't5' cannot be run here.*; and there is no model\.onnx"):
+        look(tuned)
     (tuned / "onnx").mkdir()
     (tuned / "onnx" / "model.onnx").touch()
     (source,) = look_at_one(tuned).sources
     assert source.files["model.onnx"] == File(path="onnx/model.onnx")
     assert "model.safetensors" not in source.files
     (tuned / "onnx" / "model.onnx_data").touch()
-    with pytest.raises(ModelError, match=r"its weights lie in onnx/model\.onnx_data"):
+    (source,) = look_at_one(tuned).sources
+    assert source.files["model.onnx_data"] == File(path="onnx/model.onnx_data")
+
+
+def test_what_can_be_built_is_built_whatever_else_is_there(tuned: Path) -> None:
+    (tuned / "model.onnx").touch()
+    assert files_of(look_at_one(tuned)) == PLAIN
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_architecture_says_how_far_it_reads_and_how_much_it_gives(tmp_path: Path, name: str) -> None:
+    """By settings that have other names in each."""
+    tensors, config = ARCHITECTURES[name](len(own_model.VOCABULARY))
+    tiny.write_as(tmp_path, tensors, {**config, "architectures": ["Model"]})
+    own_model.write_tokenizer(tmp_path)
+    card = look_at_one(tmp_path)
+    assert (card.context_window, card.dimensions) == (tiny.POSITIONS, 24 if name == "jina" else tiny.HIDDEN)
+
+
+def test_linear_layers_behind_the_pooling_are_files_of_the_model(tuned: Path) -> None:
+    names = ("Transformer", "Pooling", "Dense", "Dense", "Normalize")
+    own_model.write_json(tuned, modules=own_model.modules(*names))
+    for folder, size in (("2_Dense", 48), ("3_Dense", 8)):
+        own_model.write_json(tuned, **{f"{folder}__config": {"out_features": size, "activation_function": "x.Tanh"}})
+        (tuned / folder / "model.safetensors").touch()
+    card = look_at_one(tuned)
+    assert (card.projections, card.dimensions) == (("2_Dense", "3_Dense"), 8)
+    beside = {f"{folder}/{name}" for folder in card.projections for name in ("model.safetensors", "config.json")}
+    assert files_of(card) == PLAIN | beside
+
+
+def test_an_unknown_activation_of_a_linear_layer_is_named(tuned: Path) -> None:
+    own_model.write_json(tuned, modules=own_model.modules("Transformer", "Pooling", "Dense"))
+    own_model.write_json(tuned, **{"2_Dense__config": {"activation_function": "torch.nn.modules.activation.GELU"}})
+    with pytest.raises(ModelError, match=r"2_Dense/config\.json: activation_function 'GELU'"):
         look(tuned)
+
+
+def test_the_lengths_of_a_matryoshka_loss_stand_in_the_readme(tuned: Path) -> None:
+    with (tuned / "README.md").open("a") as file:
+        file.write('```json\n{"loss": "X", "matryoshka_dims": [\n 16,\n 8,\n 4\n ]}\n```\n')
+    assert look_at_one(tuned).matryoshka == (4, 8, 16)
 
 
 @pytest.mark.parametrize("name", ["config.json", "modules.json"])
@@ -276,7 +320,7 @@ def test_a_damaged_file_is_named(tuned: Path, name: str) -> None:
 
 def test_what_the_catalogue_needs_and_the_files_lack_is_named(tuned: Path) -> None:
     change(tuned, "config.json", hidden_size=None)
-    with pytest.raises(ConfigError, match="a dense model needs 'dimensions'"):
+    with pytest.raises(ModelError, match="no 'hidden_size'"):
         look(tuned)
     (tuned / "config.json").unlink()
     with pytest.raises(ModelError, match=r"no config.json"):
