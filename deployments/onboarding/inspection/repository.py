@@ -64,7 +64,8 @@ class Repository:
         Raises:
             ModelError: there are none in a format that can be read here; says how to convert what there is.
         """
-        plain, reason = self._tensors(), self.not_built()
+        plain = self._tensors()
+        reason = self.not_built() if plain else None
         if plain and reason is None:
             return plain
         for path in _ONNX:
