@@ -92,45 +92,49 @@ class Client:
                 del self._under_way[host]
 
     async def _tried(self, call: Call) -> Reply:
-        for left in range(self._settings.tries - 1, 0, -1):
-            tries = self._settings.tries - left
-            wait = random.uniform(0.5, 1.0) * _FIRST_WAIT_S * 4 ** (tries - 1)  # noqa: S311  jitter
-            try:
-                reply = await self._sent(call, tries)
-            except _UnansweredError:
-                await asyncio.sleep(wait)
-                continue
-            asked = reply.retry_after
-            if reply.status not in _AGAIN or (asked or 0.0) > _LONGEST_WAIT_S:
+        """The first answer that another try would not better, or the last one."""
+        for number in range(1, self._settings.tries + 1):
+            reply = await self._sent(call, number)
+            if reply is not None and not _may_pass_later(reply):
                 return reply
-            await asyncio.sleep(wait if asked is None else asked + wait)
-        try:
-            return await self._sent(call, self._settings.tries)
-        except _UnansweredError:
-            raise ModelUnavailable(f"the provider of {call.name} cannot be reached", 5) from None
+            if number < self._settings.tries:
+                await asyncio.sleep(_pause(number) + ((reply and reply.retry_after) or 0.0))
+        if reply is None:
+            raise ModelUnavailable(f"the provider of {call.name} cannot be reached", 5)
+        return reply
 
-    async def _sent(self, call: Call, tries: int) -> Reply:
-        """One try. No error of the HTTP library goes on from here: some hold the headers of the request."""
+    async def _sent(self, call: Call, number: int) -> Reply | None:
+        """One try; None if no answer began, so that the call may be sent again.
+
+        No error of the HTTP library goes on from here: some hold the headers of the request.
+        """
         try:
             async with self._session.post(
                 call.url, data=call.body, headers=call.headers, allow_redirects=False, proxy=proxy_for(call.url)
             ) as response:
-                return await _read(response, call, tries)
+                return await _read(response, call, number)
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
             raise ModelUnavailable(f"the certificate of the provider of {call.name} is not trusted", 60) from None
         except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            raise _UnansweredError from None
-        except (aiohttp.ServerTimeoutError, asyncio.TimeoutError):
-            raise _UnansweredError from None  # the connection's own limit, as the whole call's comes by cancelling
+            return None
+        except aiohttp.ConnectionTimeoutError:
+            return None
         except (aiohttp.ClientError, ValueError, OSError):
             raise ModelUnavailable(f"the provider of {call.name} broke off, or speaks no HTTP") from None
 
 
-class _UnansweredError(Exception):
-    """No answer began, so that the call may be sent again."""
+def _may_pass_later(reply: Reply) -> bool:
+    """Whether a provider is busy, and wants to be asked again soon enough to wait for."""
+    return reply.status in _AGAIN and (reply.retry_after or 0.0) <= _LONGEST_WAIT_S
 
 
-async def _read(response: aiohttp.ClientResponse, call: Call, tries: int) -> Reply:
+def _pause(number: int) -> float:
+    """Seconds before the try after this one: four times as long each time, with jitter."""
+    jitter = random.uniform(0.5, 1.0)  # noqa: S311  no secret hangs on it
+    return jitter * _FIRST_WAIT_S * 4.0 ** (number - 1)
+
+
+async def _read(response: aiohttp.ClientResponse, call: Call, number: int) -> Reply:
     headers = {name.lower(): value for name, value in response.headers.items()}
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise ModelUnavailable(f"the provider of {call.name} sent a compressed answer, which nobody asked for", 10)
@@ -143,7 +147,7 @@ async def _read(response: aiohttp.ClientResponse, call: Call, tries: int) -> Rep
                 raise ModelUnavailable(f"the provider of {call.name} sent a longer answer than vectors can be", 10)
     except (aiohttp.ClientError, OSError):
         raise ModelUnavailable(f"the provider of {call.name} broke off in the middle of its answer") from None
-    return Reply(response.status, headers, bytes(body), tries)
+    return Reply(response.status, headers, bytes(body), number)
 
 
 def proxy_for(url: str) -> str | None:

@@ -31,7 +31,7 @@ from deployments.errors import (
 )
 from deployments.metrics import export
 from deployments.metrics.providers import CALL_SECONDS, CALLS, RETRIES
-from deployments.providers.answers import UnsoundAnswerError, rows, spread
+from deployments.providers.answers import MOST_DIMENSIONS, UnsoundAnswerError, rows, spread
 from deployments.providers.circuit import Circuits, who
 from deployments.providers.client import Call, Client
 from deployments.providers.refusals import refusal
@@ -42,8 +42,9 @@ from deployments.providers.translators import TRANSLATORS
 log = logging.getLogger("ray.serve")
 
 _OF_AN_ANSWER = 1024 * 1024
-_OF_A_VECTOR = 256 * 1024
-"""Bytes of a vector as JSON at most: some 11,000 numbers of 23 characters."""
+_OF_A_NUMBER = 32
+_NUMBERS = 4096
+"""Of a vector, if nobody says how long it should be."""
 
 _IMAGE_CHARACTERS = 200
 """An image counts as a text of so many where a provider says only what all inputs took."""
@@ -114,7 +115,7 @@ class Providers:
         if secret:
             headers["authorization"] = f"Bearer {secret}"
         body = orjson.dumps(translator.body(call))
-        most_bytes = _OF_AN_ANSWER + len(call.batch) * _OF_A_VECTOR
+        most_bytes = _OF_AN_ANSWER + len(call.batch) * _OF_A_NUMBER * (_dimensions(call) or _NUMBERS)
         return Call(call.target.url + translator.path, headers, body, most_bytes, call.target.name)
 
     def _judged(self, call: ProviderBatch, reply: Reply, asked: Any, secret: str | None) -> Embeddings:
@@ -170,7 +171,7 @@ def _secret(key: ProviderKey | None, name: str) -> str | None:
         return None
     if key.secret is not None:
         return key.secret.get_secret_value()
-    secret = os.environ.get(key.variable or "")
+    secret = os.environ.get(key.variable or "", "").strip()
     if not secret:
         raise ModelUnavailable(f"the {key.owner}'s key for {name} is not in the environment of the providers", 60)
     if not (secret.isascii() and secret.isprintable()):
@@ -189,10 +190,15 @@ def _embeddings(call: ProviderBatch, reply: Reply) -> Embeddings:
     except orjson.JSONDecodeError:
         raise UnsoundAnswerError("gave something else than JSON") from None
     answer = TRANSLATORS[call.target.kind].answer(content, reply.headers)
-    asked = call.batch.options.get(PROVIDERS[call.target.kind].dimensions)
-    vectors = rows(answer.vectors, len(call.batch), asked if isinstance(asked, int) else call.target.dimensions)
+    vectors = rows(answer.vectors, len(call.batch), _dimensions(call))
     sizes = [_IMAGE_CHARACTERS if call.reads == "image" else len(value) for value in call.batch.inputs]
     return Embeddings(DenseVectors(vectors), spread(answer.tokens, sizes))
+
+
+def _dimensions(call: ProviderBatch) -> int | None:
+    """How long the vectors should be, if the caller or the catalogue says so."""
+    asked = call.batch.options.get(PROVIDERS[call.target.kind].dimensions)
+    return asked if type(asked) is int and 0 < asked <= MOST_DIMENSIONS else call.target.dimensions
 
 
 def _outcome(result: Embeddings | InferenceError) -> str:

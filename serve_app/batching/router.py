@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from deployments.contract import Batch, Direction, Embeddings, Pixels, Vector
-from deployments.errors import InternalError, ModelUnavailable, RequestError
+from deployments.errors import InternalError, ModelUnavailable, TooLarge, WrongInput
 from deployments.metrics.instruments import STAGE_SECONDS
 from serve_app.batching.batcher import BatchQueue, Item, Limits, PendingRequest, ReadyBatch
 from serve_app.config.settings import Coalescing, LiveSettings
@@ -30,6 +30,10 @@ Call = Callable[[Batch], Awaitable[Embeddings]]
 
 Key = tuple[str, Direction, bytes, bytes]
 """Whose inputs may share a batch: those for the same model, in one direction, with equal options, in one lane."""
+
+
+_OF_AN_INPUT = (WrongInput, TooLarge)
+"""Errors that say that an input is wrong: of requests that share a batch, one or some are at fault."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ class _Sender:
             embeddings = await self._embeddings(batch.items)
         except Exception as error:  # noqa: BLE001  whatever went wrong, every waiting request must hear of it
             parts = batch.by_request()
-            if len(parts) == 1 or not isinstance(error, RequestError):
+            if len(parts) == 1 or not isinstance(error, _OF_AN_INPUT):
                 return [(batch.items, error)]
             # Again without the others: which request was at fault, only its own call can say.
             outcomes = await asyncio.gather(*map(self._embeddings, parts), return_exceptions=True)

@@ -13,13 +13,18 @@ from qdrant_client.conversions.conversion import RestToGrpc
 from qdrant_client.http import models
 
 from deployments.catalogue.card import Prefixes
+from deployments.catalogue.providers import host_of
 from deployments.contract import Embeddings, ProviderBatch
+from deployments.providers.providers import Providers
 from serve_app.config.settings import IngressSettings
 from serve_app.inference.objects import InferenceObject
 from serve_app.inference.provider_keys import OperatorKeys
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quota, Quotas
+from tests.support.browser import listening
+from tests.support.fakes import dense
 from tests.support.gateway import Gateway
+from tests.support.management import World
 from tests.support.provider_calls import EXAMPLES, IMAGE, WithMetadata, asks, bodies, option, search, with_key
 from tests.support.provider_sites import (
     KEYS,
@@ -179,7 +184,7 @@ async def test_only_requests_with_the_same_key_share_a_call(site: ProviderSite, 
     held.go.set()
     statuses = [response.status_code for response in await asyncio.gather(*searches)]
     assert statuses == [200, 400] * 20
-    assert 2 < len(outside.calls) < 40
+    assert 2 < len(outside.calls) < 40  # those with the wrong key, too: none of them is tried alone
     for call in outside.calls:
         assert call.key
         assert call.key.secret
@@ -335,3 +340,19 @@ async def test_headers_of_keys_end_here_on_every_route(made: Gateway) -> None:
 
 def test_an_objects_options_and_a_requests_keys_are_not_shown() -> None:
     assert "marker" not in repr(InferenceObject("text", "tea", "m", {"openai-api-key": "marker"}))
+
+
+async def test_our_own_api_serves_as_an_openai_provider(world: Callable[..., World], site: ProviderSite) -> None:
+    key = "k" * 20
+    async with listening(world(qdrant_api_key=key)) as address:
+        there = {"url": f"{address}/v1", "model": "d/Dense", "key": "other-cluster-api-key"}
+        providers = Providers([host_of(address)])
+        gateway = Gateway(
+            catalogue(site, entry(site, "openai", "other/dense", 4, **there)), providers=LocalProviders(providers).embed
+        )
+        response = await search(gateway, asks("other/dense"), other_cluster_api_key=key)
+        assert response.status_code == 200, response.text
+        np.testing.assert_allclose(gateway.qdrant.body["query"], dense("passage: tea"), rtol=1e-6)
+        refused = await search(gateway, asks("other/dense"), other_cluster_api_key="x" * 20)
+        assert (refused.status_code, "refused the key of the request" in refused.text) == (400, True)
+        await providers.close()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deployments.contract import Batch, DenseVectors, Embeddings
-from deployments.errors import InternalError, ModelUnavailable
+from deployments.errors import InferenceError, InternalError, KeyRefused, ModelUnavailable, WrongInput
 from serve_app.batching.router import Router
 from serve_app.config.settings import Coalescing, IngressSettings, LiveSettings
 from tests.support.fakes import FakeModel, dense
@@ -256,3 +256,25 @@ async def test_new_settings_send_what_waits_in_a_busy_queue() -> None:
     for go_on in model.held:
         go_on.set()
     await asyncio.gather(*requests)
+
+
+@pytest.mark.parametrize(("error", "alone"), [(WrongInput, True), (KeyRefused, False), (ModelUnavailable, False)])
+async def test_an_input_that_is_wrong_fails_its_own_request_alone(error: type[InferenceError], alone: bool) -> None:
+    calls: list[list[str]] = []
+
+    async def model(batch: Batch) -> Embeddings:
+        calls.append([str(value) for value in batch.inputs])
+        await settle()
+        if "bad" in batch.inputs:
+            raise error("no")
+        return await FakeModel()(batch)
+
+    router = Router({"m": model}, coalescing(max_partial_batches=1))
+    texts = ["first", "a", "bad", "b"]
+    requests = [asyncio.create_task(router.embed("m", "search", {}, [text])) for text in texts]
+    results = await asyncio.gather(*requests, return_exceptions=True)
+    failed = [isinstance(result, BaseException) for result in results]
+    assert calls[:2] == [["first"], ["a", "bad", "b"]]
+    assert calls[2:] == ([["a"], ["bad"], ["b"]] if alone else [])
+    assert failed == ([False, False, True, False] if alone else [False, True, True, True])
+    assert router.queues == 0
