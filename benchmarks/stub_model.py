@@ -52,7 +52,7 @@ def build(_: dict[str, Any]) -> Application:
     )
     ingress = serve.deployment(
         name="Ingress", num_replicas=wanted["ingress"], max_ongoing_requests=1000, ray_actor_options=few,
-        user_config={},
+        user_config={"vector_cache_bytes": 0},
     )(Ingress)  # fmt: skip
     models = {baseline.MINILM: model.bind(wanted["seconds"])}
     return ingress.bind(str(baseline.STARTER), models, None, None)

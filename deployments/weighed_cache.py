@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class WeighedCache(Generic[K, V]):
-    """Keeps what was used last. Any thread may ask."""
+    """Keeps what was used last, which is never None. Any thread may ask."""
 
     def __init__(self, room: int) -> None:
         """`room` is what all together may weigh, in bytes; what weighs more than a fourth of it is not kept."""
@@ -26,15 +26,25 @@ class WeighedCache(Generic[K, V]):
 
     def get(self, key: K, make: Callable[[], V], weight: int) -> V:
         """What was made for this key, or is made now; `weight` is about how many bytes it takes."""
+        value = self.find(key)
+        if value is None:
+            value = make()
+            self.keep(key, value, weight)
+        return value
+
+    def find(self, key: K) -> V | None:
+        """What is kept by this key."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key][0]
-        value = make()
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+
+    def keep(self, key: K, value: V, weight: int) -> None:
+        """Keep something, and let go what was not used for longest; `weight` as above."""
         if weight <= self._room // 4:
             with self._lock:
                 self._keep(key, value, weight)
-        return value
 
     def _keep(self, key: K, value: V, weight: int) -> None:
         if key in self._kept:

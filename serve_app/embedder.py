@@ -21,6 +21,7 @@ from serve_app.batching import lanes
 from serve_app.batching.admission import Admission
 from serve_app.batching.lanes import CallProviders
 from serve_app.batching.router import Input, Lane, Router
+from serve_app.batching.vector_cache import VectorCache
 from serve_app.config.settings import LiveSettings
 from serve_app.inference import bounds
 from serve_app.inference.fill import fill
@@ -61,6 +62,7 @@ class Embedder:
     model_states: ModelStates
     admission: Admission = field(default_factory=Admission)
     providers: CallProviders | None = None
+    vectors: VectorCache | None = None
     operator_keys: OperatorKeys = field(default_factory=OperatorKeys)
 
     async def embed(
@@ -84,7 +86,7 @@ class Embedder:
             self.meter.metered(caller, direction, groups) as metered,
             self.admission.admitted(groups, settings.queue_tokens, settings.provider_requests),
         ):
-            results = await self._within(patience_s, groups, metered)
+            results = await self._within(patience_s, groups, metered, caller.tenant)
             used = _filled(groups, results)
         current().used(_by_account(groups, results))
         return used
@@ -95,13 +97,13 @@ class Embedder:
         return quota_headers(left.limit, left.tokens, left.reset_s) if left else ()
 
     async def _within(
-        self, patience_s: float, groups: Sequence[Group], metered: Metered
+        self, patience_s: float, groups: Sequence[Group], metered: Metered, tenant: str | None
     ) -> Sequence[tuple[list[Vector], int]]:
         if patience_s <= 0:
             raise await self._too_late(groups, patience_s)
         try:
             until = time.monotonic() + patience_s
-            return await _all([self._vectors(group, metered, until) for group in groups])
+            return await _all([self._vectors(group, metered, until, tenant) for group in groups])
         except asyncio.TimeoutError as error:
             raise await self._too_late(groups, patience_s) from error
 
@@ -117,7 +119,22 @@ class Embedder:
                 return ModelUnavailable(f"{name} is {states[name]}: no replica came within {seconds}", _NEW_NODE_S)
         return DeadlineExceeded(f"the models did not answer within {seconds}")
 
-    async def _vectors(self, group: Group, metered: Metered, until: float) -> tuple[list[Vector], int]:
+    async def _vectors(
+        self, group: Group, metered: Metered, until: float, tenant: str | None
+    ) -> tuple[list[Vector], int]:
+        """Those that are known, or else those that the model computes now. Both count the same tokens."""
+        key = self.vectors.key(group, tenant) if self.vectors else None
+        if self.vectors is None or key is None:
+            return await self._computed(group, metered, until)
+        known = self.vectors.find(key, group.card.name)
+        if known is not None:
+            metered.took(group.card.account, known.tokens)
+            return [known.vector], known.tokens
+        vectors, tokens = await self._computed(group, metered, until)
+        self.vectors.keep(key, vectors[0], tokens)
+        return vectors, tokens
+
+    async def _computed(self, group: Group, metered: Metered, until: float) -> tuple[list[Vector], int]:
         model = group.card.account
         inputs: Sequence[Input] = group.inputs
         began = time.perf_counter()

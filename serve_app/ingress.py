@@ -24,6 +24,7 @@ from serve_app.api.openai import OpenAiApi
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
 from serve_app.batching.router import Router
+from serve_app.batching.vector_cache import VectorCache
 from serve_app.cluster.handles import ReplicatedImageLoader, ReplicatedModel, ReplicatedProviders, surely
 from serve_app.cluster.model_states import ModelStates
 from serve_app.config import arguments, environment
@@ -77,6 +78,7 @@ class Ingress:
             meter=Meter(Quotas(by_catalogue(authenticator.quotas, cards)), switchboard),
             model_states=states,
             providers=outside.embed if outside else None,
+            vectors=VectorCache(cards, self._settings),
             operator_keys=OperatorKeys(authenticator.provider_keys, frozenset(_open_to(chosen))),
         )
         pipeline = Pipeline(embedder, MeasuredUpstream(self._upstream))

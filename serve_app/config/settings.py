@@ -38,6 +38,11 @@ class IngressSettings(Record):
         description="that may wait for external providers at each ingress replica, before it says 429",
     )
     free_tokens_per_month: int = Field(default=5_000_000, ge=0, description="of each model, before they cost anything")
+    vector_cache_bytes: int = Field(
+        default=32 * 1024 * 1024,
+        ge=0,
+        description="of vectors that each ingress replica keeps for searches that ask again; 0: of none",
+    )
     timeout_s: float = Field(
         default=60.0,
         gt=0,

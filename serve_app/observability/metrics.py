@@ -26,6 +26,9 @@ TOKENS = Counter("tokens", _OF_MODEL, "tokens", "Tokens that were read for reque
 TRUNCATED = Counter("truncated_inputs", _OF_MODEL, "inputs", "Inputs longer than the model's context window")
 ERRORS = Counter("errors", ("kind",), "requests", "Requests that this software refused or failed, by kind of error")
 REJECTED = Counter("rejected", ("reason",), "requests", "Those of them that a limit, a key or a switch turned away")
+VECTOR_CACHE = Counter(
+    "vector_cache", ("model", "result"), "searches", "Searches with one text for a model: whether its vector was known"
+)
 WAITING_TOKENS = Gauge("waiting_tokens", ("model",), "tokens", "Tokens of admitted requests that are not done yet")
 BATCHES_IN_FLIGHT = Gauge("batches_in_flight", ("model",), "batches", "Batches under way to a model's replicas")
 UPSTREAM_SECONDS = Histogram(

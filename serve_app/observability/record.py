@@ -162,7 +162,7 @@ def current() -> Record:
 class step:  # noqa: N801  it is used like a function
     """A context that measures one stage of the current request; with tracing on, a span of it too."""
 
-    __slots__ = ("_key", "_record", "_towards_qdrant", "span", "started")
+    __slots__ = ("_key", "_record", "_started", "_towards_qdrant", "span")
 
     def __init__(self, stage: str, model: str = "", *, towards_qdrant: bool = False) -> None:
         self._key = stage, model
@@ -175,13 +175,13 @@ class step:  # noqa: N801  it is used like a function
             stage, model = self._key
             attributes = {"inference.model": model} if model else {}
             self.span = record.tracing.step_span(stage, record.span, attributes, client=self._towards_qdrant)
-        self.started = perf_counter()
+        self._started = perf_counter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        seconds = perf_counter() - self.started
+        seconds = perf_counter() - self._started
         stages = self._record.stages
         stages[self._key] = stages.get(self._key, 0.0) + seconds
         if self.span:

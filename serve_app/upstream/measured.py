@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import perf_counter
-from types import TracebackType
 
 from typing_extensions import override
 
@@ -25,22 +24,39 @@ class MeasuredUpstream(Upstream):
 
     @override
     async def rest(self, request: Request) -> Response:
-        with _Measured("rest") as measured:
-            if carried := measured.carried:
-                ours = [(name.encode(), value.encode()) for name, value in carried.items()]
-                request = request._replace(headers=[*without(request.headers, _HEADERS), *ours])
-            response = await self._upstream.rest(request)
-            measured.answered(str(int(response.status)))
+        status, started = "", perf_counter()
+        try:
+            with step("store", towards_qdrant=True) as this:
+                if carried := _carried(this):
+                    ours = [(name.encode(), value.encode()) for name, value in carried.items()]
+                    request = request._replace(headers=[*without(request.headers, _HEADERS), *ours])
+                response = await self._upstream.rest(request)
+            status = str(int(response.status))
+        except InferenceError as error:
+            status = _word(error)
+            raise
+        finally:
+            _count("rest", status, started)
         return response
 
     @override
     async def grpc(self, message: bytes, call: Call) -> Reply:
-        with _Measured("grpc") as measured:
-            if carried := measured.carried:
-                others = [pair for pair in call.metadata if pair[0] not in CARRIERS]
-                call = call._replace(metadata=[*others, *carried.items()])
-            reply = await self._upstream.grpc(message, call)
-            measured.answered("OK")
+        status, started = "", perf_counter()
+        try:
+            with step("store", towards_qdrant=True) as this:
+                if carried := _carried(this):
+                    others = [pair for pair in call.metadata if pair[0] not in CARRIERS]
+                    call = call._replace(metadata=[*others, *carried.items()])
+                reply = await self._upstream.grpc(message, call)
+            status = "OK"
+        except UpstreamStatus as error:
+            status = error.code.name
+            raise
+        except InferenceError as error:
+            status = _word(error)
+            raise
+        finally:
+            _count("grpc", status, started)
         return reply
 
     @override
@@ -48,39 +64,18 @@ class MeasuredUpstream(Upstream):
         await self._upstream.close()
 
 
-class _Measured(step):
-    """The way there and back. `carried`: the headers in which the trace goes on, if there is one."""
-
-    __slots__ = ("_protocol", "_status")
-
-    def __init__(self, protocol: str) -> None:
-        super().__init__("store", towards_qdrant=True)
-        self._protocol = protocol
-        self._status = ""
-
-    @property
-    def carried(self) -> dict[str, str]:
-        tracing = current().tracing
-        return tracing.headers(self.span) if tracing and self.span else {}
-
-    def answered(self, status: str) -> None:
-        self._status = status
-
-    @override
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        status = self._status if error is None else _status_of(error)
-        if status:
-            UPSTREAM_RESPONSES.add(1, self._protocol, status)
-        UPSTREAM_SECONDS.observe(perf_counter() - self.started, self._protocol)
+def _carried(this: step) -> dict[str, str]:
+    """The headers in which the trace goes on, if there is one."""
+    tracing = current().tracing
+    return tracing.headers(this.span) if tracing and this.span else {}
 
 
-def _status_of(error: BaseException) -> str:
-    """How an exchange ended that has no answer; empty if its caller gave up, or for a fault of ours."""
-    if isinstance(error, UpstreamStatus):
-        return error.code.name
-    if isinstance(error, InferenceError):
-        return "timeout" if isinstance(error, DeadlineExceeded) else "unreachable"
-    return ""
+def _word(error: InferenceError) -> str:
+    return "timeout" if isinstance(error, DeadlineExceeded) else "unreachable"
+
+
+def _count(protocol: str, status: str, started: float) -> None:
+    """`status` is empty if the caller gave up, or for a fault of ours."""
+    if status:
+        UPSTREAM_RESPONSES.add(1, protocol, status)
+    UPSTREAM_SECONDS.observe(perf_counter() - started, protocol)

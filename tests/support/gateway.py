@@ -18,6 +18,7 @@ from serve_app.api.rest import HttpApi
 from serve_app.auth.access import OPEN, Authenticator
 from serve_app.batching.lanes import CallProviders
 from serve_app.batching.router import Call, Router
+from serve_app.batching.vector_cache import VectorCache
 from serve_app.config.settings import IngressSettings, LiveSettings
 from serve_app.embedder import Embedder, ModelStates
 from serve_app.inference.provider_keys import OperatorKeys
@@ -55,6 +56,7 @@ class Gateway:
         health: Health | None = None,
         providers: CallProviders | None = None,
         operator_keys: OperatorKeys | None = None,
+        keeps_vectors: bool = False,
     ) -> None:
         self.qdrant = qdrant or FakeQdrant()
         self.model = FakeModel()
@@ -69,6 +71,7 @@ class Gateway:
             model_states=states or all_ready,
             providers=providers,
             operator_keys=operator_keys or OperatorKeys(),
+            vectors=VectorCache(catalogue, self.settings) if keeps_vectors else None,
         )
         self.pipeline = Pipeline(self.embedder, upstream(self.qdrant))
         http = HttpApi(self.pipeline, authenticator, watch, health)
