@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -73,3 +75,21 @@ def test_the_demo_ends_with_the_address_of_the_console() -> None:
 def test_an_address_that_is_none_is_told(url: str) -> None:
     with pytest.raises(SetupError, match=url):
         walkthrough.tell(url, quiet(), lambda *_: True)
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "asked", "skipped"),
+    [(0, False, [], False), (9, False, [], False), (10, False, [10], True), (10, True, [10], False)],
+)
+def test_only_a_collection_that_holds_all_points_is_asked_about(
+    there: int, wanted: bool, asked: list[int], skipped: bool
+) -> None:
+    questions: list[int] = []
+    client: Any = SimpleNamespace(count=lambda _: SimpleNamespace(count=there))
+
+    def answer(_collection: str, points: int) -> bool:
+        questions.append(points)
+        return wanted
+
+    assert walkthrough._skipped(client, "texts", 10, quiet(), answer) is skipped
+    assert questions == asked
