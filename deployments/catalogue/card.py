@@ -99,6 +99,20 @@ class Prefixes(Record):
     passage: str = ""
 
 
+class Instruction(Record):
+    """What a model wants to be told about its queries: `default`, unless the caller says something else.
+
+    It stands before the text as `form` has it, with the instruction in place of `{instruction}`.
+    """
+
+    form: str = Field(pattern=r"\{instruction\}")
+    default: str
+
+    def prefix(self, said: str | None) -> str:
+        """What stands before a query."""
+        return self.form.replace("{instruction}", self.default if said is None else said)
+
+
 def _prefixes(value: Any) -> Any:
     """`prefixes: false` says that there are none, also where a copied entry has some."""
     return {} if value is False else value
@@ -140,6 +154,7 @@ class ModelCard(Record):
     output: str | None = Field(default=None, description="of a ready ONNX file; default: the first one")
     normalize: bool = True
     prefixes: Annotated[Prefixes, BeforeValidator(_prefixes)] = Prefixes()
+    instruction: Instruction | None = None
     markers: Markers | None = None
     image_size: int | None = Field(default=None, gt=0, description="side of the square that the model sees, in pixels")
     image_limits: ImageLimits | None = None
@@ -157,6 +172,8 @@ class ModelCard(Record):
             if self.family != "dense":
                 raise ValueError("external providers have dense models only")
             needs, may_have, what = self._needed_of_providers, _OF_PROVIDERS, "a model of an external provider"
+        if self.instruction and self.prefixes.query:
+            raise ValueError("'prefixes.query' and 'instruction' both say what stands before a query")
         for name in sorted(FIELDS):
             given = bool(getattr(self, name))
             if not given and name in needs:

@@ -52,8 +52,8 @@ class FamilySpec:
 
 
 FIELDS = frozenset(
-    {"dimensions", "context_window", "pooling", "projections", "matryoshka", "output", "markers", "image_size"}
-    | {"image_limits", "sources"}
+    {"dimensions", "context_window", "pooling", "projections", "matryoshka", "instruction", "output", "markers"}
+    | {"image_size", "image_limits", "sources"}
 )
 """The fields of a card that not every family has."""
 
@@ -63,7 +63,7 @@ _DENSE = FamilySpec(
     modality="text",
     provider="deployments.families.dense",
     needs=frozenset({"dimensions", "context_window", "pooling", "sources"}),
-    may_have=frozenset({"projections", "matryoshka", "output"}),
+    may_have=frozenset({"projections", "matryoshka", "instruction", "output"}),
     checkpoint="dense",
 )
 _SPARSE = FamilySpec(

@@ -126,13 +126,14 @@ def _open(slot: Slot, asked: _Asked, groups: dict[_Key, Group]) -> _Opened:
     options, given = (slot.wanted.options, {}) if card.provider is None else without_keys(slot.wanted.options)
     options = {name: _whole(value) for name, value in options.items()}
     mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, where, any_mrl=asked.any_mrl)
+    prefix = prefix_of(card, asked.direction, _instruction(options, card, asked.direction, where))
     own = checked(card, options, where)
     key = asked.keys.key(card, given, where)
     reads: Reads = "image" if card.provider and slot.wanted.input == "image" else card.modality
     place = card.name, own.key, reads, digest(key)
     group = groups.setdefault(place, Group(card, asked.direction, own.options, reads, key))
     sparse = card.vector_kind == "sparse"
-    return _Opened(group, mrl, card.reads, sparse, own.longest_text, prefix_of(card, asked.direction))
+    return _Opened(group, mrl, card.reads, sparse, own.longest_text, prefix)
 
 
 def _whole(value: Any) -> Any:
@@ -168,9 +169,23 @@ def _wrong_kind(slot: Slot, opened: _Opened) -> WrongInput:
     return WrongInput(f"{slot.where}: {name} takes '{reads}', not '{slot.wanted.input}'")
 
 
-def prefix_of(card: ModelCard, direction: Direction) -> str:
+def prefix_of(card: ModelCard, direction: Direction, instruction: str | None = None) -> str:
     """What the model wants to read before a text, if the text does not begin with it."""
-    return card.prefixes.query if direction == "search" else card.prefixes.passage
+    if direction == "update":
+        return card.prefixes.passage
+    return card.instruction.prefix(instruction) if card.instruction else card.prefixes.query
+
+
+def _instruction(options: dict[str, Any], card: ModelCard, direction: Direction, where: str) -> str | None:
+    """What the options say about the queries, taken out of them; None for what the model is told otherwise."""
+    if card.instruction is None or options.get("instruction") is None:
+        return None
+    said = options.pop("instruction")
+    if direction == "update":
+        raise BadOption(f"{where}.options.instruction: it is for texts to search with, not for those to be stored")
+    if not isinstance(said, str):
+        raise BadOption(f"{where}.options.instruction: expected a string")
+    return said
 
 
 def _mrl(value: Any, card: ModelCard, where: str, *, any_mrl: bool) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from deployments.architectures.checkpoint import Config
 from deployments.architectures.known import transformer
-from deployments.catalogue.card import File, ImageLimits, ModelCard, Source
+from deployments.catalogue.card import File, ImageLimits, ModelCard, Prefixes, Source
 from deployments.catalogue.families import FAMILIES, Checkpoint
 from deployments.catalogue.records import validated
 from deployments.errors import ModelError
@@ -98,13 +98,15 @@ def _dense(files: Repository, weights: Weights) -> Sequence[_Found]:
     st.expect_modules(files, "Transformer", "Pooling", "Dense", "Normalize")
     pooling, normalize = st.pooling(files)
     projections = st.projections(files)
-    fields = {
+    fields: dict[str, Any] = {
         "dimensions": [_hidden(files), *projections.values()][-1],
         "pooling": pooling,
         "projections": list(projections),
         "matryoshka": st.matryoshka(files),
         "normalize": normalize,
     }
+    if told := st.instruction(files):
+        fields |= {"instruction": told, "prefixes": Prefixes(passage=st.prefixes(files).passage)}
     return _text("dense", files, {**weights, **_beside(projections)}, fields)
 
 

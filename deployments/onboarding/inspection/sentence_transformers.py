@@ -10,7 +10,7 @@ from typing import Any
 from deployments.architectures.checkpoint import Config
 from deployments.architectures.known import transformer
 from deployments.architectures.projection import activation_of
-from deployments.catalogue.card import Prefixes
+from deployments.catalogue.card import Instruction, Prefixes
 from deployments.errors import ModelError
 from deployments.onboarding.inspection.repository import CONFIG, TENSORS, TOKENIZER, Repository
 
@@ -32,6 +32,9 @@ _NO_LIMIT = 10**9
 
 _PASSAGES = ("document", "passage", "corpus")
 """The names under which it looks for the prompt of a stored text, in its order."""
+
+
+_INSTRUCTION = re.compile(r"Instruct: (.+)(\nQuery: ?)")
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,12 @@ def _lowercases(normalizer: Any) -> bool:
     if normalizer.get("type") == "Lowercase" or normalizer.get("lowercase") is True:
         return True
     return any(_lowercases(part) for part in normalizer.get("normalizers", ()))
+
+
+def instruction(files: Repository) -> Instruction | None:
+    """What queries are told, if their prompt has the form that Qwen3 and e5-instruct have."""
+    found = _INSTRUCTION.fullmatch(prefixes(files).query)
+    return Instruction(form=f"Instruct: {{instruction}}{found[2]}", default=found[1]) if found else None
 
 
 def prefixes(files: Repository) -> Prefixes:

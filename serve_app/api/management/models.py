@@ -153,6 +153,9 @@ def _options(card: ModelCard) -> dict[str, Any]:
         return _options_of_provider(card.provider, card.dimensions)
     schema = card.spec.options.model_json_schema()
     own = {name: {**part, "$defs": schema.get("$defs", {})} for name, part in schema["properties"].items()}
+    if card.instruction:
+        what = f"what the query is for; default: {card.instruction.default}"
+        own = {**own, "instruction": {"type": "string", "description": what}}
     if not card.matryoshka:
         return own
     shortest = min(card.matryoshka)

@@ -85,9 +85,9 @@ class Playground:
         if card.modality != "text" or card.provider or not vectors:
             return {}
         texts = [str(asked.inputs[position].text) for position in vectors]
-        prefix = prefix_of(card, asked.direction)
+        prefix = prefix_of(card, asked.direction, options.get("instruction"))
         prefixes = ["" if text.startswith(prefix) else prefix for text in texts]
-        own = {key: value for key, value in options.items() if key != "mrl"}
+        own = {key: value for key, value in options.items() if key not in {"mrl", "instruction"}}
         batch = Batch([prefix + text for prefix, text in zip(prefixes, texts, strict=True)], asked.direction, own)
         indices = [v.indices.tolist() if isinstance(v, SparseVector) else [] for v in vectors.values()]
         read = await self._models[card.name].explain(batch, indices)

@@ -31,6 +31,7 @@ FILLED: dict[str, Any] = {
     "pooling": "mean",
     "projections": ["2_Dense"],
     "matryoshka": [2, 4],
+    "instruction": {"form": "Instruct: {instruction}\nQuery: ", "default": "find"},
     "output": "sentence_embedding",
     "markers": {"query": 1, "document": 2},
     "image_size": 16,

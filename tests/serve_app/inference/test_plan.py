@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployments.catalogue.card import ModelCard
+from deployments.catalogue.card import Instruction, ModelCard, Prefixes
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Direction
 from deployments.errors import BadOption, InternalError, UnknownModel, WrongInput
@@ -97,6 +97,25 @@ def test_models_and_options_make_groups_of_their_own(written: Written) -> None:
         ("qdrant/bm25", 2),
         ("org/vision", 1),
     ]
+
+
+def test_an_instruction_stands_before_queries_as_the_model_wants_it(written: Written) -> None:
+    told = Instruction(form="Instruct: {instruction}\nQuery: ", default="Find the answer")
+    card = DENSE.model_copy(update={"instruction": told, "prefixes": Prefixes(passage="passage: ")})
+    catalogue = Catalogue((card,), Path("test.yaml"))
+    plain, own = (
+        written.slot("here", text="tea", options=options) for options in ({}, {"instruction": "Find {a} recipe"})
+    )
+    (group,) = plan([plain, own], "search", catalogue)
+    assert group.inputs == ["Instruct: Find the answer\nQuery: tea", "Instruct: Find {a} recipe\nQuery: tea"]
+    (group,) = plan([plain], "update", catalogue)
+    assert group.inputs == ["passage: tea"]
+    with pytest.raises(BadOption, match=r"here\.options\.instruction: it is for texts to search with"):
+        plan([own], "update", catalogue)
+    with pytest.raises(BadOption, match="expected a string"):
+        plan([written.slot("here", text="tea", options={"instruction": 1})], "search", catalogue)
+    with pytest.raises(BadOption, match="has no option 'instruction'"):
+        plan([own], "search", CATALOGUE)
 
 
 def test_only_vectors_of_models_that_were_trained_for_it_are_cut(written: Written) -> None:

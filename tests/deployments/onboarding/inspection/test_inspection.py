@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployments.catalogue.card import File, FolderSource, Markers, ModelCard, Prefixes
+from deployments.catalogue.card import File, FolderSource, Instruction, Markers, ModelCard, Prefixes
 from deployments.catalogue.families import Checkpoint
 from deployments.errors import ModelError, ModelFilesError
 from deployments.onboarding.inspection.inspect import inspect
@@ -102,6 +102,14 @@ def test_prompts_become_prefixes(tuned: Path, prompts: dict[str, str], default: 
     settings = {"prompts": prompts, "default_prompt_name": default}
     (tuned / "config_sentence_transformers.json").write_text(json.dumps(settings))
     assert look_at_one(tuned).prefixes == expected
+
+
+def test_the_prompt_of_qwen3_is_an_instruction_with_its_default(tuned: Path) -> None:
+    settings = {"prompts": {"query": "Instruct: Given a question, find passages\nQuery:", "document": ""}}
+    (tuned / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    card = look_at_one(tuned)
+    told = Instruction(form="Instruct: {instruction}\nQuery:", default="Given a question, find passages")
+    assert (card.instruction, card.prefixes) == (told, Prefixes())
 
 
 def test_splade_is_seen_by_its_pooling(plain: Path) -> None:
