@@ -164,7 +164,8 @@ def with_two_ingress_replicas(running: RunningService) -> RunningService:
 
 
 def test_two_ingress_replicas_obey_a_switch_and_a_stop_loses_no_token(tmp_path: Path) -> None:
-    running = with_two_ingress_replicas(RunningService(tmp_path)).start()
+    running = RunningService(tmp_path, models=["qdrant/bm25", "starter/splade-tiny"])
+    with_two_ingress_replicas(running).start()
     question = {"inputs": [{"data": TEXT, "data_type": "text", "model": "qdrant/bm25"}], "inference": "update"}
     off = {"inputs": [{"data": TEXT, "data_type": "text", "model": "starter/splade-tiny"}], "inference": "update"}
     try:

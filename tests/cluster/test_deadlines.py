@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import httpx
-import yaml
 from qdrant_client import grpc as q
 from qdrant_client.grpc import points_service_pb2_grpc
 
@@ -54,19 +53,9 @@ class HangingQdrant(points_service_pb2_grpc.PointsServicer):
         return await asyncio.wait_for(self.waited.get(), 20)
 
 
-def with_bm25_alone(service: RunningService) -> RunningService:
-    """For a quick start."""
-    config = yaml.safe_load(service.config.read_text())
-    (application,) = config["applications"]
-    application["args"]["models"] = ["qdrant/bm25"]
-    application["deployments"] = [d for d in application["deployments"] if d["name"] in {"Ingress", "qdrant--bm25"}]
-    service.config.write_text(yaml.safe_dump(config))
-    return service
-
-
 async def test_a_deadline_ends_the_call_of_qdrant_too(tmp_path: Path) -> None:
     qdrant = HangingQdrant()
-    service = with_bm25_alone(RunningService(tmp_path, await qdrant.start()))
+    service = RunningService(tmp_path, await qdrant.start(), models=["qdrant/bm25"])
     await asyncio.to_thread(service.start)
     try:
         await _over_grpc(service, qdrant)

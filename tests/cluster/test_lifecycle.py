@@ -98,7 +98,7 @@ def test_a_taken_port_stops_the_start_before_anything_is_started(tmp_path: Path)
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[RunningService]:
     """A service for one test, which starts and stops it."""
-    running = RunningService(tmp_path)
+    running = RunningService(tmp_path, models=[MINILM])
     yield running
     if running.process and running.process.poll() is None:
         running.stop()
@@ -133,7 +133,7 @@ def serve_from(running: RunningService, catalogue_file: Path) -> None:
     """What `models add` says to put into the Serve config."""
     config = yaml.safe_load(running.config.read_text())
     (application,) = config["applications"]
-    application["args"]["catalogue"] = str(catalogue_file)
+    application["args"] = {"catalogue": str(catalogue_file), "models": [MINILM, "shop/products"]}
     application["deployments"].append({"name": "shop--products", "ray_actor_options": {"num_cpus": 0.1}})
     running.config.write_text(yaml.safe_dump(config))
 

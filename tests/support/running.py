@@ -40,8 +40,11 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def write_config(folder: Path, rest_port: int, grpc_port: int) -> Path:
-    """The local config on other ports, with images from this machine allowed."""
+def write_config(folder: Path, rest_port: int, grpc_port: int, models: Sequence[str]) -> Path:
+    """The local config on other ports, with images from this machine allowed.
+
+    If `models` are named, those text models are served alone.
+    """
     config = yaml.safe_load((HOME / "configs" / "serve-local.yaml").read_text())
     config["http_options"]["port"] = rest_port
     config["grpc_options"]["port"] = grpc_port
@@ -53,6 +56,10 @@ def write_config(folder: Path, rest_port: int, grpc_port: int) -> Path:
     # So that Serve's controller tells what autoscaling wants.
     policy = {"policy_function": "deployments.autoscaling:replicas"}
     deployments["qdrant--bm25"]["autoscaling_config"] = {"min_replicas": 1, "max_replicas": 1, "policy": policy}
+    if models:
+        application["args"]["models"] = list(models)
+        kept = {"Ingress", *(model.replace("/", "--") for model in models)}
+        application["deployments"] = [deployment for name, deployment in deployments.items() if name in kept]
     path = folder / "serve-test.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
@@ -65,6 +72,8 @@ class RunningService:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     command: Sequence[str] = (sys.executable, "-m", "serve_app", "up")
+    models: Sequence[str] = ()
+    """The only text models that are served, for a quick start; none named: all starter models, images too."""
 
     def __post_init__(self) -> None:
         self.rest_port, self.grpc_port, stats, metrics = self.ports = free_ports(4)
@@ -78,7 +87,7 @@ class RunningService:
             "PYTHONUNBUFFERED": "1",
             **self.environment,
         }
-        self.config = write_config(self.folder, self.rest_port, self.grpc_port)
+        self.config = write_config(self.folder, self.rest_port, self.grpc_port, self.models)
         self.process: Any = None
         self.left: list[psutil.Process] = []
 
@@ -89,13 +98,19 @@ class RunningService:
             self.process = subprocess.Popen(
                 command, env=self.variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
+        try:
+            self._wait()
+        except BaseException:  # a test's own timeout, too
+            self.stop()
+            raise
+        return self
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while "ready in" not in self.said:
             if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
                 raise AssertionError(f"the service did not start:\n{self.said}")
             time.sleep(0.1)
-        return self
 
     @property
     def said(self) -> str:
