@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.catalogue.options import as_key, checked
+from deployments.catalogue.options import as_key, check_options, checked
 from deployments.contract import Direction, ProviderKey, Reads
 from deployments.errors import BadOption, WrongInput
 from serve_app.inference.objects import Slot
@@ -123,7 +123,9 @@ def _open(slot: Slot, asked: _Asked, groups: dict[_Key, Group]) -> _Opened:
     """The group of a slot's model and options, a new one if there is none yet."""
     where = slot.where
     card = asked.catalogue.find_one(slot.wanted.model, where)
-    options, given = (slot.wanted.options, {}) if card.provider is None else without_keys(slot.wanted.options)
+    options, given = without_keys(slot.wanted.options)
+    if given and card.provider is None:
+        check_options(card, dict.fromkeys(given), where)  # by their names: no key goes into a cache of options
     options = {name: _whole(value) for name, value in options.items()}
     mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, where, any_mrl=asked.any_mrl)
     prefix = prefix_of(card, asked.direction, _instruction(options, card, asked.direction, where))

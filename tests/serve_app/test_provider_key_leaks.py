@@ -16,6 +16,7 @@ from qdrant_client import grpc as q
 from qdrant_client.conversions.conversion import RestToGrpc
 from qdrant_client.http import models
 
+from deployments.catalogue import options
 from deployments.contract import ProviderBatch
 from deployments.errors import InferenceError
 from deployments.metrics.instruments import METRICS
@@ -79,6 +80,9 @@ class Traced:
         self._said(await self.gateway.put({"points": [{"id": 1, "vector": with_key(kind, stored)}]}))
         self._said(await search(self.gateway, asks("org/dense", **{name: key}), **{name: key}))
         self._said(await search(self.gateway, asks("own/tei", **{name: key}), **{name: key}))
+        lenient = await search(self.gateway, {**asks("qdrant/bm25", **{name: key}), "using": "words"})
+        assert lenient.status_code == 200, lenient.text
+        self._said(lenient)
         self._said(await search(self.gateway, asks(searched["model"], **{name: [key]})))
         self._said(await search(self.gateway, asks(searched["model"], **{name: f"{key}\n"})))
 
@@ -102,6 +106,7 @@ class Traced:
         clean("".join(span.to_json() for span in self.spans.get_finished_spans()), "traces")
         clean(caplog.text, "logs")
         clean("".join(repr(sample) for metric in METRICS for sample in metric.samples()), "metrics")
+        clean(repr(options._checked._kept), "the cache of options")
         clean(repr([*self.gateway.embedder.meter.take()]), "the ledger")
         assert self.gateway.embedder.router.queues == 0
 
