@@ -75,11 +75,21 @@ class Embedder:
         Raises:
             InferenceError: none of the slots may be used.
         """
+        models: list[str] = []
+        with self.meter.failures(models):
+            groups = self._planned(slots, direction, caller)
+            models += (group.card.name for group in groups)
+            return await self._embed(groups, direction, until, caller)
+
+    def _planned(self, slots: Sequence[Slot], direction: Direction, caller: Caller) -> Sequence[Group]:
         settings = self.settings.current
         with step("decode"):
             bounds.check(slots, settings)
             keys = KeyRing(caller.keys, caller.tenant, self.operator_keys)
-            groups = plan(slots, direction, self.catalogue, keys, any_mrl=settings.any_mrl)
+            return plan(slots, direction, self.catalogue, keys, any_mrl=settings.any_mrl)
+
+    async def _embed(self, groups: Sequence[Group], direction: Direction, until: float, caller: Caller) -> Usage:
+        settings = self.settings.current
         current().planned(direction, objects_by_model(groups))
         patience_s = min(settings.timeout_s, until - time.monotonic())
         with (

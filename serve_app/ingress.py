@@ -20,6 +20,7 @@ from serve_app import background
 from serve_app.api.grpc import GrpcApi
 from serve_app.api.health import Health
 from serve_app.api.management.routes import Console
+from serve_app.api.management.service_health import ServiceHealth
 from serve_app.api.openai import OpenAiApi
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
@@ -82,12 +83,26 @@ class Ingress:
             operator_keys=OperatorKeys(authenticator.provider_keys, frozenset(_open_to(chosen))),
         )
         pipeline = Pipeline(embedder, MeasuredUpstream(self._upstream))
-        self._ledger = Ledger(embedder.meter, switchboard, variables.database_url, count_nodes=_count_nodes)
+        waiting = embedder.admission.waiting
+        self._ledger = Ledger(
+            embedder.meter, switchboard, variables.database_url, count_nodes=_count_nodes, waiting=waiting
+        )
         self._watch = Watch(tracing.start() if variables.asks_for_traces else None)
         health = Health(self._upstream, states)
         port = variables.qdrant_inference_grpc_port
+        size = (lambda: surely(store.size.remote, "the embedded store")) if store else None
+        glance = ServiceHealth(lambda: health.trouble, self._upstream, self._ledger, states.read, size)
         ask = outside.states if outside else None
-        console = Console(authenticator, embedder, self._ledger, states.read, replicated, providers=ask, grpc_port=port)
+        console = Console(
+            authenticator,
+            embedder,
+            self._ledger,
+            states.read,
+            replicated,
+            glance=glance,
+            providers=ask,
+            grpc_port=port,
+        )
         openai = OpenAiApi(authenticator, embedder, replicated)
         self._http = HttpApi(pipeline, authenticator, self._watch, health, (console, openai))
         self._grpc = GrpcApi(pipeline, authenticator, self._watch)

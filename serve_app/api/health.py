@@ -32,6 +32,11 @@ class Health:
         self._states = states
         self._trouble = "not asked yet"
 
+    @property
+    def trouble(self) -> str:
+        """What was wrong with Qdrant when it was asked last; nothing if nothing was."""
+        return self._trouble
+
     async def check(self) -> None:
         """Ask Qdrant."""
         limit = TimeLimit(time.monotonic() + _PATIENCE_S, _PATIENCE_S)

@@ -39,9 +39,14 @@ _ALWAYS: Headers = (
 )
 
 
+_PAGES = {"": "index.html", "docs": "docs.html"}
+"""Files that have addresses of their own: the console, and the pages of the API."""
+
+
 async def answer(request: Request) -> Response | None:
-    """A file, `index.html` if none is named; None if there is no such file."""
-    name = request.path.removeprefix(PREFIX) or "index.html"
+    """A file; None if there is no such file."""
+    name = request.path.removeprefix(PREFIX)
+    name = _PAGES.get(name, name)
     path = FOLDER / name
     if not _NAME.fullmatch(name) or path.suffix not in _TYPES:
         return None

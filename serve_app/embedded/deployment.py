@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from pathlib import Path
 
 from serve_app.embedded.address import Address
 from serve_app.embedded.server import Server
+from serve_app.embedded.size import StoreSize, measure
 from serve_app.embedded.store import EmbeddedStore
 
 
@@ -17,6 +19,7 @@ class Store:
         """`host` is the address to listen at, by default that of the Ray node."""
         self._key = secrets.token_urlsafe()
         self._server = Server(EmbeddedStore(folder), self._key)
+        self._folder = Path(folder)
         self._host = host or _node()
         self._ports: asyncio.Task[tuple[int, int]] | None = None
 
@@ -25,6 +28,10 @@ class Store:
         if self._ports is None:
             self._ports = asyncio.create_task(self._server.start(self._host, 0, 0))
         return Address(self._host, *await self._ports, self._key)
+
+    async def size(self) -> StoreSize:
+        """How much of the disk it takes."""
+        return await asyncio.to_thread(measure, self._folder)
 
     def __del__(self) -> None:
         """Serve calls this when it stops the replica; the ports end with its process."""

@@ -9,7 +9,7 @@ brings back what other ingress replicas have written there.
 | `switches`, `switchboard` | what is off; and the object that the ledger, the meter and the aliases share for it |
 | `quotas` | how many tokens a tenant may use, and has used |
 | `counts`, `costs` | usage added up by hour, model, tenant and operation; what it costs |
-| `live_rates` | what is done in a second, and how long it takes |
+| `live_rates`, `history` | what is done in a second, and how long it takes; the last three minutes of it |
 | `ledger`, `sync` | one replica's way to the database, and what passes on it |
 | `database`, `database_thread` | SQLite or PostgreSQL, in a thread of its own |
 | `tables`, `migration`, `migrations/` | the schema, and its way up from older ones |

@@ -13,6 +13,7 @@ from typing import Any
 from deployments.errors import LedgerUnavailable
 from serve_app.ledger.counts import Counts
 from serve_app.ledger.database_thread import DatabaseThread
+from serve_app.ledger.history import History
 from serve_app.ledger.live_rates import Snapshot
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Spender, month_of
@@ -28,6 +29,7 @@ _MONTH_PERIODS = 8
 _HEARTBEAT_S = 10.0
 _BEHIND_S = 3.0
 _LAST_FLUSH_S = 5.0
+_NAME_LENGTH = 6
 
 log = logging.getLogger("ray.serve")
 
@@ -35,20 +37,27 @@ log = logging.getLogger("ray.serve")
 class Ledger:
     """One ingress replica's way to the database. Serving never waits for it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  two of them are looks at what is beside it
         self,
         meter: Meter,
         switchboard: Switchboard,
         url: str,
+        *,
         period_s: float = PERIOD_S,
         count_nodes: Callable[[], int] = lambda: 1,
+        waiting: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """`switchboard` is the meter's. `count_nodes` says how many nodes may have ingress replicas; it may block."""
+        """`switchboard` is the meter's. `count_nodes` says how many nodes may have ingress replicas; it may block.
+
+        `waiting` tells how many tokens wait for each model in this replica.
+        """
         self.meter = meter
         self._switchboard = switchboard
         self.others: Sequence[Mapping[str, Any]] = ()
         self.split = False
+        self.history = History()
         self._count_nodes = count_nodes
+        self._waiting = waiting
         self._url = url
         self._period_s = period_s
         self._replica = uuid.uuid4().hex
@@ -88,7 +97,20 @@ class Ledger:
     @property
     def live(self) -> list[Snapshot]:
         """The live figures of all replicas, this one first."""
-        return [self.meter.last_minute.snapshot(time.time()), *(other["live"] for other in self.others)]
+        return [snapshot for _, snapshot in self.replicas]
+
+    @property
+    def replicas(self) -> list[tuple[str, Snapshot]]:
+        """The live figures of each replica with its name, this one first."""
+        others = ((str(other.get("name", "?")), other["live"]) for other in self.others)
+        return [(self._name, self._own_live(time.time())), *others]
+
+    @property
+    def _name(self) -> str:
+        return self._replica[:_NAME_LENGTH]
+
+    def _own_live(self, now: float) -> Snapshot:
+        return self.meter.last_minute.snapshot(now, self._waiting())
 
     async def start(self) -> None:
         """Learn what is switched off, and begin. If the database is away, all is on until it has been reached."""
@@ -156,6 +178,7 @@ class Ledger:
         """
         now = time.time()
         self._unsent.add_all(self.meter.take())
+        self.history.note(now, lambda: self.live)
         quotas = self.meter.quotas
         month, tenants = month_of(now), quotas.tenants if with_month else frozenset[str]()
         request, writes = self._request(now)
@@ -175,8 +198,9 @@ class Ledger:
         """The next request, or the last one again, and whether there is anything in it that is worth writing."""
         if self._sent:
             return self._sent, True
-        snapshot = {"live": self.meter.last_minute.snapshot(now), "quotas": self.meter.quotas.snapshot()}
-        writes = bool(len(self._unsent) or snapshot["live"]) or time.monotonic() - self._wrote_at > _HEARTBEAT_S
+        live, quotas = self._own_live(now), self.meter.quotas.snapshot()
+        snapshot = {"name": self._name, "live": live, "quotas": quotas}
+        writes = bool(len(self._unsent) or live) or time.monotonic() - self._wrote_at > _HEARTBEAT_S
         counts = Counts()
         if writes:
             self._sequence += 1

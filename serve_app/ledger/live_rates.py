@@ -23,7 +23,8 @@ WHOLE = ""
 """Stands where a model's name would, for requests as a whole: one with several models is there once."""
 
 Snapshot = Mapping[str, Mapping[str, Any]]
-"""Live figures as JSON, by model and of `WHOLE`: `tokens` and `requests` a second, `ms` counts by bucket."""
+"""Live figures as JSON, by model and of `WHOLE`: `tokens`, `requests`, `errors` and `refused` a second, `ms` counts by
+bucket, and the tokens that are `waiting`."""
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Moment:
 
     requests: int = 0
     tokens: int = 0
+    errors: int = 0
+    refused: int = 0
     buckets: Counter[int] = field(default_factory=Counter)
 
     def add(self, tokens: int, seconds: float | None) -> None:
@@ -41,6 +44,18 @@ class Moment:
             return
         self.requests += 1
         self.buckets[math.ceil(math.log(max(seconds * 1000, 0.1)) / _STEP)] += 1
+
+    def failed(self, *, refused: bool) -> None:
+        """Count a request that failed; `refused`: because too much waits, or a quota is used up (429)."""
+        self.errors += not refused
+        self.refused += refused
+
+
+_RATES = ("tokens", "requests", "errors", "refused")
+
+
+def _nothing() -> dict[str, Any]:
+    return {**dict.fromkeys(_RATES, 0.0), "ms": Counter[str](), "waiting": 0}
 
 
 class LastMinute:
@@ -56,25 +71,35 @@ class LastMinute:
         while self._moments and self._moments[0][0] <= now - _LATENCIES_S:
             self._moments.popleft()
 
-    def snapshot(self, now: float) -> dict[str, dict[str, Any]]:
-        """The figures for the other replicas; a `Snapshot`."""
+    def snapshot(self, now: float, waiting: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+        """The figures for the other replicas, a `Snapshot`; `waiting` are the tokens that wait by model."""
         snapshot: dict[str, dict[str, Any]] = {}
         for ended, moments in self._moments:
             for model, moment in moments.items():
-                figures = snapshot.setdefault(model, {"tokens": 0.0, "requests": 0.0, "ms": Counter[str]()})
+                figures = snapshot.setdefault(model, _nothing())
                 figures["ms"].update({str(bucket): count for bucket, count in moment.buckets.items()})
                 if ended > now - _RATES_S:
-                    figures["tokens"] += moment.tokens / _RATES_S
-                    figures["requests"] += moment.requests / _RATES_S
+                    for rate in _RATES:
+                        figures[rate] += getattr(moment, rate) / _RATES_S
+        for model, tokens in waiting.items():
+            if tokens:
+                snapshot.setdefault(model, _nothing())["waiting"] = tokens
+                snapshot.setdefault(WHOLE, _nothing())["waiting"] += tokens
         return snapshot
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Live figures of one model's part of requests, or of requests as a whole: in a second, and in milliseconds."""
+    """Live figures of one model's part of requests, or of requests as a whole: in a second, and in milliseconds.
+
+    `refused` are requests that were turned away with 429, `errors` all others that failed.
+    """
 
     tokens_per_s: float = 0.0
     requests_per_s: float = 0.0
+    errors_per_s: float = 0.0
+    refused_per_s: float = 0.0
+    waiting_tokens: int = 0
     p50_ms: float | None = None
     p95_ms: float | None = None
 
@@ -94,13 +119,15 @@ def total(replicas: Iterable[Snapshot]) -> Figures:
 
 
 def _together(parts: Iterable[Mapping[str, Any]]) -> Figures:
-    tokens = requests = 0.0
+    sums = dict.fromkeys((*_RATES, "waiting"), 0.0)
     buckets: Counter[int] = Counter()
     for part in parts:
-        tokens += part["tokens"]
-        requests += part["requests"]
+        for name in sums:
+            sums[name] += part.get(name, 0)  # a replica of another version may not tell it
         buckets.update({int(bucket): count for bucket, count in part["ms"].items()})
-    return Figures(round(tokens, 2), round(requests, 2), _percentile(buckets, 0.5), _percentile(buckets, 0.95))
+    rates = {f"{name}_per_s": round(sums[name], 2) for name in _RATES}
+    p50, p95 = _percentile(buckets, 0.5), _percentile(buckets, 0.95)
+    return Figures(**rates, waiting_tokens=int(sums["waiting"]), p50_ms=p50, p95_ms=p95)
 
 
 def _percentile(buckets: Mapping[int, int], share: float) -> float | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from deployments.contract import Direction
+from deployments.errors import InferenceError, Overloaded, QuotaUsedUp
 from serve_app.inference.plan import Group, objects_by_model
 from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
 from serve_app.ledger.live_rates import WHOLE, LastMinute, Moment
@@ -112,6 +113,17 @@ class Meter:
             self._moment(model).add(tokens, None if seconds is None else metered.seconds.get(model, seconds))
             whole = 0
         self._moment(WHOLE).add(sum(metered.tokens.values()), None if caller.again else seconds)
+
+    @contextmanager
+    def failures(self, models: Iterable[str]) -> Iterator[None]:
+        """Note a request that fails in this context, for the `models` that it is known to need by then."""
+        try:
+            yield
+        except InferenceError as error:
+            refused = isinstance(error, (Overloaded, QuotaUsedUp))
+            for of in {WHOLE, *models}:
+                self._moment(of).failed(refused=refused)
+            raise
 
     def _moment(self, of: str) -> Moment:
         moment = self._moments.get(of)

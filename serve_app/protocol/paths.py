@@ -15,8 +15,8 @@ _PLAIN = "!$&'()*+,;=:@"
 _USUAL = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 """A path that has one spelling only."""
 
-_FOLDERS = frozenset({"/inference"})
-"""The console's page has relative links, so the slash behind its name says something."""
+_FOLDERS = frozenset({"/inference", "/dashboard"})
+"""From these lead relative links and redirections, so the slash behind their names says something."""
 
 
 def normalized(path: str) -> str:

@@ -14,7 +14,9 @@ from deployments.catalogue.card import ImageLimits, ModelCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch, Explanation, Model, Running
 from deployments.errors import WrongInput
+from serve_app.api.health import Health
 from serve_app.api.management.routes import Console
+from serve_app.api.management.service_health import ServiceHealth
 from serve_app.api.openai import OpenAiApi
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
@@ -22,6 +24,7 @@ from serve_app.batching.router import Router
 from serve_app.cluster.model_states import ModelState
 from serve_app.config.environment import Environment
 from serve_app.config.settings import IngressSettings, LiveSettings
+from serve_app.embedded.size import StoreSize
 from serve_app.embedder import Embedder
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
@@ -124,6 +127,7 @@ class World:
     qdrant: FakeQdrant
     replicas: FakeReplicas
     states: dict[str, ModelState]
+    health: Health
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         path, _, query = path.partition("?")
@@ -158,11 +162,17 @@ MakeWorld = Callable[..., World]
 KEYS = {"qdrant_api_key": "k" * 20, "qdrant_read_only_api_key": "r" * 20, "qdrant_inference_admin_key": "a" * 20}
 
 
-def make_world(
+async def measure_store() -> StoreSize:
+    return StoreSize(5 * 2**20, 2**40)
+
+
+def make_world(  # noqa: PLR0913  what stands in for as many parts
     folder: Path,
     models: Mapping[str, Any] | None = None,
     outside: LocalProviders | None = None,
     external: Sequence[ModelCard] = (),
+    *,
+    embedded: bool = False,
     **variables: Any,
 ) -> World:
     """A world with the ledger of a folder, by the variables of the environment; `models` stand in for the fakes.
@@ -192,13 +202,16 @@ def make_world(
         model_states=all_ready,
         providers=outside.embed if outside else None,
     )
-    ledger = Ledger(embedder.meter, switchboard, f"sqlite:///{folder / 'ledger.sqlite3'}", period_s=3600)
+    url, waiting = f"sqlite:///{folder / 'ledger.sqlite3'}", embedder.admission.waiting
+    ledger = Ledger(embedder.meter, switchboard, url, period_s=3600, waiting=waiting)
     asked = {one.name: FakeConsoleModel(replicas, one.name) for one in CARDS}
     ask = outside.providers.states if outside else None
-    console = Console(authenticator, embedder, ledger, read, asked, providers=ask, grpc_port=7777)
+    health = Health(qdrant, all_ready)
+    glance = ServiceHealth(lambda: health.trouble, qdrant, ledger, read, measure_store if embedded else None)
+    console = Console(authenticator, embedder, ledger, read, asked, glance=glance, providers=ask, grpc_port=7777)
     pipeline = Pipeline(embedder, qdrant)
     http = HttpApi(pipeline, authenticator, others=(console, OpenAiApi(authenticator, embedder, asked)))
-    return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states)
+    return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states, health)
 
 
 def tenants_file(folder: Path, quotas: str = "") -> Path:

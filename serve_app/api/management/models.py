@@ -138,7 +138,7 @@ def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
         "modifier": card.spec.modifier,
         "context_window": card.context_window,
         "prefixes": card.prefixes.model_dump(),
-        "options": _options(card),
+        "options": sorted(options(card)),
         "image_limits": card.image_limits.model_dump() if card.image_limits else None,
         "shared_with": [other.name for other in catalogue if _share_a_space(card, other)],
         "price_per_million_tokens": card.price_per_million_tokens,
@@ -147,7 +147,7 @@ def _card(card: ModelCard, catalogue: Catalogue) -> dict[str, Any]:
     }
 
 
-def _options(card: ModelCard) -> dict[str, Any]:
+def options(card: ModelCard) -> dict[str, Any]:
     """JSON Schema of each option that an inference object for this model may have."""
     if card.provider:
         return _options_of_provider(card.provider, card.dimensions)

@@ -13,11 +13,12 @@ from pydantic import ConfigDict, Field, model_validator
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.records import Record
 from deployments.contract import Batch, Direction, Explanation, Model, SparseVector, Vector
-from deployments.errors import InferenceError
+from deployments.errors import InferenceError, MalformedRequest, TooLarge, WrongInput
 from serve_app.api.management.json_bodies import Answer
 from serve_app.embedder import Embedder
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.plan import prefix_of
+from serve_app.inference.usage import Usage
 from serve_app.ledger.meter import Caller
 
 
@@ -69,14 +70,42 @@ class Playground:
             card = self._embedder.catalogue.find_one(name, "models")
             vectors: dict[int, Vector] = {}
             slots = _slots(asked, card, asked.options.get(name, {}), vectors)
-            used = await self._embedder.embed(slots, asked.direction, caller=caller) if slots else {}
+            used, wrong = await self._embed(slots, asked.direction, caller)
             all_used.update(used)
             seconds = time.perf_counter() - began
             explanations = await self._explanations(asked, card, asked.options.get(name, {}), vectors)
         except InferenceError as error:
             return _output(name, time.perf_counter() - began, 0, error.message, [])
         outputs = [_shown(position, vector, explanations.get(position)) for position, vector in vectors.items()]
+        outputs += [{**_NO_OUTPUT, "input": position, "error": text} for position, text in wrong.items()]
+        outputs.sort(key=lambda output: int(output["input"]))
         return _output(card.name, seconds, sum(used.values()), None, outputs)
+
+    async def _embed(
+        self, slots: Mapping[int, Slot], direction: Direction, caller: Caller
+    ) -> tuple[Usage, Mapping[int, str]]:
+        """Fill the slots; the tokens that it took, and what is wrong with inputs, by their places.
+
+        Raises:
+            InferenceError: it is not about an input.
+        """
+        if not slots:
+            return {}, {}
+        try:
+            return await self._embedder.embed([*slots.values()], direction, caller=caller), {}
+        except (MalformedRequest, TooLarge, WrongInput) as error:
+            # The first that is wrong ends a request: with one slot each, the others are shown all the same.
+            if not any(error.message.startswith(slot.where) for slot in slots.values()):
+                raise
+        used, wrong = dict[str, int](), dict[int, str]()
+        for position, slot in slots.items():
+            try:
+                for model, tokens in (await self._embedder.embed([slot], direction, caller=caller)).items():
+                    used[model] = used.get(model, 0) + tokens
+                caller = replace(caller, again=True)
+            except (MalformedRequest, TooLarge, WrongInput) as error:
+                wrong[position] = _without_place(error.message, slot)
+        return used, wrong
 
     async def _explanations(
         self, asked: Question, card: ModelCard, options: Mapping[str, Any], vectors: Mapping[int, Vector]
@@ -97,10 +126,16 @@ class Playground:
         }
 
 
-def _slots(asked: Question, card: ModelCard, options: Mapping[str, Any], vectors: dict[int, Vector]) -> list[Slot]:
-    """The inputs that the model reads, and `vectors` as the place where theirs go."""
-    return [
-        Slot(
+def _without_place(message: str, slot: Slot) -> str:
+    """What is wrong, without the input's place, of which the answer tells otherwise."""
+    before, _, rest = message.partition(": ")
+    return rest if before.startswith(slot.where) and rest else message
+
+
+def _slots(asked: Question, card: ModelCard, options: Mapping[str, Any], vectors: dict[int, Vector]) -> dict[int, Slot]:
+    """The inputs that the model reads, by their places, and `vectors` as the place where theirs go."""
+    return {
+        position: Slot(
             f"inputs[{position}]",
             InferenceObject(reads, data, card.name, options),
             named=True,
@@ -109,7 +144,7 @@ def _slots(asked: Question, card: ModelCard, options: Mapping[str, Any], vectors
         for position, one in enumerate(asked.inputs)
         for reads in card.reads
         if (data := one.image if reads == "image" else one.text) is not None
-    ]
+    }
 
 
 def _moved(explanation: Explanation, by: int) -> Explanation:
@@ -136,13 +171,18 @@ def _shown(position: int, vector: Vector, explanation: Explanation | None) -> di
         "tokens": _tokens(explanation) if explanation else None,
         "truncated_at": explanation.truncated_at if explanation else None,
         "tokens_cut": explanation.cut if explanation else 0,
+        "error": None,
         **_by_kind(vector, explanation.words if explanation else {}),
     }
 
 
+_KINDS: Mapping[str, Any] = {"dense": None, "sparse": None, "multivector": None}
+_NO_OUTPUT: Mapping[str, Any] = {"tokens": None, "truncated_at": None, "tokens_cut": 0, **_KINDS}
+
+
 def _by_kind(vector: Vector, words: Mapping[int, str]) -> dict[str, Any]:
     """The vector under the name of its kind, and nothing under the others'."""
-    kinds: dict[str, Any] = {"dense": None, "sparse": None, "multivector": None}
+    kinds = dict(_KINDS)
     if isinstance(vector, SparseVector):
         known = [words.get(index) for index in vector.indices.tolist()]
         return {**kinds, "sparse": {"indices": vector.indices, "values": vector.values, "words": known}}

@@ -12,8 +12,9 @@ from deployments.contract import Model
 from deployments.errors import Forbidden, InferenceError, UnknownModel
 from serve_app.api.management import OPENAPI, playground, usage
 from serve_app.api.management.json_bodies import Answer, answered, dumped, question
-from serve_app.api.management.models import AskProviders, Models, States
+from serve_app.api.management.models import AskProviders, Models, States, options
 from serve_app.api.management.playground import Playground
+from serve_app.api.management.service_health import ServiceHealth, ledger_state
 from serve_app.auth.access import Access, Authenticator, credential
 from serve_app.console import page
 from serve_app.embedder import Embedder
@@ -25,6 +26,9 @@ from serve_app.protocol.error_responses import http_error
 from serve_app.protocol.messages import Request, Response, json_response, read
 
 _HOME = "/inference"
+_DASHBOARD = {"/dashboard": b"inference/", "/dashboard/": b"../inference/"}
+"""Where people look for Qdrant's web interface, which the embedded store does not have, and where this page is from
+there: relative, so that it is right behind a path prefix, too."""
 
 Route = Callable[[Request, Access], Awaitable[Answer]]
 
@@ -40,6 +44,7 @@ class Console:
         states: States,
         models: Mapping[str, Model],
         *,
+        glance: ServiceHealth,
         providers: AskProviders | None = None,
         grpc_port: int | None,
     ) -> None:
@@ -48,10 +53,14 @@ class Console:
         self._ledger = ledger
         self._described = Models(embedder.catalogue, states, models, ledger, providers)
         self._playground = Playground(embedder, models)
+        self._glance = glance
         self._grpc_port = grpc_port
         self._routes: Mapping[tuple[str, str], Route] = {
             ("GET", "/inference/models"): self._models,
+            ("GET", "/inference/options"): self._options,
             ("GET", "/inference/live"): self._live,
+            ("GET", "/inference/live/history"): self._history,
+            ("GET", "/inference/health"): self._health,
             ("GET", "/inference/settings"): self._settings,
             ("PUT", "/inference/settings"): self._change_settings,
             ("POST", "/inference/playground"): self._play,
@@ -59,7 +68,7 @@ class Console:
 
     def owns(self, path: str) -> bool:
         """Whether a path is the console's, and not Qdrant's."""
-        return path.startswith(page.PREFIX) or path == _HOME
+        return path.startswith(page.PREFIX) or path == _HOME or (self._glance.is_embedded and path in _DASHBOARD)
 
     def refusal(self, error: InferenceError) -> Response:
         """An error in Qdrant's own shape."""
@@ -87,8 +96,9 @@ class Console:
             answer = await self._file(request._replace(method="GET"))
             length = b"%d" % len(await read(answer.body) or b"")
             return answer._replace(headers=[*answer.headers, (b"content-length", length)], body=b"")
+        if request.method == "GET" and request.path in _DASHBOARD:
+            return Response(HTTPStatus.TEMPORARY_REDIRECT, [(b"location", _DASHBOARD[request.path])], b"")
         if request.method == "GET" and request.path == _HOME:
-            # Relative, so that it is right behind a path prefix, too.
             return Response(HTTPStatus.PERMANENT_REDIRECT, [(b"location", b"inference/")], b"")
         if request.method == "GET" and request.path == "/inference/openapi.json":
             return json_response(HTTPStatus.OK, OPENAPI.read_bytes())
@@ -120,23 +130,26 @@ class Console:
     async def _models(self, _request: Request, _access: Access) -> Answer:
         return Answer({"models": await self._described.describe(self._embedder.settings.current.free_tokens_per_month)})
 
+    async def _options(self, _request: Request, _access: Access) -> Answer:
+        return Answer({"models": {card.name: options(card) for card in self._embedder.catalogue}})
+
     async def _live(self, _request: Request, _access: Access) -> Answer:
-        ledger = self._ledger
-        live = ledger.live
+        replicas = self._ledger.replicas
+        live = [snapshot for _, snapshot in replicas]
         return Answer(
             {
                 "total": asdict(live_rates.total(live)),
                 "models": {model: asdict(figures) for model, figures in live_rates.by_model(live).items()},
-                "ledger": {
-                    "behind": ledger.behind,
-                    "behind_s": round(ledger.behind_s, 1) if ledger.behind else 0.0,
-                    "waiting_tokens": ledger.waiting_tokens,
-                    "database": ledger.database,
-                    "split": ledger.split,
-                },
-                "ingress_replicas": 1 + len(ledger.others),
+                "replicas": [{"name": name, **asdict(live_rates.total([own]))} for name, own in replicas],
+                "ledger": ledger_state(self._ledger),
             }
         )
+
+    async def _history(self, _request: Request, _access: Access) -> Answer:
+        return Answer(self._ledger.history.columns(time.time()))
+
+    async def _health(self, _request: Request, _access: Access) -> Answer:
+        return Answer(await self._glance.describe())
 
     async def _usage(self, request: Request, began: float) -> Response:
         access = self._authenticator.known(credential(request.headers))

@@ -20,13 +20,13 @@ def test_rates_are_of_the_last_ten_seconds_and_latencies_of_the_last_minute() ->
     minute = LastMinute()
     minute.add(100.0, {"m": moment([1.0])})
     minute.add(130.0, {"m": moment([0.01] * 3)})
-    figures = live_rates.by_model([minute.snapshot(135.0)])["m"]
+    figures = live_rates.by_model([minute.snapshot(135.0, {})])["m"]
     assert (figures.tokens_per_s, figures.requests_per_s) == (3.0, 0.3)
     assert figures.p95_ms == pytest.approx(1000, rel=0.1)
     minute.add(161.0, {})
-    assert live_rates.by_model([minute.snapshot(161.0)])["m"].p95_ms == pytest.approx(10, rel=0.1)
+    assert live_rates.by_model([minute.snapshot(161.0, {})])["m"].p95_ms == pytest.approx(10, rel=0.1)
     minute.add(200.0, {})
-    assert minute.snapshot(200.0) == {}
+    assert minute.snapshot(200.0, {}) == {}
 
 
 def test_percentiles_are_exact_to_a_tenth_also_over_several_replicas() -> None:
@@ -35,7 +35,7 @@ def test_percentiles_are_exact_to_a_tenth_also_over_several_replicas() -> None:
     for part in np.split(seconds, 5):
         minute = LastMinute()
         minute.add(1.0, {"m": moment(part.tolist())})
-        replicas.append(json.loads(json.dumps(minute.snapshot(2.0))))  # as it goes through the database
+        replicas.append(json.loads(json.dumps(minute.snapshot(2.0, {}))))  # as it goes through the database
     figures = live_rates.by_model(replicas)["m"]
     assert figures.p50_ms == pytest.approx(float(np.percentile(seconds, 50)) * 1000, rel=0.1)
     assert figures.p95_ms == pytest.approx(float(np.percentile(seconds, 95)) * 1000, rel=0.1)
@@ -45,17 +45,17 @@ def test_percentiles_are_exact_to_a_tenth_also_over_several_replicas() -> None:
 def test_requests_as_a_whole_count_once_and_have_their_own_latency() -> None:
     minute = LastMinute()
     minute.add(1.0, {"a": moment([0.1]), "b": moment([0.3]), WHOLE: moment([0.3], tokens=20)})
-    replicas = [minute.snapshot(2.0)] * 2
+    replicas = [minute.snapshot(2.0, {})] * 2
     assert (live_rates.total(replicas).tokens_per_s, live_rates.total(replicas).requests_per_s) == (4.0, 0.2)
     assert live_rates.total(replicas).p50_ms == pytest.approx(300, rel=0.1)
     assert live_rates.by_model(replicas).keys() == {"a", "b"}
 
 
 def test_without_requests_there_are_no_latencies() -> None:
-    assert live_rates.total([]) == Figures(0.0, 0.0, None, None)
+    assert live_rates.total([]) == Figures()
 
 
 def test_a_request_that_took_no_time_has_a_latency() -> None:
     minute = LastMinute()
     minute.add(1.0, {WHOLE: moment([0.0])})
-    assert live_rates.total([minute.snapshot(1.0)]).p50_ms == pytest.approx(0.1, rel=0.1)
+    assert live_rates.total([minute.snapshot(1.0, {})]).p50_ms == pytest.approx(0.1, rel=0.1)

@@ -6,7 +6,7 @@ answer against it. The gateway itself only serves the file.
 | file | what is in it |
 |---|---|
 | `base` | what all models and operations here are made of |
-| `access`, `models`, `live`, `usage`, `settings`, `playground`, `embeddings` | one subject each: its answers, and its operations with examples |
+| `access`, `models`, `live`, `health`, `usage`, `settings`, `playground`, `embeddings` | one subject each: its answers, and its operations with examples |
 | `errors` | what every operation may answer instead |
 | `document` | the document, put together |
 """  # noqa: E501  a table

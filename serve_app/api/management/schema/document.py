@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from serve_app.api.management.schema import access, embeddings, live, models, playground, settings, usage
+from serve_app.api.management.schema import access, embeddings, health, live, models, playground, settings, usage
 from serve_app.api.management.schema.base import Operation, Operations, Parameter, reference
 from serve_app.api.management.schema.errors import HEADERS, QUOTA_HEADERS, RESPONSES, Error, OpenAIError, headers
 
@@ -24,6 +24,7 @@ OPERATIONS: Operations = {
     **access.OPERATIONS,
     **models.OPERATIONS,
     **live.OPERATIONS,
+    **health.OPERATIONS,
     **usage.OPERATIONS,
     **settings.OPERATIONS,
     **playground.OPERATIONS,

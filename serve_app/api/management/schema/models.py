@@ -73,8 +73,8 @@ class Model(Shape):
     context_window: int | None
     """in tokens"""
     prefixes: Prefixes
-    options: dict[str, dict[str, Any]]
-    """JSON Schema of each option by its name"""
+    options: list[str]
+    """names of options; `/inference/options` has their schemas"""
     image_limits: ImageLimits | None
     shared_with: list[str]
     """models whose vectors can be compared with its own (CLIP)"""
@@ -99,6 +99,19 @@ class ModelList(Shape):
     """The models in the order of the catalogue."""
 
     models: list[Model]
+
+
+class OptionsOfModels(Shape):
+    """What an inference object may have under `options`, by the model's name."""
+
+    models: dict[str, dict[str, dict[str, Any]]]
+    """JSON Schema of each option by its name"""
+
+
+class OptionsAnswer(Answered):
+    """The options of all models."""
+
+    result: OptionsOfModels
 
 
 class ModelsAnswer(Answered):
@@ -131,14 +144,7 @@ OPERATIONS: Operations = {
                         "modifier": None,
                         "context_window": 256,
                         "prefixes": {"query": "", "passage": ""},
-                        "options": {
-                            "mrl": {
-                                "type": "integer",
-                                "minimum": 1,
-                                "maximum": 384,
-                                "description": "cuts the vector to its first N numbers",
-                            }
-                        },
+                        "options": ["mrl"],
                         "image_limits": None,
                         "shared_with": [],
                         "price_per_million_tokens": 0.02,
@@ -158,5 +164,28 @@ OPERATIONS: Operations = {
             0.004,
         ),
         refusals=REFUSED,
-    )
+    ),
+    ("get", "/inference/options"): Operation(
+        tag="console",
+        summary="The options of every model",
+        description="Any credential. Changes only when other models are served.",
+        answer=OptionsAnswer,
+        means="JSON Schema of each option, by the model's name and the option's.",
+        example=answered(
+            {
+                "models": {
+                    "sentence-transformers/all-minilm-l6-v2": {
+                        "mrl": {
+                            "type": "integer",
+                            "minimum": 1,
+                            "maximum": 384,
+                            "description": "cuts the vector to its first N numbers",
+                        }
+                    }
+                }
+            },
+            0.0008,
+        ),
+        refusals=REFUSED,
+    ),
 }

@@ -50,6 +50,8 @@ class Output(Shape):
     """offset where the model stopped reading; null if it read all"""
     tokens_cut: int
     """tokens beyond that"""
+    error: str | None
+    """what is wrong with this input; it has no vector then"""
     dense: list[float] | None
     sparse: Sparse | None
     multivector: Multivector | None
@@ -97,6 +99,7 @@ _EXAMPLE = answered(
                         "tokens": [{"text": "[CLS]", **_SPECIAL}, *_WORDS, {"text": "[SEP]", **_SPECIAL}],
                         "truncated_at": None,
                         "tokens_cut": 0,
+                        "error": None,
                         "dense": [0.021, -0.113, 0.07],
                         "sparse": None,
                         "multivector": None,
@@ -114,6 +117,7 @@ _EXAMPLE = answered(
                         "tokens": _WORDS,
                         "truncated_at": None,
                         "tokens_cut": 0,
+                        "error": None,
                         "dense": None,
                         "sparse": {
                             "indices": [112174620, 177304315, 771857363],

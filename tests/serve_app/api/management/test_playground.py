@@ -50,8 +50,24 @@ async def test_a_model_that_fails_leaves_the_others_alone(world: MakeWorld) -> N
     )
     assert off["error"] == "inference is switched off for the model 's/sparse'"
     assert "no model 'nothing' here" in unknown["error"]
-    assert bad["error"] == "inputs[1].image: not an image"
-    assert dense["error"] is None
+    assert (bad["error"], dense["error"]) == (None, None)
+    assert [(one["input"], one["error"]) for one in bad["outputs"]] == [(1, "not an image")]
+
+
+async def test_an_input_that_is_wrong_leaves_the_others_alone(world: MakeWorld) -> None:
+    here = world()
+    (vision,) = await play(here, [{"image": "good"}, {"image": "bad"}, {"image": "fine"}], ["c/clip-vision"])
+    assert [(one["input"], one["error"]) for one in vision["outputs"]] == [(0, None), (1, "not an image"), (2, None)]
+    assert [one["dense"] is None for one in vision["outputs"]] == [False, True, False]
+    await here.ledger.tick()
+    (row,) = (await here.ask("GET", "/inference/usage")).result["rows"]
+    assert (row["objects"], row["requests"]) == (2, 2)
+
+
+async def test_an_option_that_is_wrong_is_of_the_model_and_not_of_each_input(world: MakeWorld) -> None:
+    (sparse,) = await play(world(), [{"text": "x"}, {"text": "y"}], ["s/sparse"], options={"s/sparse": {"mrl": 2}})
+    assert "mrl" in sparse["error"]
+    assert sparse["outputs"] == []
 
 
 async def test_options_are_the_models_own(world: MakeWorld) -> None:
