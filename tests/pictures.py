@@ -71,11 +71,18 @@ async def take_all(address: str) -> None:
         async with console(running, address, viewport={"width": 1280, "height": 800}) as watched:
             live = await watched.open("live")
             await live.wait_for_timeout(LIVE_S * 1000)
+            await live.set_viewport_size({"width": 1280, "height": 1130})
             await save(live, "live")
+            await live.set_viewport_size({"width": 1280, "height": 800})
             await take_views(watched)
         await take_search(running, address)
+        async with console(running, address, viewport={"width": 1280, "height": 800}) as watched:
+            await watched.page.goto(f"{watched.home}docs#get-inference-health")
+            await save(watched.page, "api")
         async with console(running, address, viewport={"width": 390, "height": 840}) as narrow:
             await save(await narrow.open(), "narrow")
+            await narrow.open("live")
+            await save(narrow.page, "narrow-live")
 
 
 async def take_views(watched: Watched) -> None:
@@ -90,11 +97,10 @@ async def take_views(watched: Watched) -> None:
     await watched.open("usage")
     await page.get_by_role("button", name="Day", exact=True).click()
     await save(page, "usage")
-    await watched.open("examples")
+    await watched.open("examples?what=hybrid")
     await save(page, "examples")
     await watched.open("playground")
     await page.get_by_role("button", name="Remove input 3").click()
-    await page.locator(".chips button", has_text=CAPTION_MODEL).click()
     await embedded(page, "playground", 1150)
     await page.reload()
     for text in ("a red circle on a white background", "a blue circle on a white background"):
@@ -104,8 +110,6 @@ async def take_views(watched: Watched) -> None:
     await page.get_by_role("button", name="Remove input 1").click()
     files = [{"name": f"{colour}.png", "mimeType": "image/png", "buffer": png(colour)} for colour in ("red", "blue")]
     await page.get_by_label("Add image").set_input_files(files)  # type: ignore[arg-type]
-    for model in TEXT_MODELS.values():
-        await page.locator(".chips button", has_text=model).click()
     await embedded(page, "images", 800)
 
 
@@ -121,15 +125,25 @@ async def embedded(page: Page, name: str, height: int) -> None:
 
 
 async def take_search(running: Browser, address: str) -> None:
-    """A search, in dark colours."""
+    """Searches: for texts with a filter, in dark colours; and for images."""
     size = {"width": 1280, "height": 800}
     async with console(running, address, viewport=size, color_scheme="dark") as watched:
         page = await watched.open("playground?tab=search")
         await page.get_by_label("Collection").select_option(TEXTS)
-        await page.get_by_label("Query").fill("how do I read a zip archive")
+        await page.get_by_label("Query", exact=True).fill("how do I read a zip archive")
+        await page.get_by_role("button", name="Add filter").click()
+        await page.get_by_label("Field 1").select_option("kind")
+        await page.get_by_label("Value 1").fill("class")
         await page.get_by_role("button", name="Search", exact=True).click()
         await page.locator(".found li").first.wait_for()
         await save(page, "search-dark")
+    async with console(running, address, viewport=size) as watched:
+        page = await watched.open("playground?tab=search")
+        await page.get_by_label("Collection").select_option(IMAGES)
+        await page.get_by_label("Query", exact=True).fill("a red star on a white background")
+        await page.get_by_role("button", name="Search", exact=True).click()
+        await page.locator(".found img").first.wait_for()
+        await save(page, "search-images")
 
 
 async def save(page: Page, name: str) -> None:

@@ -7,7 +7,7 @@ import uuid
 from qdrant_client import QdrantClient, models
 
 from serve_app.demo.corpus import Docstring
-from serve_app.demo.drawings import Scene, encoded
+from serve_app.demo.drawings import Scene, encoded, thumbnail
 
 TEXTS = "python-docs"
 IMAGES = "shapes"
@@ -54,14 +54,16 @@ def text_point(docstring: Docstring) -> models.PointStruct:
 
 
 def image_point(scene: Scene) -> models.PointStruct:
-    """One drawing, to be embedded by the vision model."""
+    """One drawing, to be embedded by the vision model; the console shows its thumbnail."""
+    drawing = scene.draw()
     return models.PointStruct(
         id=str(uuid.uuid5(uuid.NAMESPACE_OID, scene.caption)),
-        vector=models.Image(image=encoded(scene.draw()), model=VISION_MODEL),
+        vector=models.Image(image=encoded(drawing), model=VISION_MODEL),
         payload={
             "caption": scene.caption,
             "shape": scene.shape,
             "colour": scene.colour,
             "background": scene.background,
+            "thumbnail": thumbnail(drawing),
         },
     )

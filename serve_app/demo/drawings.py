@@ -136,5 +136,15 @@ def encoded(image: Image.Image) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+THUMBNAIL_SIDE = 96
+_FEW_COLOURS = 16
+
+
+def thumbnail(image: Image.Image) -> str:
+    """A small picture of an image as a data URL, for the payload: some hundred bytes."""
+    small = image.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).quantize(_FEW_COLOURS)
+    return f"data:image/png;base64,{encoded(small)}"
+
+
 def _article(word: str) -> str:
     return "an" if word[0] in "aeiou" else "a"

@@ -43,11 +43,15 @@ class History:
         self._looks.append(_Look(now, live_rates.total(seen), {model: figures[model].tokens_per_s for model in most}))
 
     def columns(self, now: float) -> dict[str, Any]:
-        """The looks, oldest first: their times, each figure of the whole, and each model's tokens a second."""
+        """The looks, oldest first: their times, each figure of the whole, and each model's tokens a second.
+
+        With the time by this machine's clock: that of who asks may be another.
+        """
         looks = [look for look in self._looks if now - SPAN_S <= look.at <= now]
         total = [asdict(look.total) for look in looks]
         models = dict.fromkeys(model for look in looks for model in look.tokens_per_s)
         return {
+            "now": round(now, 1),
             "times": [round(look.at, 1) for look in looks],
             "total": {name: [one[name] for one in total] for name in asdict(Figures())},
             "models": {model: [look.tokens_per_s.get(model, 0.0) for look in looks] for model in models},

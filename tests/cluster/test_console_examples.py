@@ -59,7 +59,9 @@ class Filler:
         """The codes of each example that is asked for: `name` of the model, `language`, and what `valuesFor` takes."""
         return examples.fill(self.service.rest_address, self.models, asked)
 
-    def __call__(self, model: str, language: str, collection: str, existing: str | None = None) -> list[str]:
+    def __call__(
+        self, model: str, language: str, collection: str, existing: str | Mapping[str, str] | None = None
+    ) -> list[str]:
         """The codes of one example, as the page shows them."""
         asked = {"name": model, "language": language, "collection": collection, "grpcPort": self.service.grpc_port}
         (codes,) = self.fill([{**asked, "needsKey": False, **({} if existing is None else {"existing": existing})}])
@@ -159,13 +161,37 @@ def test_curl(filled: Filler, collection: str, model: str, tmp_path: Path) -> No
     answers = [json.loads(run(["sh", "-c", code], tmp_path)) for code in filled(model, "curl", collection)]
     assert [answer["status"] for answer in answers] == ["ok"] * 3
     assert EXPECTED[model] in answers[-1]["result"]["points"][0]["payload"]["text"]
+    assert run(["sh", "-c", filled(model, "curl", collection)[0]], tmp_path) == ""  # it is there: nothing is created
 
 
 @pytest.mark.parametrize("model", EXPECTED)
 def test_python(filled: Filler, collection: str, shelf: str, model: str, tmp_path: Path) -> None:
-    for place in ((collection,), (shelf, IN_A_COLLECTION[model])):
+    for place in ((collection,), (collection,), (shelf, IN_A_COLLECTION[model])):  # it runs a second time, too
         _, program = filled(model, "python", *place)
         assert EXPECTED[model] in run([sys.executable, "-c", program], tmp_path)
+
+
+MINILM, BM25, SPLADE = list(EXPECTED)[:3]
+
+
+def test_hybrid_examples(filled: Filler, client: QdrantClient, collection: str, shelf: str, tmp_path: Path) -> None:
+    there = {"dense": "minilm", "sparse": "splade"}
+    for model, place, existing in ((BM25, collection, None), (MINILM, collection, None), (SPLADE, shelf, there)):
+        _, program = filled(model, "hybrid/python", place, existing)
+        assert "cookies" in run([sys.executable, "-c", program], tmp_path)
+    client.delete_collection(collection)
+    answers = [send(code) for code in filled(MINILM, "hybrid/http", collection)]
+    assert "cookies" in answers[-1]["result"]["points"][0]["payload"]["text"]
+    if shutil.which("curl"):
+        created, *others = (run(["sh", "-c", code], tmp_path) for code in filled(MINILM, "hybrid/curl", collection))
+        assert created == ""
+        assert "cookies" in others[-1]
+
+
+def test_the_client_of_openai(filled: Filler, collection: str, tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+    _, program = filled(MINILM, "openai", collection)
+    assert "384" in run([sys.executable, "-c", program], tmp_path)
 
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
@@ -213,13 +239,13 @@ def test_the_other_languages(filled: Filler, client: QdrantClient, shelf: str, t
     if language != "typescript" and not os.environ.get("COMPILED_EXAMPLES"):
         pytest.skip("takes minutes: make test-examples")
     new = f"example-{language}"
-    for number, (model, expected) in enumerate(EXPECTED.items()):
-        for place in ((new,), (shelf, IN_A_COLLECTION[model])):
-            install, program = filled(model, language, *place)
-            if not number and place == (new,):
-                prepare(tmp_path, install)
-            (tmp_path / file).write_text(program + "\n")
-            try:
-                assert expected in run(command, tmp_path), (model, place)
-            finally:
-                client.delete_collection(new)
+    prepare(tmp_path, filled(MINILM, language, new)[0])
+    asked = [(model, language, place) for model in EXPECTED for place in ((new,), (shelf, IN_A_COLLECTION[model]))]
+    asked.append((MINILM, f"hybrid/{language}", (new,)))
+    for model, template, place in asked:
+        (tmp_path / file).write_text(filled(model, template, *place)[1] + "\n")
+        try:
+            for _ in range(2 if model == MINILM else 1):  # it survives a second run
+                assert EXPECTED[model] in run(command, tmp_path), (model, template, place)
+        finally:
+            client.delete_collection(new)

@@ -19,6 +19,9 @@ from tests.support.management import World
 
 MASTER, READER, ADMIN = "the-key", "read-only-key", "admin-key"
 KEYS = {"qdrant_api_key": MASTER, "qdrant_read_only_api_key": READER, "qdrant_inference_admin_key": ADMIN}
+NARROW: Any = {"width": 390, "height": 844}
+"""The window of a telephone."""
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

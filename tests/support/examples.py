@@ -12,18 +12,21 @@ from playwright._impl._driver import compute_driver_executable
 from serve_app.console.page import FOLDER
 
 LANGUAGES = ("http", "curl", "python", "typescript", "rust", "java", "csharp", "go")
+TEMPLATES = (*LANGUAGES, "openai", *(f"hybrid/{language}" for language in LANGUAGES))
 
 _FILL = """
 const { page, address, models, asked } = given;
 globalThis.location = new URL("inference/", address);
 const { readFileSync } = await import("node:fs");
-const { valuesFor } = await import(`${page}/example_values.js`);
+const { hybridValues, pair, valuesFor } = await import(`${page}/example_values.js`);
 const { fill, steps } = await import(`${page}/template.js`);
 const { LITERALS } = await import(`${page}/literals.js`);
 const filled = ({ name, language, ...how }) => {
   const model = models.find((one) => one.name === name);
   const template = readFileSync(`${page}/examples/${language}.txt`, "utf8");
-  return steps(fill(template, valuesFor(model, models, how), LITERALS[language])).map((step) => step.code);
+  const isHybrid = language.startsWith("hybrid/");
+  const values = isHybrid ? hybridValues(pair(model, models), how) : valuesFor(model, models, how);
+  return steps(fill(template, values, LITERALS[language.replace("hybrid/", "")])).map((step) => step.code);
 };
 return asked.map(filled);
 """
@@ -38,7 +41,8 @@ console.log(JSON.stringify(await run(JSON.parse(readFileSync(0)))));
 """
 
 
-def _node(script: str, given: Any) -> Any:
+def run_in_node(script: str, given: Any) -> Any:
+    """What a script that has `given` returns, in the Node that Playwright brings."""
     node, _ = compute_driver_executable()
     command = [str(node), "--no-warnings", "--input-type=module", "--eval", _AROUND.format(script=script)]
     return json.loads(
@@ -47,12 +51,17 @@ def _node(script: str, given: Any) -> Any:
 
 
 def fill(address: str, models: Sequence[Any], asked: Sequence[Any]) -> list[list[str]]:
-    """The codes of each example that is asked for: `name` of the model, `language`, and what `valuesFor` takes."""
-    codes: list[list[str]] = _node(_FILL, {"page": str(FOLDER), "address": address, "models": models, "asked": asked})
+    """The codes of each example that is asked for: `name` of the model, `language`, and what `valuesFor` takes.
+
+    A language after `hybrid/` is that of a hybrid example.
+    """
+    codes: list[list[str]] = run_in_node(
+        _FILL, {"page": str(FOLDER), "address": address, "models": models, "asked": asked}
+    )
     return codes
 
 
 def literals(language: str, texts: Sequence[str]) -> list[str]:
     """What stands between quotes for these texts."""
-    written: list[str] = _node(_LITERALS, {"page": str(FOLDER), "language": language, "texts": texts})
+    written: list[str] = run_in_node(_LITERALS, {"page": str(FOLDER), "language": language, "texts": texts})
     return written

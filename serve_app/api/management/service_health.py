@@ -48,7 +48,7 @@ class ServiceHealth:
         states: States,
         measure_store: MeasureStore | None,
     ) -> None:
-        """`trouble` tells what is wrong with `upstream`, nothing if all is well; `measure_store` measures the embedded one."""
+        """`trouble` tells what is wrong with `upstream`, if anything. `measure_store` is there for an embedded one."""
         self._trouble = trouble
         self._upstream = upstream
         self._ledger = ledger
@@ -91,7 +91,7 @@ class ServiceHealth:
             yield Problem("store", free, "Delete what is not needed, or move QDRANT_INFERENCE_DATA to a larger disk.")
         for name, state in states.items():
             if state.state == "failed":
-                log = "The log of its replicas has more: in Ray's log folder, or `kubectl logs` of the node's pod."
+                log = "The log of its replicas says more: in Ray's log folder, or by kubectl logs of its pod."
                 yield Problem(name, state.reason or "it failed", log)
 
     def _of_qdrant(self) -> Iterator[Problem]:

@@ -31,6 +31,7 @@ function App() {
           ([name, [label]]) =>
             html`<a href=${`#/${name}`} aria-current=${label === title ? "page" : undefined}>${label}</a>`,
         )}
+        <a href="docs">API</a>
       </nav>
       <${Pulse} />
       <button class="quiet" onClick=${state.toggleTheme} aria-pressed=${state.dark.value}>

@@ -13,3 +13,9 @@ export const fits = (vector, model) => model.vector === vector.kind && (vector.k
 
 /** Whether a vector is named after a model. */
 export const isNamedAfter = (vector, model) => Boolean(vector.name) && model.name.includes(vector.name);
+
+/** The vector that a model may be used with, one that is named after it first. */
+export function vectorFor(model, vectors) {
+  const fitting = vectors.filter((vector) => fits(vector, model));
+  return fitting.find((vector) => isNamedAfter(vector, model)) ?? fitting[0];
+}

@@ -35,8 +35,64 @@ function oneOf(model) {
 /** The variable in which a program finds a caller's key for a provider. */
 const variable = (option) => option.replaceAll("-", "_").toUpperCase();
 
+/** The models of a hybrid example: one for the meaning and one for the words, the given one among them if it can be. */
+export function pair(model, models) {
+  const of = (vector) => models.filter((one) => one.vector === vector && one.modality === "text" && !one.shared_with.length && !one.external);
+  const chosen = (vector) => (model.vector === vector ? model : of(vector)[0]);
+  const [dense, sparse] = [chosen("dense"), chosen("sparse")];
+  return dense && sparse && dense.modality === "text" && !dense.external ? { dense, sparse } : null;
+}
+
+const where = ({ collection, grpcPort, needsKey }) => ({
+  collection,
+  collection_path: encodeURIComponent(collection),
+  key: needsKey,
+  url: address.url,
+  host: address.host,
+  port: address.port,
+  tls: address.tls,
+  grpc_port: grpcPort,
+  grpc_url: `${address.tls ? "https" : "http"}://${address.host}:${grpcPort}`,
+});
+
+/** `existing`: {dense, sparse}, the names of the vectors to use in a collection that is there. */
+export function hybridValues({ dense, sparse }, { existing, ...place }) {
+  const values = {
+    ...TEXTS,
+    ...where(place),
+    new: existing === undefined,
+    idf: sparse.modifier === "idf",
+    dimensions: dense.dimensions,
+    dense_model: dense.name,
+    sparse_model: sparse.name,
+    dense_vector: existing?.dense ?? "dense",
+    sparse_vector: existing?.sparse ?? "sparse",
+  };
+  const { dense_vector, sparse_vector, dense_model, sparse_model } = values;
+  const point = (id, text) => ({
+    id,
+    vector: { [dense_vector]: { text, model: dense_model }, [sparse_vector]: { text, model: sparse_model } },
+    payload: { text },
+  });
+  const candidates = (model, using) => ({ query: { text: values.question, model }, using, limit: 20 });
+  return {
+    ...values,
+    create: pretty({
+      vectors: { [dense_vector]: { size: values.dimensions, distance: "Cosine" } },
+      sparse_vectors: { [sparse_vector]: values.idf ? { modifier: "idf" } : {} },
+    }),
+    upsert: pretty({ points: [point(0, values.first), point(1, values.second)] }),
+    query: pretty({
+      prefetch: [candidates(dense_model, dense_vector), candidates(sparse_model, sparse_vector)],
+      query: { fusion: "rrf" },
+      with_payload: true,
+      limit: 1,
+    }),
+  };
+}
+
 /** `existing`: the name of the vector to use ("" for the one without) in a collection that is there; without it one is created. */
-export function valuesFor(model, models, { collection, existing, grpcPort, needsKey }) {
+export function valuesFor(model, models, { existing, ...place }) {
   const [stored, asked] = sides(model, models).map((side) => side && oneOf(side));
   const option = stored.external?.key ?? "";
   const vector = existing ?? (stored.vector === "sparse" ? VECTOR : "");
@@ -54,19 +110,11 @@ export function valuesFor(model, models, { collection, existing, grpcPort, needs
     new: existing === undefined,
     named: Boolean(vector),
     vector,
-    collection,
-    collection_path: encodeURIComponent(collection),
-    key: needsKey,
     option,
     option_env: variable(option),
     maps: Boolean(vector) || Boolean(option), // Rust
-    env: needsKey || Boolean(option),
-    url: address.url,
-    host: address.host,
-    port: address.port,
-    tls: address.tls,
-    grpc_port: grpcPort,
-    grpc_url: `${address.tls ? "https" : "http"}://${address.host}:${grpcPort}`,
+    env: place.needsKey || Boolean(option),
+    ...where(place),
   };
   return { ...values, ...bodies(values) };
 }

@@ -18,6 +18,7 @@ export function money(n) {
 }
 
 export function bytes(n) {
+  if (n >= 2 ** 30) return `${decimals(n / 2 ** 30)} GB`;
   return n >= 2 ** 20 ? `${decimals(n / 2 ** 20)} MB` : `${decimals(n / 1024)} KB`;
 }
 

@@ -23,6 +23,7 @@ export const LITERALS = {
   http: (text) => text,
   curl: shell,
   python: long,
+  openai: long,
   typescript: pairs,
   rust: braces,
   java: pairs,

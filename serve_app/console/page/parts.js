@@ -70,6 +70,8 @@ function copyAsBefore(text) {
   return done;
 }
 
-export function CopyButton({ text, what }) {
-  return html`<button class="copy" aria-label=${`Copy: ${what}`} onClick=${() => copy(text)}>Copy</button>`;
+/** `text`: what is copied, or what makes it when the button is pressed. */
+export function CopyButton({ text, what, label = "Copy" }) {
+  const act = () => copy(typeof text === "function" ? text() : text);
+  return html`<button type="button" class="copy" aria-label=${`Copy: ${what}`} onClick=${act}>${label}</button>`;
 }

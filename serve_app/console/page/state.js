@@ -14,10 +14,12 @@ export const collections = signal([]);
 export const live = signal(null);
 export const history = signal([]);
 export const month = signal(null);
+export const health = signal(null);
 export const confirming = signal(null);
 export const dark = signal(isDark());
 
-const HISTORY_S = 180;
+export const HISTORY_S = 180;
+const GAP_S = 8; // after which what was missed is asked for
 const SETTLING_MS = 2000; // until then other ingress replicas may not know of a change
 let settled = 0;
 const DAYS = 30;
@@ -29,6 +31,13 @@ function readRoute() {
 }
 
 addEventListener("hashchange", () => (route.value = readRoute()));
+
+/** Other choices within a view: in the address, but no step of the browser's history. */
+export function changeQuery(values) {
+  const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+  globalThis.history.replaceState(null, "", `#/${route.value.view}${query.size ? `?${query}` : ""}`);
+  route.value = readRoute();
+}
 
 function isDark() {
   const chosen = document.documentElement.dataset.theme;
@@ -43,6 +52,9 @@ export function toggleTheme() {
   localStorage.setItem("theme", theme);
   dark.value = isDark();
 }
+
+/** Whether anything costs anything: where all is free, neither prices nor allowances say something. */
+export const hasPrices = () => (models.value ?? []).some((model) => model.price_per_million_tokens > 0);
 
 /** A colour of its own for each model, the same in every view; see `--c1` and the others in page.css. */
 export const COLOURS = 12;
@@ -113,7 +125,8 @@ export const seesUsage = () => !isForSome() || access.value.tenant !== null;
 
 export function leave() {
   key.forget();
-  batch(() => (access.value = models.value = month.value = live.value = settings.value = null));
+  batch(() => (access.value = models.value = month.value = live.value = settings.value = health.value = null));
+  history.value = [];
   comeIn();
 }
 
@@ -182,15 +195,28 @@ export const loadCollections = () =>
   });
 export const loadLive = () =>
   load("live", async () => {
+    const last = history.value.at(-1)?.at ?? 0;
+    const kept = Date.now() / 1000 - last > GAP_S ? rows(await ask("GET", "live/history")) : history.value;
     const now = await ask("GET", "live");
+    const at = Date.now() / 1000;
+    const models = Object.fromEntries(Object.entries(now.models).map(([name, one]) => [name, one.tokens_per_s]));
     batch(() => {
       live.value = now;
-      history.value = [...history.value, { at: Date.now() / 1000, ...now }].slice(-HISTORY_S);
+      history.value = [...kept.filter((one) => one.at > at - HISTORY_S && one.at < at), { at, total: now.total, models }].slice(-2 * HISTORY_S);
     });
   });
 
+/** The server's columns as rows; it looks every two seconds, this page every second. */
+function rows({ now, times, total, models }) {
+  const shift = Date.now() / 1000 - now; // its clock may be another
+  const pick = (columns, n) => Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[n]]));
+  return times.map((at, n) => ({ at: at + shift, total: pick(total, n), models: pick(models, n) }));
+}
+
+export const loadHealth = () => load("health", async () => (health.value = await ask("GET", "health")));
+
 function loadSlowly() {
-  return Promise.all([loadModels(), loadSettings(), loadMonth(), loadCollections(), loadLive()]);
+  return Promise.all([loadModels(), loadSettings(), loadMonth(), loadCollections(), loadLive(), loadHealth()]);
 }
 
 /** Change switches; what is not named stays. Whether it was done. */
@@ -211,6 +237,6 @@ export function keepFresh() {
     seconds += 1;
     loadLive();
     if (seconds % 3 === 0 && (route.value.view === "models" || !models.value)) loadModels(), loadSettings(), loadMonth();
-    if (seconds % 15 === 0) loadCollections();
+    if (seconds % 15 === 0) loadCollections(), loadHealth();
   }, 1000);
 }

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.support.browser import Watched, browser, console, listening
 from tests.support.management import World
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def chromium() -> AsyncIterator[Browser]:
+    """One browser for all tests here; each has a window of its own."""
     async with browser() as running:
         yield running
 
@@ -27,7 +28,16 @@ NAMED: dict[str, Any] = {
 }
 
 
-@pytest.fixture
+POINTS: list[dict[str, Any]] = [
+    {
+        "id": number,
+        "payload": {"title": f"A {colour} circle. It is round.", "colour": colour, "size": number, "new": number > 1},
+    }
+    for number, colour in enumerate(("red", "blue", "green"))
+]
+
+
+@pytest_asyncio.fixture(loop_scope="package")
 async def with_collections(world: Callable[..., World], chromium: Browser) -> AsyncIterator[Watched]:
     """A console that finds collections: `named` has several vectors, the others one of four numbers without a name."""
     names = ["books", "more & more", "named"]
@@ -40,5 +50,6 @@ async def with_collections(world: Callable[..., World], chromium: Browser) -> As
         listed = {"result": {"collections": [{"name": name} for name in names]}}
         await watched.page.route("**/collections", lambda route: route.fulfill(json=listed))
         await watched.page.route("**/collections/*", params)
+        await watched.page.route("**/points/scroll", lambda route: route.fulfill(json={"result": {"points": POINTS}}))
         yield watched
         assert watched.problems == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import expect
 
 from tests.support.browser import Watched
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def test_an_example_holds_any_name(with_collections: Watched) -> None:
@@ -48,3 +51,41 @@ async def test_examples_name_the_port_of_grpc(with_collections: Watched) -> None
     page = await with_collections.open("examples")
     await page.get_by_role("button", name="Go", exact=True).click()
     await expect(page.get_by_role("group", name="Program")).to_contain_text("Port: 7777,")
+    await page.get_by_label("gRPC port").fill("6400")
+    await expect(page.get_by_role("group", name="Program")).to_contain_text("Port: 6400,")
+    await page.get_by_role("button", name="Python", exact=True).click()
+    await expect(page.get_by_label("gRPC port")).to_have_count(0)
+
+
+async def test_what_was_chosen_stands_in_the_address(with_collections: Watched) -> None:
+    page = await with_collections.open("examples")
+    await page.get_by_role("button", name="Hybrid").click()
+    await page.get_by_role("button", name="Go", exact=True).click()
+    await page.get_by_label("Collection").fill("my & own")
+    await page.goto("about:blank")
+    await page.go_back()
+    await expect(page.get_by_role("button", name="Hybrid")).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_role("button", name="Go", exact=True)).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_role("group", name="Program")).to_contain_text('"my & own"')
+
+
+async def test_a_hybrid_example_uses_the_vectors_that_are_there(with_collections: Watched) -> None:
+    page = await with_collections.open("examples?what=hybrid&collection=named")
+    program = page.get_by_role("group", name="Program")
+    await expect(program).to_contain_text('models.Document(text=question, model="d/Dense"), using="Dense"')
+    await expect(program).to_contain_text('using="words"')
+    await page.get_by_label("Collection").fill("books")
+    await expect(page.get_by_role("alert")).to_contain_text("books has no vector that fits these models")
+
+
+async def test_images_and_the_api_of_openai_have_examples(with_collections: Watched) -> None:
+    page = await with_collections.open("examples?what=images&language=java")
+    program = page.get_by_role("group", name="Program")
+    await expect(program).to_contain_text('setModel("c/clip-vision")')
+    await page.get_by_role("button", name="OpenAI").click()
+    await expect(program).to_contain_text("/v1")
+    await expect(page.get_by_label("Model").locator("option")).to_have_text(["d/Dense", "c/clip-text"])
+    for language, keyword in (("Python", "import"), ("Rust", "async"), ("C#", "await")):
+        await page.get_by_role("button", name=language, exact=True).click()
+        await expect(page.locator("pre .keyword", has_text=keyword).first).to_be_visible()
+    await expect(page.get_by_text("No test compiles the C# examples")).to_be_visible()

@@ -11,6 +11,8 @@ from tests.support.browser import ADMIN, KEYS, MASTER, NAMELESS, READER, TOO_PAL
 from tests.support.management import World
 from tests.support.tokens import token
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
 
 async def test_a_wrong_key_is_refused_and_a_right_one_asked_for_once(
     world: Callable[..., World], chromium: Browser

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pytest
 
 from serve_app.console.page import FOLDER
-from tests.support.examples import LANGUAGES, fill, literals
+from tests.support.examples import TEMPLATES, fill, literals
 
 NASTY = [
     "plain",
@@ -97,10 +97,10 @@ def test_a_shell_reads_the_text_that_was_written(tmp_path: Path) -> None:
 FIGURES = {"dimensions", "port", "grpc_port", "tls"}
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", TEMPLATES)
 def test_every_text_of_a_template_stands_between_the_quotes_of_its_language(language: str) -> None:
     template = (FOLDER / "examples" / f"{language}.txt").read_text()
-    quote = {"curl": "'", "http": ""}.get(language, '"')
+    quote = {"curl": "'", "http": ""}.get(language.rpartition("/")[2], '"')
     for line in template.splitlines():
         for found in re.finditer(r"\{\{(\w+)\}\}", line):
             before, name = line[: found.start()], found[1]
@@ -173,7 +173,28 @@ def test_programs_stay_whole(language: str, file: str, command: Sequence[str], t
         run(command, tmp_path)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+def hybrid(language: str) -> list[tuple[dict[str, Any], list[str]]]:
+    """Hybrid examples of models and vectors with any name."""
+    asked = [
+        {
+            "name": f"dense{text}", "language": f"hybrid/{language}", "collection": text,
+            "grpcPort": 1, "needsKey": True,
+            **({"existing": {"dense": text, "sparse": f"sparse{text}"}} if existing else {}),
+        }
+        for text in NASTY
+        for existing in (False, True)
+    ]  # fmt: skip
+    return list(zip(asked, fill(ADDRESS, MODELS[:-2], asked), strict=True))
+
+
+def test_a_hybrid_example_in_python_names_what_was_named() -> None:
+    for asked, (_, program) in hybrid("python"):
+        texts = {node.value for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant)}
+        assert {asked["name"], asked["collection"], asked.get("existing", {}).get("sparse", asked["name"])} <= texts
+
+
+@pytest.mark.parametrize("language", TEMPLATES)
 def test_no_text_makes_a_step_of_its_own(language: str) -> None:
-    most = 3 if language in {"http", "curl"} else 2
-    assert all(len(codes) <= most for _, codes in filled(language))
+    kind, _, name = language.rpartition("/")
+    most = 3 if name in {"http", "curl"} else 2
+    assert all(len(codes) <= most for _, codes in (hybrid(name) if kind else filled(name)))

@@ -9,8 +9,10 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from serve_app.cluster.model_states import ModelState
-from tests.support.browser import ADMIN, KEYS, MASTER, console, listening
+from tests.support.browser import ADMIN, KEYS, MASTER, Watched, console, listening
 from tests.support.management import World
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def test_a_model_that_failed_says_why(world: Callable[..., World], chromium: Browser) -> None:
@@ -21,6 +23,8 @@ async def test_a_model_that_failed_says_why(world: Callable[..., World], chromiu
         row = page.get_by_role("row").filter(has=page.get_by_role("button", name="d/Dense", exact=True))
         await expect(row).to_contain_text("failed")
         await expect(row).to_contain_text("the sha256 differs")
+        health = page.get_by_role("region", name="Health")
+        await expect(health).to_contain_text("d/Dense: model.safetensors: the sha256 differs. The log of its replicas")
 
 
 async def test_what_goes_beyond_the_allowance_is_shown_with_its_cost(
@@ -101,3 +105,52 @@ async def test_a_switch_stays_where_it_was_put_while_other_replicas_learn_of_it(
         }""")
         await expect(switch).to_be_checked(timeout=10_000)  # what a replica says that should know by then
         assert await page.evaluate("turned - began") > 1500
+
+
+async def test_the_health_of_the_service_is_told_with_what_to_do(
+    world: Callable[..., World], chromium: Browser
+) -> None:
+    there = world()
+    there.qdrant.status = 500
+    await there.health.check()
+    async with listening(there) as address, console(chromium, address) as watched:
+        page = await watched.open()
+        health = page.get_by_role("region", name="Health")
+        await expect(health.locator(".failed")).to_have_text("Qdrant")
+        await expect(health).to_contain_text("answers with status 500. Look whether Qdrant runs")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_a_long_name_leaves_the_switch_on_the_page(with_collections: Watched, width: int) -> None:
+    listed = {"result": {"collections": [{"name": "x" * 255}]}}
+    await with_collections.page.route("**/collections", lambda route: route.fulfill(json=listed))
+    await with_collections.page.set_viewport_size({"width": width, "height": 800})
+    page = await with_collections.open()
+    box = await page.get_by_role("switch", name="Inference for the collection").bounding_box()
+    assert box
+    assert box["x"] + box["width"] <= width
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_the_columns_stay_where_they_are_whatever_happens_now(
+    world: Callable[..., World], chromium: Browser
+) -> None:
+    now = {"tokens_per_s": 0.0}
+
+    async def live(route: Any) -> None:
+        answer = await (await route.fetch()).json()
+        answer["result"]["models"] = {"d/Dense": {**answer["result"]["total"], **now}}
+        await route.fulfill(json=answer)
+
+    async with listening(world()) as address, console(chromium, address) as watched:
+        await watched.page.route("**/inference/live", live)
+        page = await watched.open()
+        row = page.get_by_role("row").filter(has=page.get_by_role("button", name="d/Dense", exact=True))
+        places = (
+            "() => [...document.querySelectorAll('.models th[scope=col]')].map((one) => one.getBoundingClientRect().x)"
+        )
+        await expect(row).to_contain_text("\N{EN DASH}")
+        before = await page.evaluate(places)
+        now["tokens_per_s"] = 123_456_789.0
+        await expect(row).to_contain_text("123.5M/s")
+        assert await page.evaluate(places) == before

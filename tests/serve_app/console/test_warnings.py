@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.support.browser import console, listening
 from tests.support.management import World
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def test_a_service_that_goes_away_is_told_and_forgotten_when_it_is_back(

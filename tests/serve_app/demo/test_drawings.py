@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serve_app.demo.drawings import COLOURS, EVERYTHING, SHAPES, SIDE, Scene, encoded, scenes
+from serve_app.demo.drawings import COLOURS, EVERYTHING, SHAPES, SIDE, THUMBNAIL_SIDE, Scene, encoded, scenes, thumbnail
 
 
 def test_the_same_seed_gives_the_same_scenes_and_another_seed_gives_others() -> None:
@@ -54,3 +54,13 @@ def test_an_encoded_drawing_is_a_png_of_the_same_pixels() -> None:
     decoded = Image.open(io.BytesIO(base64.b64decode(encoded(drawing))))
     assert decoded.format == "PNG"
     assert decoded.tobytes() == drawing.tobytes()
+
+
+def test_a_thumbnail_is_small_and_shows_the_same() -> None:
+    scene = Scene("square", "red", "blue")
+    data = thumbnail(scene.draw()).removeprefix("data:image/png;base64,")
+    assert len(data) < 2000
+    small = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+    assert small.size == (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    middle, corner = small.getpixel((48, 48)), small.getpixel((2, 2))
+    assert (middle, corner) == (COLOURS["red"], COLOURS["blue"])

@@ -73,6 +73,8 @@ class TotalHistory(Shape):
 class History(Shape):
     """The figures of the last three minutes in columns, one for each time."""
 
+    now: float
+    """the time by the service's clock"""
     times: list[float]
     """seconds since 1970, about two apart"""
     total: TotalHistory
@@ -135,6 +137,7 @@ OPERATIONS: Operations = {
         means="Columns with one figure for each time, oldest first.",
         example=answered(
             {
+                "now": 1795000003.1,
                 "times": [1795000000.0, 1795000002.0],
                 "total": {name: [figure, figure] for name, figure in FIGURES.items()},
                 "models": {"sentence-transformers/all-minilm-l6-v2": [1250.5, 1250.5]},

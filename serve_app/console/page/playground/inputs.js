@@ -36,7 +36,9 @@ function addImages(files) {
   });
 }
 
-const dropped = (event) => event.target.matches?.("input") || addImages(event.dataTransfer.files);
+/** Whether something is dropped on a field for files, which takes it itself. */
+export const isInField = (event) => event.target.matches?.("input");
+const dropped = (event) => isInField(event) || addImages(event.dataTransfer.files);
 
 export class Inputs extends Component {
   componentDidMount() {
@@ -48,17 +50,16 @@ export class Inputs extends Component {
     forget("images");
   }
 
-  render({ onEnter }) {
+  render() {
     const write = (one) => (event) =>
       (inputs.value = inputs.value.map((other) => (other === one ? { ...one, text: event.target.value } : other)));
-    const keys = (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && onEnter();
     return html`<div class="inputs" onPaste=${(event) => addImages(event.clipboardData.files)}>
       ${inputs.value.map(
         (one, n) => html`<div class="input" key=${one.id}>
           <span class="order">${n + 1}</span>
           ${one.image
             ? html`<img src=${one.shown} alt=${one.name} title=${one.name} />`
-            : html`<textarea rows="2" aria-label=${`Text ${n + 1}`} value=${one.text} onInput=${write(one)} onKeyDown=${keys}></textarea>`}
+            : html`<textarea rows="2" aria-label=${`Text ${n + 1}`} value=${one.text} onInput=${write(one)}></textarea>`}
           <button class="quiet" aria-label=${`Remove input ${n + 1}`} onClick=${() => remove(one)}>×</button>
         </div>`,
       )}

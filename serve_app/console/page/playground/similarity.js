@@ -14,6 +14,8 @@ function sparseDot(a, b) {
 /** For each vector of `a` the nearest of `b`; their mean, so that long texts do not win. */
 const maxSim = (a, b) => a.reduce((sum, row) => sum + Math.max(...b.map((other) => cosine(row, other))), 0) / a.length;
 
+const MANY = 4; // from so many inputs on a matrix has the width to itself
+
 const MEASURES = {
   dense: ["cosine", (a, b) => cosine(a.dense, b.dense)],
   sparse: ["dot product", (a, b) => sparseDot(a.sparse, b.sparse)],
@@ -23,8 +25,9 @@ const MEASURES = {
 /** Outputs of models that share a space belong together: CLIP's texts and images. */
 function spaces(outputs) {
   const found = new Map();
-  for (const output of outputs) {
-    const model = models.value.find((one) => one.name === output.model);
+  for (const { model: name, outputs: all } of outputs) {
+    const model = models.value.find((one) => one.name === name);
+    const output = { model: name, outputs: all.filter((one) => !one.error) };
     if (!model || !output.outputs.length) continue;
     const space = [model.name, ...model.shared_with].sort().join(" ");
     const one = found.get(space) ?? { names: [], kind: model.vector, items: [] };
@@ -43,12 +46,13 @@ function Matrix({ names, kind, items, inputs }) {
   const [measure, alike] = MEASURES[kind];
   const sorted = items.toSorted((a, b) => a.input - b.input);
   const rows = sorted.map((a) => sorted.map((b) => alike(a, b)));
-  const others = rows.flatMap((row, y) => row.filter((_, x) => x !== y));
-  const [least, most] = [Math.min(...others), Math.max(...others)];
-  const strength = (value) => Math.round(6 + 40 * Math.min(1, Math.max(0, (value - least) / (most - least || 1))));
-  return html`<figure class="matrix">
-    <figcaption>${names.map((name) => html`<${Name} name=${name} /> `)}<span class="dim small">${measure}</span></figcaption>
-    <table aria-label=${`Similarity to ${names.join(" and ")}, ${measure}`}>
+  // An absolute scale: to 1 for cosines, which have no other; a sparse model's greatest is that of a text with itself.
+  const most = kind === "sparse" ? Math.max(...rows.map((row, n) => row[n])) : 1;
+  const strength = (value) => Math.round(46 * Math.min(1, Math.max(0, value / (most || 1))));
+  return html`<figure class=${items.length >= MANY ? "matrix wide" : "matrix"}>
+    <figcaption>${names.map((name) => html`<${Name} name=${name} /> `)}<span class="dim small">${measure}</span>
+      <span class="scale dim small" aria-hidden="true">0 <i></i> ${most === 1 ? "1" : most.toFixed(1)}</span></figcaption>
+    <div class="scroll" tabindex="0" role="group" aria-label=${`Similarities by ${names.join(" and ")}`}><table aria-label=${`Similarity to ${names.join(" and ")}, ${measure}`}>
       <thead><tr><td></td>${sorted.map((one) => html`<th scope="col"><${Label} order=${one.input} input=${inputs[one.input]} /></th>`)}</tr></thead>
       <tbody>
         ${rows.map((row, y) => html`<tr>
@@ -57,7 +61,7 @@ function Matrix({ names, kind, items, inputs }) {
             style=${x === y ? {} : { background: `color-mix(in oklab, var(--c2) ${strength(value)}%, var(--paper))` }}>${value.toFixed(2)}</td>`)}
         </tr>`)}
       </tbody>
-    </table>
+    </table></div>
   </figure>`;
 }
 

@@ -1,7 +1,7 @@
-// Programs to copy, filled with a model's real name, its dimensions and this server's address.
+// Programs to copy, filled with models' real names, their dimensions and this server's address.
 import { ask } from "../api.js";
-import { fits, isNamedAfter, vectorsOf } from "../collection_vectors.js";
-import { sides, valuesFor } from "../example_values.js";
+import { vectorFor, vectorsOf } from "../collection_vectors.js";
+import { hybridValues, pair, sides, valuesFor } from "../example_values.js";
 import { highlighted } from "../highlight.js";
 import { Component, html, signal } from "../lib.js";
 import { LITERALS } from "../literals.js";
@@ -18,28 +18,40 @@ const LANGUAGES = {
   java: "Java",
   csharp: "C#",
   go: "Go",
+  openai: "OpenAI",
 };
+const BY_GRPC = ["rust", "java", "csharp", "go"];
+const WHATS = { search: "Store and search", hybrid: "Hybrid: meaning and words", images: "Images by text" };
 
-const language = signal("python");
-const collection = signal("");
-const grpcPort = signal(null);
 const templates = signal({});
 const layouts = signal({}); // the vectors of collections by name; null while they are asked for
 
 async function fetchTemplate(name) {
+  templates.value = { ...templates.value, [name]: null };
   const response = await fetch(`examples/${name}.txt`);
   templates.value = { ...templates.value, [name]: await response.text() };
 }
 
-function choose(name) {
-  language.value = name;
-  if (!templates.value[name]) fetchTemplate(name);
+/** What is chosen stands in the address, so that it can be kept and sent. */
+const change = (values) => state.changeQuery({ ...chosen(), ...values });
+
+function chosen() {
+  const { model, language, what, collection, port } = state.route.value.query;
+  return {
+    model,
+    language: Object.hasOwn(LANGUAGES, language ?? "") ? language : "python",
+    what: Object.hasOwn(WHATS, what ?? "") ? what : "search",
+    collection: collection ?? "",
+    port,
+  };
 }
 
+/** Where the SDKs that speak gRPC find this service: as somebody wrote, as it says, or where Qdrant would be. */
+const portOf = ({ port }) => (port > 0 && port < 65536 ? Number(port) : (state.access.value.grpc_port ?? 6334));
+
 /** The collection's name until somebody writes one. */
-const standIn = (model) => `my-${shortOf(model).replace(/-(text|vision)$/, "")}`;
+const standIn = (model, what) => (what === "hybrid" ? "my-hybrid" : `my-${shortOf(model).replace(/-(text|vision)$/, "")}`);
 const shortOf = ({ name, external }) => (external?.example?.model ?? name).split("/").at(-1);
-const nameFor = (model) => collection.value || standIn(model);
 const isThere = (name) => state.collections.value.includes(name);
 
 function look(name) {
@@ -50,49 +62,68 @@ function look(name) {
   });
 }
 
-/** The vector that a model may be used with, one that is named after it first. */
-function vectorFor(model, vectors) {
-  const fitting = vectors.filter((vector) => fits(vector, model));
-  return fitting.find((vector) => isNamedAfter(vector, model)) ?? fitting[0];
+/** Which of the examples a set of models has. */
+function whats(models) {
+  const has = {
+    search: true,
+    hybrid: models.some((one) => pair(one, models)),
+    images: models.some((one) => one.modality === "image" && one.shared_with.length),
+  };
+  return Object.fromEntries(Object.entries(WHATS).filter(([name]) => has[name]));
+}
+
+/** The models that an example may be about, and which of them it is. */
+function modelFor({ what, model, language }, models) {
+  const found = {
+    search: models,
+    hybrid: models.filter((one) => pair(one, models)?.[one.vector] === one),
+    images: models.filter((one) => one.modality === "image" && one.shared_with.length),
+  }[what];
+  const offered = language === "openai" ? found.filter((one) => one.vector === "dense" && one.modality === "text" && !one.external) : found;
+  return [offered, offered.find((one) => one.name === model) ?? offered[0]];
 }
 
 export class Examples extends Component {
   componentDidMount() {
-    choose(language.value);
     layouts.value = {};
   }
 
   render() {
     const models = state.models.value;
     if (!models?.length) return html`<p class="empty">Loading …</p>`;
-    const model = models.find((one) => one.name === state.route.value.query.model) ?? models[0];
+    const now = chosen();
+    const offered = whats(models);
+    if (!(now.what in offered) || now.language === "openai") now.what = "search";
+    const [choices, model] = modelFor(now, models);
+    const collection = now.collection || (model && standIn(model, now.what));
     return html`
       <div class="controls">
-        <label>Model
-          <select value=${model.name} onChange=${(event) => (location.hash = `#/examples?model=${encodeURIComponent(event.target.value)}`)}>
-            ${models.map(({ name }) => html`<option value=${name} selected=${name === model.name}>${name}</option>`)}
-          </select>
-        </label>
-        <label>Collection
-          <input value=${collection.value} placeholder=${standIn(model)} spellcheck=${false} list="known"
-            onInput=${(event) => (collection.value = event.target.value)} />
-          <datalist id="known">${state.collections.value.map((name) => html`<option value=${name} />`)}</datalist>
-        </label>
-        <label>gRPC port
-          <input type="number" min="1" max="65535" class="port" value=${port()}
-            onInput=${(event) => (grpcPort.value = event.target.valueAsNumber || null)} />
-        </label>
+        ${now.language !== "openai" && Object.keys(offered).length > 1 && html`<${Choice} label="Example" options=${offered} value=${now.what} onChange=${(what) => change({ what })} />`}
       </div>
       <div class="controls">
-        <${Choice} label="Language" options=${LANGUAGES} value=${language.value} onChange=${choose} />
+        <${Choice} label="Language" options=${LANGUAGES} value=${now.language} onChange=${(language) => change({ language })} />
       </div>
-      <${Program} model=${model} models=${models} />
+      <div class="controls">
+        <label>Model
+          <select value=${model?.name} onChange=${(event) => change({ model: event.target.value })}>
+            ${choices.map(({ name }) => html`<option value=${name} selected=${name === model.name}>${name}</option>`)}
+          </select>
+        </label>
+        ${now.language !== "openai" && html`<label>Collection
+          <input value=${now.collection} placeholder=${collection} spellcheck=${false} list="known"
+            onInput=${(event) => change({ collection: event.target.value })} />
+          <datalist id="known">${state.collections.value.map((name) => html`<option value=${name} />`)}</datalist>
+        </label>`}
+        ${BY_GRPC.includes(now.language) && html`<label>gRPC port
+          <input type="number" min="1" max="65535" class="port" value=${portOf(now)} onInput=${(event) => change({ port: event.target.value })} />
+        </label>`}
+      </div>
+      ${model
+        ? html`<${Program} ...${now} key=${now.what + now.language} model=${model} models=${models} collection=${collection} />`
+        : html`<p class="empty">No model here has such an API.</p>`}
     `;
   }
 }
-
-/** Where the SDKs that speak gRPC find this service: as somebody wrote, as it says, or where Qdrant would be. */
-const port = () => grpcPort.value ?? state.access.value.grpc_port ?? 6334;
 
 class Program extends Component {
   componentDidMount() {
@@ -100,26 +131,26 @@ class Program extends Component {
   }
 
   componentDidUpdate() {
-    const name = nameFor(this.props.model);
-    if (isThere(name) && !(name in layouts.value)) look(name);
+    const { collection } = this.props;
+    if (!(template(this.props) in templates.value)) fetchTemplate(template(this.props));
+    if (isThere(collection) && !(collection in layouts.value)) look(collection);
   }
 
-  render({ model, models }) {
-    const template = templates.value[language.value];
-    const name = nameFor(model);
-    if (!template || (isThere(name) && !layouts.value[name])) return html`<p class="empty">Loading …</p>`;
-    const vector = isThere(name) ? vectorFor(sides(model, models)[0], layouts.value[name]) : null;
-    if (vector === undefined)
-      return html`<p class="bad" role="alert">The collection ${name} has no vector that fits ${model.name}. Enter another name for an example that creates one.</p>`;
-    const values = valuesFor(model, models, { collection: name, existing: vector?.name, grpcPort: port(), needsKey: state.access.value.key_needed });
+  render(props) {
+    const { language, what, collection } = props;
+    const text = templates.value[template(props)];
+    if (!text || (isThere(collection) && !layouts.value[collection])) return html`<p class="empty">Loading …</p>`;
+    const values = filled(props);
+    if (!values)
+      return html`<p class="bad" role="alert">The collection ${collection} has no vector that fits ${what === "hybrid" ? "these models" : props.model.name}. Enter another name for an example that creates one.</p>`;
     return html`
-      <${Remark} values=${values} />
-      ${steps(fill(template, values, LITERALS[language.value])).map(
+      <${Remark} values=${values} language=${language} what=${what} />
+      ${steps(fill(text, values, LITERALS[language])).map(
         ({ title, code }) => html`<section class="step" key=${title}>
           <h2>${title}</h2>
           <div class="code">
             <${CopyButton} text=${code} what=${title} />
-            <pre tabindex="0" role="group" aria-label=${title}><code>${highlighted(code)}</code></pre>
+            <pre tabindex="0" role="group" aria-label=${title}><code>${highlighted(code, title === "Install" ? "shell" : language)}</code></pre>
           </div>
         </section>`,
       )}
@@ -127,13 +158,33 @@ class Program extends Component {
   }
 }
 
-function Remark({ values }) {
+const template = ({ language, what }) => (what === "hybrid" ? `hybrid/${language}` : language);
+
+/** What the example is filled with; null if the collection is there and has no vector for it. */
+function filled({ language, what, model, models, collection, port }) {
+  const place = { collection, grpcPort: portOf({ port }), needsKey: state.access.value.key_needed };
+  if (language === "openai") return valuesFor(model, models, place);
+  const vectors = isThere(collection) ? layouts.value[collection] : null;
+  if (what === "hybrid") {
+    const both = pair(model, models);
+    const [dense, sparse] = [both.dense, both.sparse].map((one) => vectors && vectorFor(one, vectors));
+    if (!vectors) return hybridValues(both, place);
+    return dense?.name && sparse ? hybridValues(both, { ...place, existing: { dense: dense.name, sparse: sparse.name } }) : null;
+  }
+  const vector = vectors && vectorFor(sides(model, models)[0], vectors);
+  return vector === undefined ? null : valuesFor(model, models, { ...place, existing: vector?.name });
+}
+
+function Remark({ values, language, what }) {
   const remarks = [
     values.image && `${values.model} embeds the images, ${values.query_model} the texts that search them: their vectors share one space.`,
-    !values.new && `${values.collection} exists. The example overwrites its points 0 and 1.`,
-    values.new && values.sparse && `Sparse vectors need a name.${values.idf ? " This model needs the modifier idf, too: Qdrant then gives rare words more weight." : ""}`,
+    what === "hybrid" && `${values.dense_model} finds by meaning, ${values.sparse_model} by words; Qdrant fuses both lists by rank (RRF).`,
+    language !== "openai" && !values.new && `${values.collection} exists. The example overwrites its points 0 and 1.`,
+    language !== "openai" && values.new && values.sparse && `Sparse vectors need a name.${values.idf ? " This model needs the modifier idf, too: Qdrant then gives rare words more weight." : ""}`,
     values.new && values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
     values.option && `The key for the provider is yours: the programs read it from the environment variable ${values.option_env}, and this page never asks for it. As a header, ${values.option} does as well.`,
+    language === "openai" && "The service speaks OpenAI's embeddings API for dense models of text: any client of it works with another base_url.",
+    language === "csharp" && "No test compiles the C# examples: their calls were compared with Qdrant's own snippets.",
     values.key && "The programs read the key from the environment variable QDRANT_API_KEY.",
   ];
   return remarks.filter(Boolean).map((text) => html`<p class="dim">${text}</p>`);

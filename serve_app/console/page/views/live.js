@@ -1,9 +1,11 @@
-// The last three minutes: how much, and how fast.
+// The last three minutes: how much, how fast, what failed, and what waits.
 import { TimeChart } from "../charts.js";
 import { full, ms, short } from "../format.js";
 import { html } from "../lib.js";
 import { Name } from "../parts.js";
 import * as state from "../state.js";
+
+const EMPTY = "No inference in the last three minutes";
 
 export function Live() {
   const now = state.live.value;
@@ -14,18 +16,25 @@ export function Live() {
     [short(total.requests_per_s), "requests/s"],
     [ms(total.p50_ms), "median latency"],
     [ms(total.p95_ms), "95th percentile"],
+    [short(total.waiting_tokens), "tokens wait"],
+    [short(total.errors_per_s), "errors/s", total.errors_per_s > 0],
+    [short(total.refused_per_s), "turned away/s (429)", total.refused_per_s > 0],
   ];
   return html`
     <section class="figures" aria-label="Now">
-      ${figures.map(([figure, label]) => html`<p><b>${figure}</b><span>${label}</span></p>`)}
+      ${figures.map(([figure, label, bad]) => html`<p class=${bad ? "alarming" : ""}><b>${figure}</b><span>${label}</span></p>`)}
     </section>
     <div class="two">
       <${Throughput} />
-      <${Latency} />
+      <${Chart} title="Latency of inference" show=${ms} lines=${{ p50: ["p50_ms", "var(--c1)"], p95: ["p95_ms", "var(--c3)"] }} empty=${EMPTY} />
+      <${Chart} title="Failures per second" show=${short} empty="No failures in the last three minutes"
+        lines=${{ errors: ["errors_per_s", "var(--bad)"], "turned away (429)": ["refused_per_s", "var(--c5)"] }} />
+      <${Chart} title="Tokens that wait" show=${short} lines=${{ waiting: ["waiting_tokens", "var(--c8)"] }} empty="Nothing waited in the last three minutes" />
     </div>
     <${ByModel} figures=${now.models} />
+    <${ByReplica} replicas=${now.replicas} />
     <p class="dim small">
-      The figures above count whole requests; the table shows each model's part of them. Rates cover the last ten seconds, latencies the last minute, in ${now.ingress_replicas} ingress replica${now.ingress_replicas === 1 ? "" : "s"}.
+      The figures above count whole requests; the table of models each model's part of them. Rates are means of ten seconds, latencies of a minute.
       The ledger is in ${now.ledger.database === "sqlite" ? "SQLite" : "PostgreSQL"} and ${now.ledger.behind ? "behind" : "up to date"}.
     </p>
   `;
@@ -40,41 +49,59 @@ function Throughput() {
     .map(({ name }) => ({
       label: name,
       colour: state.colourOf(name),
-      values: state.history.value.map((one) => one.models[name]?.tokens_per_s ?? 0),
+      values: state.history.value.map((one) => one.models[name] ?? 0),
     }));
-  const all = { label: "all", colour: "var(--ink)", values: state.history.value.map((one) => one.total.tokens_per_s) };
   return html`<section>
     <h2>Tokens per second</h2>
-    <${TimeChart} kind="tokens" times=${times()} series=${series.length ? series : [all]} show=${short} label="Tokens per second over the last three minutes, by model" />
+    <${TimeChart} times=${times()} span=${state.HISTORY_S} series=${series} show=${short} empty=${EMPTY}
+      label="Tokens per second over the last three minutes, by model" />
   </section>`;
 }
 
-function Latency() {
-  const line = (label, figure, colour) => ({ label, colour, values: state.history.value.map((one) => one.total[figure]) });
-  const series = [line("p50", "p50_ms", "var(--c1)"), line("p95", "p95_ms", "var(--c3)")];
+/** `lines`: label to [figure of the whole, colour]. */
+function Chart({ title, show, lines, empty }) {
+  const series = Object.entries(lines).map(([label, [figure, colour]]) => ({
+    label,
+    colour,
+    values: state.history.value.map((one) => one.total[figure]),
+  }));
   return html`<section>
-    <h2>Latency of inference</h2>
-    <${TimeChart} kind="latency" times=${times()} series=${series} show=${ms} label="Latency over the last three minutes: median and 95th percentile" />
+    <h2>${title}</h2>
+    <${TimeChart} times=${times()} span=${state.HISTORY_S} series=${series} show=${show} empty=${empty}
+      label=${`${title} over the last three minutes: ${Object.keys(lines).join(", ")}`} />
   </section>`;
 }
+
+const COLUMNS = ["Tokens/s", "Requests/s", "p50", "p95", "Waiting", "Errors/s", "429/s"];
+const cells = (now) => [
+  full(now.tokens_per_s), short(now.requests_per_s), ms(now.p50_ms), ms(now.p95_ms),
+  short(now.waiting_tokens), short(now.errors_per_s), short(now.refused_per_s),
+];
+const row = (now) => cells(now).map((cell, n) => html`<td class=${`number ${n > 4 && cell !== "0" ? "bad" : ""}`}>${cell}</td>`);
+const heads = (...names) => html`<thead><tr>${[...names, ...COLUMNS].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>`;
 
 function ByModel({ figures }) {
   const rows = (state.models.value ?? []).filter((model) => figures[model.name]);
-  if (!rows.length) return html`<p class="empty">No inference in the last minute.</p>`;
-  const most = Math.max(...rows.map((model) => figures[model.name].tokens_per_s), 1);
-  return html`<div class="scroll"><table class="sums">
-    <thead><tr>${["Model", "", "Tokens/s", "Requests/s", "p50", "p95"].map((name) => html`<th scope="col">${name || html`<span class="sr">Share</span>`}</th>`)}</tr></thead>
+  if (!rows.length) return null;
+  return html`<div class="scroll" tabindex="0" role="group" aria-label="By model"><table class="sums rates">
+    ${heads("Model", "Replicas")}
     <tbody>
-      ${rows.map(({ name }) => {
-        const now = figures[name];
-        const width = `${(now.tokens_per_s / most) * 100}%`;
-        return html`<tr>
-          <th scope="row"><${Name} name=${name} /></th>
-          <td><span class="share" aria-hidden="true"><i style=${{ width, background: state.colourOf(name) }}></i></span></td>
-          <td class="number">${full(now.tokens_per_s)}</td><td class="number">${short(now.requests_per_s)}</td>
-          <td class="number">${ms(now.p50_ms)}</td><td class="number">${ms(now.p95_ms)}</td>
-        </tr>`;
-      })}
+      ${rows.map(({ name, replicas }) => html`<tr>
+        <th scope="row"><${Name} name=${name} /></th>
+        <td class="number">${replicas.running}${replicas.starting ? html` <span class="dim">+${replicas.starting}</span>` : ""}</td>
+        ${row(figures[name])}
+      </tr>`)}
     </tbody>
   </table></div>`;
+}
+
+function ByReplica({ replicas }) {
+  return html`<section><h2>Ingress replicas</h2>
+    <div class="scroll" tabindex="0" role="group" aria-label="By ingress replica"><table class="sums rates">
+      ${heads("Replica")}
+      <tbody>
+        ${replicas.map((one, n) => html`<tr><th scope="row"><code>${one.name}</code>${n ? "" : html` <span class="dim small">answers this page</span>`}</th>${row(one)}</tr>`)}
+      </tbody>
+    </table></div>
+  </section>`;
 }

@@ -6,6 +6,8 @@ import * as state from "../state.js";
 
 const opened = signal(null);
 const COLUMNS = ["Model", "State", "Window", "Dimensions", "Price / 1M", "Last 30 days", "Free this month", "Now", "On"];
+const OF_PRICES = ["Price / 1M", "Free this month"];
+const columns = () => COLUMNS.filter((name) => state.hasPrices() || !OF_PRICES.includes(name));
 const WHY_NOT = "why-not";
 const KINDS = {
   dense: "dense",
@@ -20,9 +22,11 @@ export function Models() {
   if (!state.models.value) return html`<p class="empty">Loading …</p>`;
   return html`
     <${Summary} />
+    <${Health} />
     <table class="models" role="table">
+      <colgroup>${columns().map((name) => html`<col class=${`of-${name.split(" ")[0].toLowerCase()}`} />`)}</colgroup>
       <thead role="rowgroup">
-        <tr role="row">${COLUMNS.map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}</tr>
+        <tr role="row">${columns().map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}</tr>
       </thead>
       <tbody role="rowgroup">${state.models.value.map((model) => html`<${Row} key=${model.name} model=${model} />`)}</tbody>
     </table>
@@ -37,7 +41,7 @@ function Summary() {
     [`${ready} of ${state.models.value.length}`, "models ready"],
     [short(total?.tokens), "tokens in 30 days"],
     [short(total?.requests), "requests"],
-    [money(total?.cost), "cost"],
+    ...(state.hasPrices() ? [[money(total?.cost), "cost"]] : []),
   ];
   const on = state.settings.value?.inference ?? true;
   return html`<section class="summary" aria-label="Summary">
@@ -50,6 +54,24 @@ function Summary() {
     <${WhyNot} />
   </section>`;
 }
+
+/** The parts of the service that are no models: one word for each, and what to do about those that are not well. */
+function Health() {
+  const health = state.health.value;
+  if (!health) return null;
+  const { qdrant, ledger, store, problems } = health;
+  const parts = [
+    [qdrant.ready, qdrant.kind === "embedded" ? "Embedded store" : "Qdrant", qdrant.ready ? qdrant.version && `version ${qdrant.version}` : "away"],
+    [!ledger.behind && !ledger.split, "Ledger", ledger.behind ? "behind" : ledger.database === "sqlite" ? "SQLite" : "PostgreSQL"],
+    ...(store ? [[!problems.some((one) => one.about === "store"), "Disk", `${bytes(store.bytes)} used, ${bytes(store.free_bytes)} free`]] : []),
+  ];
+  return html`<section class="health" aria-label="Health">
+    <ul>${parts.map(([well, name, what]) => html`<li><span class=${`state ${well ? "ready" : "failed"}`}>${name}</span> <span class="dim">${what}</span></li>`)}</ul>
+    ${problems.map((one) => html`<p class="warning" key=${one.about + one.to_do}><b>${PARTS[one.about] ?? one.about}:</b> ${one.what}. ${one.to_do}</p>`)}
+  </section>`;
+}
+
+const PARTS = { qdrant: "Qdrant", ledger: "Ledger", store: "Store" };
 
 /** What a switch says where the caller may not turn it: it points to the text of `WhyNot`. */
 const admin = () => (state.access.value.may_change_settings ? {} : { whyNot: WHY_NOT });
@@ -84,6 +106,7 @@ function Row({ model }) {
   const open = opened.value === model.name;
   const off = state.settings.value?.models[model.name] === false;
   const now = state.live.value?.models[model.name]?.tokens_per_s;
+  const priced = state.hasPrices();
   return html`
     <tr role="row" class=${off ? "is-off" : ""}>
       <th role="rowheader" scope="row" data-label="Model">
@@ -95,9 +118,9 @@ function Row({ model }) {
       <td role="cell" data-label="State"><${State} model=${model} off=${off || state.settings.value?.inference === false} /></td>
       <td role="cell" data-label="Window" class="number">${windowOf(model)}</td>
       <td role="cell" data-label="Dimensions" class="number">${model.dimensions ?? (model.vector === "sparse" ? "sparse" : NONE)}</td>
-      <td role="cell" data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : model.external ? NONE : "free"}</td>
+      ${priced && html`<td role="cell" data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : model.external ? NONE : "free"}</td>`}
       <td role="cell" data-label="Last 30 days"><${LastDays} name=${model.name} /></td>
-      <td role="cell" data-label="Free this month"><${Allowance} model=${model} /></td>
+      ${priced && html`<td role="cell" data-label="Free this month"><${Allowance} model=${model} /></td>`}
       <td role="cell" data-label="Now" class="number">${now ? `${short(now)}/s` : NONE}</td>
       <td role="cell" data-label="On">
         <${Switch} on=${!off} label=${model.name} ...${admin()} onChange=${(on) =>
@@ -115,7 +138,7 @@ function State({ model, off }) {
   const replicas = `${running} replica${running === 1 ? "" : "s"}${starting ? `, ${starting} starting` : ""}`;
   const how = [replicas, model.provider, model.precision].filter(Boolean).join(" · ");
   return html`<span class=${`state ${said.replaceAll(" ", "-")}`}>${said}</span>
-    <span class="sub">${model.reason ?? how}</span>`;
+    <span class=${model.reason ? "sub bad" : "sub"}>${model.reason ?? how}</span>`;
 }
 
 function windowOf(model) {
@@ -153,11 +176,11 @@ function Details({ model }) {
     "Modifier of its vectors": model.modifier,
     "Key of callers": model.external?.key && `option or header ${model.external.key}`,
     "Last error": model.external?.last_error && `${model.external.last_error}, ${new Date(1000 * model.external.last_error_at).toLocaleString()}`,
-    Options: Object.keys(model.options).join(", "),
+    Options: model.options.length > 0 && html`${model.options.join(", ")} <a href="docs#get-inference-options">what each is</a>`,
     "Model card": card(model.model_card_url),
   };
   return html`<tr role="row" class="details">
-    <td role="cell" colspan=${COLUMNS.length}>
+    <td role="cell" colspan=${columns().length}>
       <dl>
         ${Object.entries(facts)
           .filter(([, value]) => value)
@@ -184,7 +207,7 @@ function Collections() {
       ${names.map((name) => {
         const on = state.settings.value?.collections[name] !== false;
         return html`<li class=${on ? "" : "is-off"}>
-          <code>${name}</code>
+          <code title=${name}>${name}</code>
           <${Switch} on=${on} label=${`Inference for the collection ${name}`} ...${admin()} onChange=${(next) =>
             turn({ collections: { [name]: next } }, next, `inference for the collection ${name}`, "Every request with an inference object for it", BY_OTHER_WAYS)} />
         </li>`;

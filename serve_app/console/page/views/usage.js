@@ -18,6 +18,7 @@ const group = signal("model");
 const measure = signal("tokens");
 const shown = signal(null);
 
+const measures = () => (state.hasPrices() ? MEASURES : { tokens: MEASURES.tokens, requests: MEASURES.requests });
 const labels = (table) => Object.fromEntries(Object.entries(table).map(([name, [label]]) => [name, label]));
 
 /** Starts of the bars, in seconds since 1970; the last one is under way. */
@@ -69,7 +70,7 @@ export class Usage extends Component {
       <div class="controls">
         <${Choice} label="Time" options=${labels(SPANS)} value=${span.value} onChange=${choose(span)} />
         <${Choice} label="By" options=${GROUPS} value=${group.value} onChange=${choose(group)} />
-        <${Choice} label="Measure" options=${labels(MEASURES)} value=${measure.value} onChange=${(value) => (measure.value = value)} />
+        <${Choice} label="Measure" options=${labels(measures())} value=${measure.value} onChange=${(value) => (measure.value = value)} />
         <button class="quiet" onClick=${download}>Download CSV</button>
       </div>
       ${shown.value ? html`<${Shown} ...${shown.value} />` : html`<p class="empty">Loading …</p>`}
@@ -85,15 +86,15 @@ function Shown({ over, sums, times, span, group }) {
   const most = `${title} by ${group}, ${rows.length} in all; the tables below have the figures`;
   return html`
     <p class="headline">
-      <b>${full(sums.total.tokens)}</b> tokens <b>${full(sums.total.requests)}</b> requests
-      <b>${money(sums.total.cost)}</b> cost
+      <span><b>${full(sums.total.tokens)}</b> tokens</span> <span><b>${full(sums.total.requests)}</b> requests</span>
+      ${state.hasPrices() && html`<span><b>${money(sums.total.cost)}</b> cost</span>`}
     </p>
     ${series.length
-      ? html`<${TimeChart} kind=${`${span} ${measure.value}`} stacked step=${step} times=${times} series=${series} show=${show} label=${most} />
+      ? html`<${TimeChart} key=${group} stacked step=${step} times=${times} series=${series} show=${show} label=${most} />
           <${OverTime} series=${series} times=${times} step=${step} show=${show} title=${title} />
-          <div class="scroll"><${Sums} rows=${rows} total=${sums.total} group=${group} /></div>`
+          <div class="scroll" tabindex="0" role="group" aria-label="Sums"><${Sums} rows=${rows} total=${sums.total} group=${group} /></div>`
       : html`<p class="empty">No usage in this time.</p>`}
-    <${Allowances} list=${sums.allowances} />
+    ${state.hasPrices() && html`<${Allowances} list=${sums.allowances} />`}
   `;
 }
 
@@ -134,10 +135,12 @@ const colour = (group, name, n) => (group === "model" ? state.colourOf(name) : `
 function Sums({ rows, total, group }) {
   const most = Math.max(...rows.map((row) => row.tokens), 1);
   const several = rows.reduce((sum, row) => sum + row.requests, 0) > total.requests;
-  const cells = (row) => [full(row.tokens), full(row.objects), full(row.requests), money(row.cost)];
+  const cost = state.hasPrices();
+  const heads = [group === "model" ? "Model" : "Tenant", "Share", "Tokens", "Objects", "Requests", ...(cost ? ["Cost"] : [])];
+  const cells = (row) => [full(row.tokens), full(row.objects), full(row.requests), ...(cost ? [money(row.cost)] : [])];
   return html`<table class="sums">
     <thead>
-      <tr>${[group === "model" ? "Model" : "Tenant", "Share", "Tokens", "Objects", "Requests", "Cost"].map((name) => html`<th scope="col">${name}</th>`)}</tr>
+      <tr>${heads.map((name) => html`<th scope="col">${name}</th>`)}</tr>
     </thead>
     <tbody>
       ${rows.map((row, n) => html`<tr>
@@ -161,7 +164,7 @@ function Allowances({ list }) {
   return html`<section aria-labelledby="allowances">
     <h2 id="allowances">Free allowance, ${list[0].month}</h2>
     <p class="dim">All callers share it${state.access.value.tenant === null ? "" : "; the cost is yours alone"}.</p>
-    <div class="scroll"><table class="allowances">
+    <div class="scroll" tabindex="0" role="group" aria-label="Free allowance"><table class="allowances">
       <thead><tr><th scope="col">Model</th><th scope="col">Used</th><th scope="col">Left</th><th scope="col">Price / 1M after that</th><th scope="col">Cost</th></tr></thead>
       <tbody>
         ${list.map((one) => html`<tr>
