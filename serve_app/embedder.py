@@ -78,7 +78,7 @@ class Embedder:
         models: list[str] = []
         with self.meter.failures(models):
             groups = self._planned(slots, direction, caller)
-            models += (group.card.name for group in groups)
+            models += (group.card.account for group in groups)
             return await self._embed(groups, direction, until, caller)
 
     def _planned(self, slots: Sequence[Slot], direction: Direction, caller: Caller) -> Sequence[Group]:

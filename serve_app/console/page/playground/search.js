@@ -29,7 +29,7 @@ const busy = signal(false);
 /** Models of a kind of input whose vectors fit, the one that the vector is named after first. */
 function fitting(vector, modality = kind.value) {
   const named = (one) => (isNamedAfter(vector, one) ? 0 : 1);
-  return state.models.value.filter((one) => one.modality === modality && fits(vector, one)).toSorted((a, b) => named(a) - named(b));
+  return state.models.value.filter((one) => one.reads.includes(modality) && fits(vector, one)).toSorted((a, b) => named(a) - named(b));
 }
 
 /** The vectors that can be searched with the kind of input. */

@@ -31,7 +31,7 @@ async def test_live_figures_count_what_was_done(world: MakeWorld) -> None:
 async def test_failures_and_refusals_are_told_apart(world: MakeWorld) -> None:
     here = world()
     here.settings.replace(here.settings.current.model_copy(update={"queue_tokens": 1}))
-    group = Group(next(iter(here.pipeline.embedder.catalogue)), "search", {}, ["x" * 20])
+    group = Group(next(iter(here.pipeline.embedder.catalogue)), "search", {}, "text", inputs=["x" * 20])
     with here.pipeline.embedder.admission.admitted([group], 10):
         assert (await here.query()).status == 429
         assert (await here.query(model="nobody/knows")).status == 400
