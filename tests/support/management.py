@@ -166,7 +166,7 @@ async def measure_store() -> StoreSize:
     return StoreSize(5 * 2**20, 2**40)
 
 
-def make_world(  # noqa: PLR0913  what stands in for as many parts
+def make_world(
     folder: Path,
     models: Mapping[str, Any] | None = None,
     outside: LocalProviders | None = None,

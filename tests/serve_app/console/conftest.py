@@ -8,8 +8,10 @@ from typing import Any
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from deployments.providers.providers import Providers
 from tests.support.browser import Watched, browser, console, listening
 from tests.support.management import World
+from tests.support.provider_sites import LocalProviders, ProviderSite
 
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
@@ -26,6 +28,24 @@ NAMED: dict[str, Any] = {
     "vectors": {name: {"size": size, "distance": "Cosine"} for name, size in (("a", 4), ("Dense", 4), ("b", 5))},
     "sparse_vectors": {"words": {}},
 }
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def site() -> AsyncIterator[ProviderSite]:
+    """All external providers, in the loop of the browser."""
+    made = ProviderSite()
+    await made.start()
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def outside(site: ProviderSite) -> AsyncIterator[LocalProviders]:
+    """The deployment that calls them, in the same."""
+    providers = Providers([site.host])
+    await providers.reconfigure({"timeout_s": 5})
+    yield LocalProviders(providers)
+    await providers.close()
 
 
 POINTS: list[dict[str, Any]] = [

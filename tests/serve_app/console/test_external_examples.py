@@ -32,6 +32,7 @@ def here(world: Callable[..., World], site: ProviderSite, outside: LocalProvider
     return world(outside=outside, external=[*routes(site), entry(site, "tei", "own/tei")])
 
 
+@pytest.mark.asyncio(loop_scope="package")
 async def test_each_language_shows_the_keys_option(here: World) -> None:
     models = (await here.ask("GET", "/inference/models")).result["models"]
     asked = [{"name": name, "language": one, **HOW} for one in LANGUAGES for name in ("openai/*", "own/tei")]
@@ -51,6 +52,7 @@ def test_no_script_of_the_page_keeps_a_providers_key() -> None:
     assert set(kept) <= {"api.js", "state.js", "theme.js"}
 
 
+@pytest.mark.asyncio(loop_scope="package")
 async def test_the_list_shows_where_they_are_and_what_key_they_take(here: World, chromium: Browser) -> None:
     async with listening(here) as address, console(chromium, address) as watched:
         none = {"result": {"collections": []}}

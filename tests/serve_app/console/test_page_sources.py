@@ -55,9 +55,11 @@ def test_every_module_is_fetched_at_once() -> None:
             assert f'"{path.relative_to(served.FOLDER).as_posix()}"' in page
 
 
-def test_all_files_together_have_less_than_200_kilobytes() -> None:
-    """Uncompressed; on the wire they are a third of it."""
-    assert sum(path.stat().st_size for path in FILES if "LICENSE" not in path.name and path.suffix != ".md") < 200_000
+def test_the_console_with_all_its_examples_has_less_than_200_kilobytes() -> None:
+    """Uncompressed; on the wire it is a third of it. The API's pages add one file of their own."""
+    other = {"docs.html", "docs.js"}
+    own = [path for path in FILES if path.name not in other and "LICENSE" not in path.name and path.suffix != ".md"]
+    assert sum(path.stat().st_size for path in own) < 200_000
 
 
 async def test_every_file_of_the_page_is_served(world: Callable[..., World]) -> None:

@@ -158,7 +158,8 @@ class Program extends Component {
   }
 }
 
-const template = ({ language, what }) => (what === "hybrid" ? `hybrid/${language}` : language);
+/** The file of a template; a request looks alike whatever is in its body. */
+const template = ({ language, what }) => (what === "hybrid" && !["http", "curl"].includes(language) ? `hybrid/${language}` : language);
 
 /** What the example is filled with; null if the collection is there and has no vector for it. */
 function filled({ language, what, model, models, collection, port }) {

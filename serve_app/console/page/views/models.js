@@ -173,7 +173,6 @@ function Details({ model }) {
     "Prefix of passages": quoted(model.prefixes.passage),
     "Image limits": model.image_limits && `${bytes(model.image_limits.max_bytes)}, ${short(model.image_limits.max_pixels)} pixels`,
     "Shares its space with": model.shared_with.join(", "),
-    "External provider": model.external?.host,
     "Modifier of its vectors": model.modifier,
     "Key of callers": model.external?.key && `option or header ${model.external.key}`,
     "Last error": model.external?.last_error && `${model.external.last_error}, ${new Date(1000 * model.external.last_error_at).toLocaleString()}`,
