@@ -102,7 +102,7 @@ class Playground:
             try:
                 for model, tokens in (await self._embedder.embed([slot], direction, caller=caller)).items():
                     used[model] = used.get(model, 0) + tokens
-                caller = replace(caller, again=True)
+                caller = caller._replace(again=True)
             except (MalformedRequest, TooLarge, WrongInput) as error:
                 wrong[position] = _without_place(error.message, slot)
         return used, wrong
