@@ -16,7 +16,14 @@ from typing import TypeVar
 
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
-from deployments.errors import DeadlineExceeded, InternalError, ModelUnavailable, TemporaryError, WrongInput
+from deployments.errors import (
+    DeadlineExceeded,
+    InferenceError,
+    InternalError,
+    ModelUnavailable,
+    TemporaryError,
+    WrongInput,
+)
 from serve_app.batching import lanes
 from serve_app.batching.admission import Admission
 from serve_app.batching.lanes import CallProviders
@@ -75,11 +82,13 @@ class Embedder:
         Raises:
             InferenceError: none of the slots may be used.
         """
-        models: list[str] = []
-        with self.meter.failures(models):
+        groups: Sequence[Group] = ()
+        try:
             groups = self._planned(slots, direction, caller)
-            models += (group.card.account for group in groups)
             return await self._embed(groups, direction, until, caller)
+        except InferenceError as error:
+            self.meter.failed(error, {group.card.account for group in groups})
+            raise
 
     def _planned(self, slots: Sequence[Slot], direction: Direction, caller: Caller) -> Sequence[Group]:
         settings = self.settings.current

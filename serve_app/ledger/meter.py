@@ -6,7 +6,7 @@ All of it is memory of this process, and all of it happens on the event loop's t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -114,16 +114,11 @@ class Meter:
             whole = 0
         self._moment(WHOLE).add(sum(metered.tokens.values()), None if caller.again else seconds)
 
-    @contextmanager
-    def failures(self, models: Iterable[str]) -> Iterator[None]:
-        """Note a request that fails in this context, for the `models` that it is known to need by then."""
-        try:
-            yield
-        except InferenceError as error:
-            refused = isinstance(error, (Overloaded, QuotaUsedUp))
-            for of in {WHOLE, *models}:
-                self._moment(of).failed(refused=refused)
-            raise
+    def failed(self, error: InferenceError, models: Collection[str]) -> None:
+        """Note a request for inference that failed, for the `models` that it is known to need."""
+        refused = isinstance(error, (Overloaded, QuotaUsedUp))
+        for of in (WHOLE, *models):
+            self._moment(of).failed(refused=refused)
 
     def _moment(self, of: str) -> Moment:
         moment = self._moments.get(of)
