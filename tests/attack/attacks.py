@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import grpc
 import httpx
 
 from tests.support.disguises import DISGUISES
@@ -17,14 +18,17 @@ from tests.support.disguises import DISGUISES
 
 @dataclass(frozen=True)
 class Target:
-    """A service: where it answers, its key, a token for the collection `c` alone, its BM25, and how much
-    memory it has."""
+    """A service: where it answers, its keys, a token for the collection `c` alone, its BM25, how much memory it has,
+    and how many connections it has to hold."""
 
     port: int
     key: str
     token: str
     bm25: str
     memory: Callable[[], int]
+    reading_key: str = ""
+    grpc_port: int = 0
+    connections: int = 4096
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -116,23 +120,77 @@ def costly_options(target: Target) -> Iterator[httpx.Response | str]:
         yield answer if answer.status_code == status else f"{answer.status_code}: {answer.text[:80]}"
 
 
+def many_conditions(target: Target) -> Iterator[httpx.Response | str]:
+    """Filters of 0.6 MB with a key that may only read: of nothing, and of as many conditions as are read."""
+    condition = {"key": "number", "range": {"gt": -1}}
+    for conditions, status in (([{}] * 200_000, 400), ([condition] * 16_000, 200)):
+        body = {"limit": 1, "filter": {"must": conditions}}
+        answer = target.ask("POST", "/collections/c/points/scroll", body, api_key=target.reading_key)
+        yield answer if answer.status_code == status and len(answer.content) < 2500 else f"{answer.status_code}"
+
+
+def long_names(target: Target) -> Iterator[httpx.Response | str]:
+    """Names of half a megabyte, above many values and in what is wrong."""
+    name = "n" * 500_000
+    for points in (
+        {"batch": {"ids": [], "vectors": {name: [{}] * 100_000}}, "model": 1},
+        {"points": [{"id": 1, "vector": {name: {"text": 1, "model": name}}}]},
+    ):
+        answer = target.ask("PUT", "/collections/c/points", points, api_key=target.key)
+        yield answer if answer.status_code < 500 and len(answer.content) < 2500 else f"{answer.status_code}"
+
+
+def messages_of_nobody(target: Target) -> Iterator[httpx.Response | str]:
+    """gRPC messages of 64 MB without a key and with a wrong one."""
+    options = [("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"127.0.0.1:{target.grpc_port}", options) as channel:
+        for method, wanted in (("Points/Upsert", "UNAUTHENTICATED"), ("Qdrant/HealthCheck", "OK")):
+            ask = channel.unary_unary(f"/qdrant.{method}", request_serializer=bytes, response_deserializer=bytes)
+            for metadata in ((), (("api-key", "wrong"),)):
+                try:
+                    ask(bytes(64_000_000), metadata=metadata, timeout=60)
+                    said = "OK"
+                except grpc.RpcError as error:
+                    said = error.code().name  # type: ignore[attr-defined]
+                if said != wanted:
+                    yield f"{method}: {said}"
+    yield target.ask("GET", "/collections", api_key=target.key)
+
+
 def silent_callers(target: Target) -> Iterator[httpx.Response | str]:
-    """Many heads and bodies that are never whole: others are answered, and the connections end."""
-    heads = (b"GET / HTTP/1.1\r\nx-a: ", b"POST /inference HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
-    held = [socket.create_connection(("127.0.0.1", target.port)) for _ in range(500)]
+    """Thousands of heads, bodies and messages that are never whole: others are answered, and the connections end."""
+    settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    half_a_frame = bytes([0, 0, 99, 1, 4, 0, 0, 0, 1]) + b"\x83"
+    sent = (
+        (target.port, b"GET / HTTP/1.1\r\nx-a: "),
+        (target.port, b"POST /inference HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"),
+        (target.grpc_port, settings + half_a_frame),
+    )
+    held = []
     try:
-        for number, connection in enumerate(held):
-            connection.sendall(heads[number % len(heads)])
+        for number in range(target.connections):
+            port, part = sent[number % len(sent)]
+            held.append(socket.create_connection(("127.0.0.1", port)))
+            held[-1].sendall(part)
         yield target.ask("GET", "/collections", api_key=target.key)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 25
         for connection in held:
             connection.settimeout(max(0.01, deadline - time.monotonic()))
-            connection.recv(1000)
+            while _is_open(connection):
+                pass
     except TimeoutError:
-        yield "a connection was still open after 20 s"
+        yield "a connection was still open after 25 s"
     finally:
         for connection in held:
             connection.close()
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Wait for what comes next; an end, also a rough one, is no more open."""
+    try:
+        return bool(connection.recv(1000))
+    except ConnectionError:
+        return False
 
 
 QUICK: Sequence[Attack] = (
@@ -142,10 +200,11 @@ QUICK: Sequence[Attack] = (
     hidden_lookups,
     long_errors,
     costly_options,
+    long_names,
 )
 """Those that need no HAProxy in front."""
 
-ALL: Sequence[Attack] = (*QUICK, silent_callers)
+ALL: Sequence[Attack] = (*QUICK, many_conditions, messages_of_nobody, silent_callers)
 
 
 def attempt(attack: Attack, target: Target) -> Outcome:

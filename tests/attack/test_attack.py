@@ -12,6 +12,7 @@ import uvicorn
 
 from deployments.catalogue.catalogue import Catalogue
 from tests.attack.attacks import QUICK, Attack, Target, attempt
+from tests.attack.costs import MOST_BYTES, MOST_SECONDS, of_strangers
 from tests.support.management import KEYS, World, make_world
 from tests.support.running import free_ports
 from tests.support.tokens import token
@@ -35,6 +36,13 @@ def target(tmp_path_factory: pytest.TempPathFactory, starter: Catalogue) -> Iter
     target.client.close()
     server.should_exit = True
     thread.join()
+
+
+async def test_strangers_cost_little() -> None:
+    """Their time is measured by `make attack`, on a machine that does nothing else."""
+    for one in await of_strangers():
+        assert one.memory < MOST_BYTES, one
+        assert one.seconds < 25 * MOST_SECONDS, one
 
 
 @pytest.mark.parametrize("attack", QUICK, ids=lambda attack: attack.__name__)
