@@ -41,6 +41,9 @@ class OnlyFromTheFront:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """As ASGI has it."""
+        if scope["type"] == "websocket":  # nobody here speaks it, and it would go on unguarded
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] == "http":
             if not _came_through(scope["headers"], _NAME, self._secret) and scope["path"] not in _RAYS_OWN:
                 await send({"type": "http.response.start", "status": 421, "headers": [(b"content-length", b"0")]})

@@ -48,6 +48,20 @@ async def test_without_the_secret_nothing_is_answered_and_nothing_read(headers: 
     assert await asked("/collections", *headers) == (421, [])
 
 
+async def test_a_websocket_goes_nowhere() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for headers in ([], [SHOWN]):
+        app = Mock(side_effect=AssertionError("it went on"))
+        await guard.OnlyFromTheFront(app, SECRET_VALUE)(
+            {"type": "websocket", "path": "/", "headers": headers}, Mock(), send
+        )
+    assert sent == [{"type": "websocket.close"}] * 2
+
+
 async def test_with_the_secret_a_request_goes_on_without_it() -> None:
     assert await asked("/collections", SHOWN, (b"x", b"1")) == (200, [(b"x", b"1")])
 
