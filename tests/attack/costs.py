@@ -22,10 +22,10 @@ from serve_app.api.grpc_callers import GrpcCallers
 from serve_app.auth.access import Authenticator
 from serve_app.config import environment
 from serve_app.protocol.grpc_services import _METHODS
-from tests.serve_app.api.test_unknown_callers import BODIES, METHODS, _paths, send
 from tests.support.guarded import TOKENS
 from tests.support.management import KEYS, World, make_world
 from tests.support.oversized import VALUES
+from tests.support.strangers import BODIES, METHODS, paths, send
 
 MOST_SECONDS, MOST_BYTES = 0.020, 1_000_000
 """What a request of a caller without a credential may take."""
@@ -78,8 +78,8 @@ def world() -> Iterator[World]:
 async def of_strangers() -> list[Cost]:
     """The dearest request of each kind without a credential."""
     with world() as made:
-        routes = [await _of_route(made, path, {}) for path in _paths()]
-        wrong = [await _of_route(made, path, {"api-key": "x" * 4000}) for path in _paths()]
+        routes = [await _of_route(made, path, {}) for path in paths()]
+        wrong = [await _of_route(made, path, {"api-key": "x" * 4000}) for path in paths()]
         bodies = [
             await cost("", partial(_inference, made, body, packed))
             for body in BODIES.values()
