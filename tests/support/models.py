@@ -16,7 +16,7 @@ DIMENSIONS = int(COLBERT.card.dimensions or 0)
 def with_late_interaction(running: RunningService) -> RunningService:
     """The service, not started yet, with a catalogue of its own."""
     folder = COLBERT.folder(running.folder / "colbert")
-    files = {path.name: {} for path in sorted(folder.iterdir())}
+    files = {path.relative_to(folder).as_posix(): {} for path in sorted(folder.rglob("*")) if path.is_file()}
     entry = COLBERT.card.model_dump(mode="json", exclude_defaults=True)
     entry["sources"] = [{"folder": str(folder), "files": files}]
     catalogue = running.folder / "models.yaml"
