@@ -151,6 +151,10 @@ class ModelCard(Record):
     matryoshka: tuple[int, ...] = Field(
         default=(), description="the lengths to which vectors can be cut, by how the model was trained"
     )
+    query_weights: str | None = Field(
+        default=None, description="a file with the weight of each token of a query, which no network reads then"
+    )
+    log_twice: bool = Field(default=False, description="whether a sparse weight is log(1 + log(1 + relu(logit)))")
     output: str | None = Field(default=None, description="of a ready ONNX file; default: the first one")
     normalize: bool = True
     prefixes: Annotated[Prefixes, BeforeValidator(_prefixes)] = Prefixes()

@@ -53,6 +53,7 @@ class FamilySpec:
 
 FIELDS = frozenset(
     {"dimensions", "context_window", "pooling", "projections", "matryoshka", "instruction", "output", "markers"}
+    | {"query_weights", "log_twice"}
     | {"image_size", "image_limits", "sources"}
 )
 """The fields of a card that not every family has."""
@@ -72,7 +73,7 @@ _SPARSE = FamilySpec(
     modality="text",
     provider="deployments.families.sparse",
     needs=frozenset({"context_window", "sources"}),
-    may_have=frozenset({"output"}),
+    may_have=frozenset({"output", "query_weights", "log_twice"}),
     checkpoint="sparse",
     unsuitable_precisions={
         "bfloat16": "cosine to float32 down to 0.9995 (SPLADE), whose entries come from a few large numbers"

@@ -1,15 +1,25 @@
-"""Sparse text models: SPLADE."""
+"""Sparse text models: SPLADE (Formal et al. 2021), and those whose queries no network reads (Geng et al. 2024)."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from typing_extensions import override
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Floats, MultiVectors, SparseVectors
-from deployments.families.text import Output, TextModel
+from deployments.contract import Batch, Floats, MultiVectors, SparseVector, SparseVectors
+from deployments.errors import ModelFilesError
+from deployments.families.chunks import pack
+from deployments.families.protocol import Positions, Prepared
+from deployments.families.text import Finish, Output, TextModel
+from deployments.families.tokenizing import TextTokenizer
 from deployments.graphs import heads
+from deployments.networks.base import Network
 from deployments.networks.opening import open_network
 from deployments.networks.settings import SessionSettings
 
@@ -17,12 +27,59 @@ from deployments.networks.settings import SessionSettings
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a SPLADE model."""
     network = open_network(card, folder, settings, heads.splade, heads.positions)
-    return TextModel(card, folder, network, _weights_above_zero)
+    finish = partial(_weights_above_zero, log_twice=card.log_twice)
+    return (InferenceFreeModel if card.query_weights else TextModel)(card, folder, network, finish)
 
 
-def _weights_above_zero(output: Output) -> SparseVectors:
+class InferenceFreeModel(TextModel):
+    """Documents go through the network; a query has the weight of each of its tokens, from a table.
+
+    Special tokens have no entries on either side.
+    """
+
+    def __init__(self, card: ModelCard, folder: Path, network: Network, finish: Finish) -> None:
+        super().__init__(card, folder, network, finish)
+        self._special = self.tokenizer.special_ids()
+        self._query_weights = _table(folder / str(card.query_weights), self.tokenizer)
+
+    @override
+    def samples(self) -> Sequence[Batch]:
+        """Of documents, which are what costs."""
+        return [Batch(batch.inputs, "update") for batch in super().samples()]
+
+    @override
+    def run(self, prepared: Prepared, positions: Positions) -> SparseVectors:
+        if prepared.batch.direction == "search":
+            return pack([self._query(prepared.items[position]) for position in positions])
+        vectors = cast("SparseVectors", super().run(prepared, positions))
+        keeps = ~np.isin(vectors.indices, self._special)
+        offsets = np.concatenate([[0], keeps.cumsum()])[vectors.offsets]
+        return SparseVectors(vectors.indices[keeps], vectors.values[keeps], offsets)
+
+    def _query(self, ids: Sequence[int]) -> SparseVector:
+        """Each token once, however often it stands there."""
+        tokens = np.setdiff1d(ids, self._special)
+        values = self._query_weights[tokens]
+        return SparseVector(tokens[values > 0].astype(np.uint32), values[values > 0])
+
+
+def _table(path: Path, tokenizer: TextTokenizer) -> Floats:
+    """The weights of all tokens by their ids, from a JSON object of tokens and weights."""
+    weights = np.zeros(tokenizer.size, np.float32)
+    try:
+        for token, weight in json.loads(path.read_text("utf-8")).items():
+            number = tokenizer.token_id(token)
+            if number is not None:
+                weights[number] = weight
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelFilesError(f"{path}: {error}") from error
+    return weights
+
+
+def _weights_above_zero(output: Output, *, log_twice: bool) -> SparseVectors:
     """From weights `[texts, vocabulary]`, of which few are not zero, or of a ready file, the logits of each token."""
     weights = _weights(output) if isinstance(output, MultiVectors) else output
+    weights = np.log1p(weights) if log_twice else weights
     rows, indices = np.nonzero(weights)
     offsets = np.searchsorted(rows, np.arange(len(weights) + 1)).astype(np.int64)
     return SparseVectors(indices.astype(np.uint32), weights[rows, indices], offsets)

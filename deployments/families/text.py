@@ -28,7 +28,7 @@ class TextModel:
     """A tokenizer, a network, and what is done with its output."""
 
     def __init__(self, card: ModelCard, folder: Path, network: Network, finish: Finish) -> None:
-        self._tokenizer = TextTokenizer(folder / "tokenizer.json", int(card.context_window or 0))
+        self.tokenizer = TextTokenizer(folder / "tokenizer.json", int(card.context_window or 0))
         self._network = network
         self.running = network.running
         self._finish = finish
@@ -39,17 +39,17 @@ class TextModel:
 
     def prepare(self, batch: Batch) -> Prepared:
         """Tokenize. The part of a text beyond the context window is cut off; the special tokens stay."""
-        items, truncated = self._tokenizer.encode([str(text) for text in batch.inputs])
+        items, truncated = self.tokenizer.encode([str(text) for text in batch.inputs])
         tokens = np.array([len(item) for item in items], np.int64)
         return Prepared(batch, items, tokens, truncated, self._network.layout)
 
     def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
         """The tokens of each text, and the words with these ids."""
-        return self._tokenizer.explain([str(text) for text in batch.inputs], indices)
+        return self.tokenizer.explain([str(text) for text in batch.inputs], indices)
 
     def texts(self, ids: Sequence[Sequence[int]]) -> Sequence[str]:
         """The texts that these rows of token ids stand for."""
-        return self._tokenizer.texts(ids)
+        return self.tokenizer.texts(ids)
 
     def run(self, prepared: Prepared, positions: Positions) -> Vectors:
         """The vectors of some of the texts."""

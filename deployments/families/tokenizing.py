@@ -61,7 +61,7 @@ class TextTokenizer:
         Raises:
             WrongInput: there is no such token.
         """
-        size = self._tokenizer.get_vocab_size()
+        size = self.size
         for row in ids:
             if not all(0 <= number < size for number in row):
                 raise WrongInput(f"a token id is not of this model's vocabulary, which ends at {size - 1}")
@@ -76,6 +76,16 @@ class TextTokenizer:
         """The id of a token of the vocabulary."""
         number: int | None = self._tokenizer.token_to_id(token)
         return number
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are."""
+        size: int = self._tokenizer.get_vocab_size()
+        return size
+
+    def special_ids(self) -> list[int]:
+        """The ids of the special tokens."""
+        return [number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special]
 
     def first_id(self, text: str) -> int:
         """The id of a text's first token, special ones aside."""

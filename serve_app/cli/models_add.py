@@ -28,7 +28,7 @@ from serve_app.cli.models import pull_models
 from serve_app.cli.terminal import console, interruptible
 
 _READ = re.compile(
-    r"README\.md|artifact\.metadata|model\.safetensors\.index\.json|(tokenizer|modules)\.json|(\d+_\w+/)?config\.json"
+    r"README\.md|artifact\.metadata|model\.safetensors\.index\.json|(tokenizer|modules|idf)\.json|(\w+/)?config\.json"
     r"|(tokenizer_config|sentence_bert_config|config_sentence_transformers|preprocessor_config)\.json"
 )
 """The files of a repository that tell what its model is."""

@@ -19,6 +19,12 @@ from deployments.onboarding.inspection import colbert
 from deployments.onboarding.inspection import sentence_transformers as st
 from deployments.onboarding.inspection.repository import CONFIG, TENSORS, TOKENIZER, Repository
 
+_QUERY_WEIGHTS = "idf.json"
+"""The weights of a query's tokens, in models of OpenSearch."""
+
+_LOGS_TWICE = {"relu": False, "log1p_relu": True}
+"""By the names of sentence-transformers."""
+
 _PREPROCESSOR = "preprocessor_config.json"
 _CLIP = {"max_position_embeddings": 77, "projection_dim": 512, "image_size": 224}
 """The settings that transformers leaves out of a config.json if they are CLIP's own."""
@@ -80,7 +86,7 @@ def _kind(files: Repository) -> Checkpoint:
         return "clip"
     if colbert.METADATA in files.paths or "HF_ColBERT" in architectures or modules[:2] == ["Transformer", "Dense"]:
         return "late-interaction"
-    if "SpladePooling" in modules:
+    if "SpladePooling" in modules or _QUERY_WEIGHTS in files.paths:
         return "sparse"
     if "Pooling" in modules or (not modules and [name for name in architectures if name.endswith("Model")]):
         return "dense"
@@ -123,13 +129,30 @@ def _hidden(files: Repository) -> int | None:
 
 
 def _sparse(files: Repository, weights: Weights) -> Sequence[_Found]:
-    st.expect_modules(files, "Transformer", "MLMTransformer", "SpladePooling")
-    for module in st.modules(files):
-        settings = files.json(f"{module.path}/{CONFIG}") if module.name == "SpladePooling" else {}
-        for name, known in (("pooling_strategy", "max"), ("activation_function", "relu")):
-            if settings.get(name, known) != known:
-                raise ModelError(f"{module.path}: {name} '{settings[name]}' cannot be run here, only '{known}'")
-    return _text("sparse", files, weights, {})
+    st.expect_modules(files, "Transformer", "MLMTransformer", "SpladePooling", "Router")
+    log_twice = _logs_twice(files)
+    if _QUERY_WEIGHTS not in files.paths:
+        if any(module.name == "Router" for module in st.modules(files)):
+            raise ModelError(f"modules.json: a 'Router' without {_QUERY_WEIGHTS} cannot be run here")
+        return _text("sparse", files, weights, {"log_twice": log_twice})
+    fields = {"query_weights": _QUERY_WEIGHTS, "log_twice": log_twice}
+    return _text("sparse", files, {**weights, _QUERY_WEIGHTS: File()}, fields)
+
+
+def _logs_twice(files: Repository) -> bool:
+    """Whether SpladePooling, wherever it stands, takes the logarithm of the logarithm.
+
+    Raises:
+        ModelError: it pools in another way than by the maximum, or has another activation.
+    """
+    twice = False
+    for path in sorted(path for path in files.paths if path.endswith(f"SpladePooling/{CONFIG}")):
+        settings = files.json(path)
+        for name, known in (("pooling_strategy", ("max",)), ("activation_function", tuple(_LOGS_TWICE))):
+            if settings.get(name, known[0]) not in known:
+                raise ModelError(f"{path}: {name} '{settings[name]}' cannot be run here, only '{known[0]}'")
+        twice = _LOGS_TWICE[settings.get("activation_function", "relu")]
+    return twice
 
 
 def _late_interaction(files: Repository, weights: Weights) -> Sequence[_Found]:

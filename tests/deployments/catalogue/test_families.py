@@ -32,6 +32,8 @@ FILLED: dict[str, Any] = {
     "projections": ["2_Dense"],
     "matryoshka": [2, 4],
     "instruction": {"form": "Instruct: {instruction}\nQuery: ", "default": "find"},
+    "query_weights": "idf.json",
+    "log_twice": True,
     "output": "sentence_embedding",
     "markers": {"query": 1, "document": 2},
     "image_size": 16,

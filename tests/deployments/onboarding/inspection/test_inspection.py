@@ -119,6 +119,17 @@ def test_splade_is_seen_by_its_pooling(plain: Path) -> None:
     assert (card.family, card.dimensions, card.context_window) == ("sparse", None, 64)
 
 
+def test_queries_without_a_network_are_seen_by_their_weights(plain: Path) -> None:
+    own_model.write_json(plain, idf={"a": 1.0}, modules=own_model.modules("Router"))
+    own_model.write_json(plain, document_1_SpladePooling__config={"activation_function": "log1p_relu"})
+    card = look_at_one(plain)
+    assert (card.family, card.query_weights, card.log_twice) == ("sparse", "idf.json", True)
+    assert files_of(card) == PLAIN | {"idf.json"}
+    (plain / "idf.json").unlink()
+    with pytest.raises(ModelError, match=r"a 'Router' without idf\.json"):
+        look_at_one(plain, "sparse")
+
+
 def test_a_splade_of_another_kind_is_refused_by_name(plain: Path) -> None:
     own_model.write_json(plain, modules=own_model.modules("MLMTransformer", "SpladePooling"))
     own_model.write_json(plain, **{"1_SpladePooling__config": {"pooling_strategy": "sum"}})
