@@ -25,7 +25,7 @@ PROVIDERS_DEPLOYMENT = "Providers"
 ANY = "*"
 """Stands for any model of a provider."""
 
-_OF_PROVIDERS = frozenset({"context_window"})
+_OF_PROVIDERS = frozenset({"context_window", "instruction"})
 
 
 def _known(family: str) -> str:

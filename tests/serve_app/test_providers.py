@@ -12,7 +12,7 @@ from qdrant_client import grpc as q
 from qdrant_client.conversions.conversion import RestToGrpc
 from qdrant_client.http import models
 
-from deployments.catalogue.card import Prefixes
+from deployments.catalogue.card import Instruction, Prefixes
 from deployments.catalogue.providers import host_of
 from deployments.contract import Embeddings, ProviderBatch
 from deployments.providers.providers import Providers
@@ -302,6 +302,11 @@ async def test_an_entry_has_prefixes_and_dimensions_of_its_own(site: ProviderSit
     gateway = Gateway(catalogue(site, card), providers=outside.embed)
     await search(gateway, asks("own/tei"))
     assert site.asked[-1].body["inputs"] == ["query: tea"]
+    instructed = card.model_copy(
+        update={"prefixes": Prefixes(), "instruction": Instruction(form="do {instruction}: ", default="it")}
+    )
+    await search(Gateway(catalogue(site, instructed), providers=outside.embed), asks("own/tei", instruction="this"))
+    assert site.asked[-1].body == {"inputs": ["do this: tea"], "truncate": True}
     wrong = entry(site, "tei", "own/tei", 9)
     response = await search(Gateway(catalogue(site, wrong), providers=outside.embed), asks("own/tei"))
     assert (response.status_code, "not of 9" in response.text) == (503, True)

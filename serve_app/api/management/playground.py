@@ -18,6 +18,7 @@ from serve_app.api.management.json_bodies import Answer
 from serve_app.embedder import Embedder
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.plan import prefix_of
+from serve_app.inference.provider_keys import without_keys
 from serve_app.inference.usage import Usage
 from serve_app.ledger.meter import Caller
 
@@ -116,7 +117,7 @@ class Playground:
         texts = [str(asked.inputs[position].text) for position in vectors]
         prefix = prefix_of(card, asked.direction, options.get("instruction"))
         prefixes = ["" if text.startswith(prefix) else prefix for text in texts]
-        own = {key: value for key, value in options.items() if key not in {"mrl", "instruction"}}
+        own = {k: value for k, value in without_keys(options)[0].items() if k not in {"mrl", "instruction"}}
         batch = Batch([prefix + text for prefix, text in zip(prefixes, texts, strict=True)], asked.direction, own)
         indices = [v.indices.tolist() if isinstance(v, SparseVector) else [] for v in vectors.values()]
         read = await self._models[card.name].explain(batch, indices)
