@@ -10,8 +10,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
-from qdrant_client.grpc import CollectionExistsRequest
-
 from deployments.contract import Direction
 from deployments.errors import MalformedRequest, TooLarge
 from serve_app.config.settings import IngressSettings
@@ -26,6 +24,7 @@ from serve_app.protocol import deadlines
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.grpc_services import request_class, response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, read
+from serve_app.protocol.qdrant_messages import grpc
 from serve_app.upstream.base import Upstream
 
 _EXISTS = "/qdrant.Collections/CollectionExists"
@@ -138,7 +137,7 @@ class Pipeline:
     async def _infer_grpc(self, content: Any, call: Call, slots: Sequence[Slot], direction: Direction) -> Reply:
         collection = content.collection_name
         if call.unchecked:  # Qdrant raises what it has to say of the credential, before a model runs for it
-            question = CollectionExistsRequest(collection_name=collection).SerializeToString()
+            question = grpc.CollectionExistsRequest(collection_name=collection).SerializeToString()
             await self._upstream.grpc(question, call._replace(method=_EXISTS))
         limit = call.time.or_within(self._settings.timeout_s)
         caller = Caller(call.tenant, collection, keys=call.keys)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
-from qdrant_client import grpc
 
 from deployments.contract import Floats, SparseVector, Vector
 from serve_app.inference.objects import ANY_NUMBER, InferenceObject, Path, Slot, check_number, in_words, no_model
+from serve_app.protocol.qdrant_messages import grpc
 
 HOLDERS = frozenset({grpc.Vector.DESCRIPTOR.full_name, grpc.VectorInput.DESCRIPTOR.full_name})
 """The messages in which an inference object may stand instead of numbers."""

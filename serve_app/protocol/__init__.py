@@ -4,6 +4,7 @@
 |---|---|
 | `messages` | one HTTP request and its answer, or one gRPC call |
 | `grpc_services` | the methods of Qdrant's services |
+| `qdrant_messages` | Qdrant's gRPC messages, without the rest of its client |
 | `error_responses` | from an error to the status that each protocol has for it |
 | `deadlines` | for how long a request is worked on |
 | `timers` | waits that hardly ever last until their end |

@@ -13,9 +13,9 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
-from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
 
 from serve_app.protocol.messages import RawMessage
+from serve_app.protocol.qdrant_messages import grpc as qdrant
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _REFLECTIONS = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
@@ -59,7 +59,14 @@ def _unary(servicer: Any, full_name: str, method: MethodDescriptor) -> grpc.RpcM
 
 def _all_methods() -> Iterator[MethodDescriptor]:
     """All but the one that streams, Health/Watch, which Qdrant does not have either."""
-    for module in (points_service_pb2, collections_service_pb2, snapshots_service_pb2, qdrant_pb2, health_pb2):
+    services = (
+        qdrant.points_service_pb2,
+        qdrant.collections_service_pb2,
+        qdrant.snapshots_service_pb2,
+        qdrant.qdrant_pb2,
+        health_pb2,
+    )
+    for module in services:
         for service in module.DESCRIPTOR.services_by_name.values():
             yield from (method for method in service.methods if not method.server_streaming)
 
