@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import tables, targets
 
 _SHORT = (
+    ("pipeline", "--turns", "6", "--only", "REST", "--profile"),
     ("start",),
     ("query_latency", "--seconds", "4", "--concurrency", "1", "16", "64"),
     ("ingest", "--texts", "1920", "--peer-texts", "300"),

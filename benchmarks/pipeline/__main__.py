@@ -73,7 +73,8 @@ def tree_of(commit: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
         git = ["git", "-C", str(TREE), "worktree"]
-        subprocess.run([*git, "add", "--detach", str(tree), commit], check=True, capture_output=True)
+        if subprocess.run([*git, "add", "--detach", str(tree), commit], check=False, capture_output=True).returncode:
+            sys.exit(f"commit {commit} is not in this clone")
         try:
             yield tree
         finally:

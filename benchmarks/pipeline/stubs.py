@@ -8,8 +8,8 @@ from typing import Any
 import grpc
 import numpy as np
 import orjson
+from kinds import DENSE, DIMENSIONS, METADATA, SPARSE  # type: ignore[attr-defined]  # the file beside this one
 from qdrant_client import grpc as q
-from requests import DENSE, DIMENSIONS, METADATA, SPARSE  # type: ignore[attr-defined]  # the file beside this one
 
 _POINTS = [{"id": number, "version": 1, "score": 0.5, "payload": {"n": number}} for number in range(10)]
 ANSWER = orjson.dumps({"result": {"points": _POINTS}, "status": "ok", "time": 0.001})

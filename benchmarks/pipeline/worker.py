@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE))
 
 import profiling  # type: ignore[import-not-found]  # noqa: E402
 import stubs  # type: ignore[import-not-found]  # noqa: E402
-from requests import Kind, kinds, scope  # type: ignore[attr-defined]  # noqa: E402
+from kinds import Kind, kinds, scope  # type: ignore[attr-defined]  # noqa: E402
 
 
 def assembly(tree: Path) -> Any:

@@ -59,14 +59,9 @@ def _unary(servicer: Any, full_name: str, method: MethodDescriptor) -> grpc.RpcM
 
 def _all_methods() -> Iterator[MethodDescriptor]:
     """All but the one that streams, Health/Watch, which Qdrant does not have either."""
-    services = (
-        qdrant.points_service_pb2,
-        qdrant.collections_service_pb2,
-        qdrant.snapshots_service_pb2,
-        qdrant.qdrant_pb2,
-        health_pb2,
-    )
-    for module in services:
+    parts: Any = qdrant
+    ours = (parts.points_service_pb2, parts.collections_service_pb2, parts.snapshots_service_pb2, parts.qdrant_pb2)
+    for module in (*ours, health_pb2):
         for service in module.DESCRIPTOR.services_by_name.values():
             yield from (method for method in service.methods if not method.server_streaming)
 
