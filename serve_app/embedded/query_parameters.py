@@ -42,12 +42,17 @@ _CONFIGURE: Mapping[str, Check] = {"timeout": _unsigned}
 _CONFIGURING = re.compile("(create|update|delete)_(collection|aliases)")
 
 
+_NOTHING_SAID = Waiting(wait=False, timeout=None)
+
+
 def read(operation: str, query: str) -> Waiting:
     """The parameters of an engine's operation; names that it does not know are passed over, as in Qdrant.
 
     Raises:
         GrpcError: a value is none that Qdrant takes.
     """
+    if not query:
+        return _NOTHING_SAID
     pairs = parse_qsl(query, keep_blank_values=True)
     given = dict(pairs)
     configures = _CONFIGURING.fullmatch(operation) is not None

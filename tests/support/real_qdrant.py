@@ -61,6 +61,11 @@ class RealQdrant:
             time.sleep(0.1)
         return self
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return int(self._process.pid)
+
     def kill(self) -> None:
         """End it as a crash would."""
         self._process.send_signal(signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from array import array
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from serve_app.embedded.engine.errors import invalid, malformed, no_vector_name,
 
 MAX_ID = 2**64 - 1
 MAX_INDEX = 2**32 - 1
+_FLOAT32 = float(np.finfo(np.float32).max)
 MAX_MULTIVECTOR = 2**20
 """Numbers in all vectors of a multivector."""
 MAX_DEPTH = 128
@@ -146,7 +148,13 @@ def _check_row(size: int, row: list[Any], where: str) -> None:
 
 
 def _check_finite(values: list[Any], where: str) -> None:
+    """Refuse what is no number, and what is none as 32-bit float.
+
+    A vector's length tells at once of all its numbers; only where that is too large they are looked at one by one.
+    """
     try:
+        if math.hypot(*values) < _FLOAT32:
+            return
         packed = array("f", values)  # what is beyond 32 bits becomes infinite
     except (TypeError, OverflowError) as error:
         raise malformed(where, "expected numbers") from error
