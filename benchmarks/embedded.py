@@ -246,6 +246,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--texts", type=int, default=3200, help="0 leaves out what needs the whole service")
     asked = parser.parse_args()
+    processes.exit_on_sigterm()
     tables.show_machine()
     kinds: list[type[Server]] = [Embedded, *([Real] if real_qdrant.BINARY else [])]
     for count in asked.points:
