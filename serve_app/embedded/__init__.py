@@ -5,6 +5,7 @@ address          how the gateway finds these
 deployment       the same as a Serve deployment
 store            the two APIs, `rest` and `grpc`, in front of an engine
 rest_routes      which operation a REST route stands for; JSON in and out
+query_parameters how to wait, and for how long
 grpc_methods     which operation a gRPC method stands for
 grpc_read        messages as what stands in a REST body for the same; grpc_write the way back
 legacy_*         the searches of older SDKs, read as the queries that they stand for

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from grpc import StatusCode
 from serve_app.embedded.edge import answers, config, indexes, reading, shard, shard_keys, snapshots
 from serve_app.embedded.edge.engine_config import vector_name_operation
 from serve_app.embedded.edge.filters import FILTER
-from serve_app.embedded.edge.folders import check_space, read_json, remove, sync, write_json
+from serve_app.embedded.edge.folders import write_json
 from serve_app.embedded.edge.operation_ids import OperationIds
 from serve_app.embedded.edge.points import Kinds, point_id
 from serve_app.embedded.edge.reading import Object
@@ -24,7 +23,8 @@ from serve_app.embedded.edge.updates import operations
 from serve_app.embedded.engine.errors import GrpcError, bad_request, no_point, no_vector_name, not_found
 
 JSON = dict[str, Any]
-_FILE = "collection.json"
+FILE = "collection.json"
+"""The file of a collection, in its folder: without it there is none."""
 
 
 def _given(**given: Any) -> JSON:
@@ -54,73 +54,6 @@ FACET = Object(
 )
 
 
-def create(folder: Path, name: str, configuration: JSON) -> Collection:
-    """A new collection in a folder of its own, which counts when its file is there."""
-    check_space(folder.parent)
-    shard_name = uuid.uuid4().hex
-    document: JSON = {"name": name, "config": configuration, "indexes": {}, "shard": shard_name}
-    try:
-        engine = shard.create(folder / shard_name, configuration)
-        write_json(folder / _FILE, document)
-    except BaseException:
-        remove(folder)
-        raise
-    sync(folder.parent)
-    return Collection(folder, document, engine)
-
-
-def load(folder: Path) -> Collection:
-    """The collection of a folder."""
-    document = read_json(folder / _FILE)
-    for left in folder.iterdir():
-        if left.is_dir() and left.name != document["shard"]:
-            remove(left)  # a crash came before it was used, or after
-    return Collection(folder, document, shard.opened(folder / document["shard"], document["config"]))
-
-
-def recover(folder: Path, name: str, snapshot: Path, old: Collection | None) -> Collection:
-    """The collection of a snapshot in a folder of its own; with its file there, the old one counts no more."""
-    shard_name = uuid.uuid4().hex
-    try:
-        given = snapshots.unpack(snapshot, folder / shard_name)
-        document: JSON = {
-            "name": name,
-            "config": given["config"],
-            "indexes": given["indexes"],
-            "shard": shard_name,
-            "operations": max(given["operations"], old.operations if old else 0),
-            "replaces": old.folder.name if old else None,
-        }
-        new = Collection(folder, document, shard.opened(folder / shard_name, document["config"]))
-        write_json(folder / _FILE, document)
-    except GrpcError:
-        remove(folder)
-        raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        remove(folder)
-        raise snapshots.no_snapshot() from error
-    sync(folder.parent)
-    return new
-
-
-def replaced(folder: Path) -> str | None:
-    """The name of the folder whose collection this one has taken the place of."""
-    name: str | None = read_json(folder / _FILE).get("replaces")
-    return name
-
-
-def delete(folder: Path) -> None:
-    """First the file, without which there is no collection, then the rest."""
-    (folder / _FILE).unlink()
-    sync(folder)
-    remove(folder)
-
-
-def is_collection(folder: Path) -> bool:
-    """Whether the folder holds a collection, and not what a crash has left."""
-    return (folder / _FILE).exists()
-
-
 class Collection:
     """A collection that is open."""
 
@@ -141,7 +74,7 @@ class Collection:
 
     def _save(self, operations: int | None = None, *, shard_folder: Path | None = None) -> None:
         document = self._document() if operations is None else {**self._document(), "operations": operations}
-        write_json(self.folder / _FILE, {**document, "shard": (shard_folder or self.shard.folder).name})
+        write_json(self.folder / FILE, {**document, "shard": (shard_folder or self.shard.folder).name})
 
     def _document(self) -> JSON:
         return {

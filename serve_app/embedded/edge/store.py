@@ -12,7 +12,7 @@ from typing import Any
 from grpc import StatusCode
 
 from deployments.errors import ConfigError
-from serve_app.embedded.edge import collection as collections
+from serve_app.embedded.edge import collection_folders as collections
 from serve_app.embedded.edge import config, groups, matrix, reading
 from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.folders import lock, read_json, remove, write_json

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from qdrant_client import grpc
 
-from serve_app.embedded.edge import collection
+from serve_app.embedded.edge import collection_folders
 from serve_app.embedded.store import EmbeddedStore
 from tests.support.embedded import POINTS, Rest, fill
 
@@ -89,7 +89,7 @@ def test_a_crash_leaves_the_old_collection_or_the_recovered_one(
 
     for name, points in (("write_json", len(POINTS) - 1), ("delete", len(POINTS))):
         with monkeypatch.context() as patch:
-            patch.setattr(collection, name, ended)
+            patch.setattr(collection_folders, name, ended)
             with pytest.raises(SystemExit):
                 uploaded(rest, "c", content)
         rest.store.close()
