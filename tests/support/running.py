@@ -52,6 +52,7 @@ def write_config(folder: Path, rest_port: int, grpc_port: int, models: Sequence[
     deployments = {deployment["name"]: deployment for deployment in application["deployments"]}
     deployments["ImageLoader"]["user_config"] = {"private_hosts": ["127.0.0.1"], "ports": []}
     deployments["Ingress"]["user_config"]["request_log"] = "json"
+    deployments["Ingress"]["user_config"]["any_mrl"] = True  # no starter model was trained to be cut
     deployments["Ingress"]["user_config"]["vector_cache_bytes"] = 0  # a search here is to reach its model
     # So that Serve's controller tells what autoscaling wants.
     policy = {"policy_function": "deployments.autoscaling:replicas"}
