@@ -6,6 +6,7 @@ All or nothing: as long as one object of a request fails, nothing of that reques
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +25,7 @@ from serve_app.protocol import deadlines
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.grpc_services import request_class, response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, read
+from serve_app.protocol.offload import beside
 from serve_app.protocol.qdrant_messages import grpc
 from serve_app.upstream.base import Upstream
 
@@ -50,12 +52,12 @@ class Pipeline:
             return await self._upstream.rest(request)
         with step("read"):
             request, text = await read_text(request, self._settings.body_bytes)
-        content, slots = self._found(text, place)
+        content, slots = await beside(len(text), partial(self._found, text, place))
         if slots:
             return await self._infer_rest(request, content, slots, place)
         answer = await self._upstream.rest(request)
         if answer.status == HTTPStatus.BAD_REQUEST:
-            self._explain(text, place)
+            await beside(len(text), partial(self._explain, text, place))
         return answer
 
     def _found(self, text: bytes, place: Place) -> tuple[Any, Sequence[Slot]]:
@@ -93,7 +95,7 @@ class Pipeline:
             body = find_json.dump(content)
         answer = await self._upstream.rest(request.rewritten(body)._replace(query=query, time=limit))
         if answer.status == HTTPStatus.BAD_REQUEST:
-            self._explain(body, place)
+            await beside(len(body), partial(self._explain, body, place))
         if answer.status != HTTPStatus.OK:
             return answer
         answer = answer.rewritten(usage.add_to_json(await read(answer.body) or b"", used))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 
 import orjson
@@ -19,6 +20,7 @@ from serve_app.observability.record import current
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.error_responses import HTTP, headers_of
 from serve_app.protocol.messages import Headers, Request, Response, json_response
+from serve_app.protocol.offload import beside
 
 PATH = "/inference"
 
@@ -55,7 +57,7 @@ async def _admitted(embedder: Embedder, authenticator: Authenticator, request: R
     if header is not None or authenticator.is_open:
         access = authenticator.admit_server(header)
         _, text = await read_text(request, limit)
-        return service_protocol.read(text), access
+        return await beside(len(text), partial(service_protocol.read, text)), access
     try:
         _, text = await read_text(request, min(limit, UNKNOWN_CALLERS_BYTES))
     except TooLarge as error:
@@ -66,7 +68,7 @@ async def _admitted(embedder: Embedder, authenticator: Authenticator, request: R
     except RequestError as error:
         raise Unauthenticated("Must provide an API key: in a header, or in the body's token") from error
     _admit_any(authenticator, service_protocol.tokens_in(text))
-    reading = service_protocol.read(text)
+    reading = await beside(len(text), partial(service_protocol.read, text))
     return reading, authenticator.admit_server(reading.token.encode() if reading.token is not None else None)
 
 

@@ -9,5 +9,6 @@
 | `deadlines` | for how long a request is worked on |
 | `timers` | waits that hardly ever last until their end |
 | `compression` | compressed request bodies |
+| `offload` | long bodies are looked through in a thread |
 | `paths` | paths in one spelling |
 """

@@ -121,9 +121,9 @@ def costly_options(target: Target) -> Iterator[httpx.Response | str]:
 
 
 def many_conditions(target: Target) -> Iterator[httpx.Response | str]:
-    """Filters of 0.6 MB with a key that may only read: of nothing, and of as many conditions as are read."""
+    """Filters with a key that may only read: 0.6 MB of nothing and of conditions, and as many as are read."""
     condition = {"key": "number", "range": {"gt": -1}}
-    for conditions, status in (([{}] * 200_000, 400), ([condition] * 16_000, 200)):
+    for conditions, status in (([{}] * 200_000, 400), ([condition] * 16_000, 400), ([condition] * 1000, 200)):
         body = {"limit": 1, "filter": {"must": conditions}}
         answer = target.ask("POST", "/collections/c/points/scroll", body, api_key=target.reading_key)
         yield answer if answer.status_code == status and len(answer.content) < 2500 else f"{answer.status_code}"

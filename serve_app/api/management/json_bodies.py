@@ -17,6 +17,7 @@ from serve_app.config.settings import LiveSettings
 from serve_app.inference import find_json
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.messages import Request, Response, json_response
+from serve_app.protocol.offload import beside
 
 Q = TypeVar("Q", bound=BaseModel)
 Headers = Sequence[tuple[str, str]]
@@ -38,7 +39,7 @@ async def question(settings: LiveSettings, request: Request, model: type[Q]) -> 
         TooLarge: it is over the limit.
     """
     _, text = await read_text(request, settings.current.body_bytes)
-    return untrusted(model, find_json.parse(text or b"null"), MalformedRequest)
+    return await beside(len(text), lambda: untrusted(model, find_json.parse(text or b"null"), MalformedRequest))
 
 
 def answered(answer: Answer, began: float) -> Response:

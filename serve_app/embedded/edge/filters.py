@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import qdrant_edge as edge
+from typing_extensions import override
 
 from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.points import point_id
 from serve_app.embedded.edge.reading import Object, built
-from serve_app.embedded.engine.errors import invalid, malformed
+from serve_app.embedded.engine.errors import bad_request, invalid, malformed
 
 MAX_DEPTH = 64
 """How deep filters may nest; Python's and the engine's stacks hold more."""
@@ -130,7 +131,7 @@ _SLICE = Object(
 _NESTED = Object(
     "Nested",
     lambda key, filter: edge.NestedCondition(key.removesuffix("[]"), filter),  # noqa: A006  Qdrant's name
-    {"key": reading.string, "filter": reading.later(lambda: FILTER)},
+    {"key": reading.string, "filter": reading.later(lambda: _FILTER)},
     required=("key", "filter"),
 )
 _CONDITIONS: dict[str, reading.Reader[Any]] = {
@@ -154,7 +155,7 @@ def condition(value: Any, where: str) -> Any:
         for name, read in _CONDITIONS.items():
             if name in value:
                 return reading.variant("Condition", {name: read})(value, where)
-    return FILTER(value, where)
+    return _FILTER(value, where)
 
 
 _conditions = reading.one_or_many(condition)
@@ -164,11 +165,30 @@ _MIN_SHOULD = Object(
     {"conditions": reading.items(condition), "min_count": reading.Integer(1)},
     required=("conditions", "min_count"),
 )
-FILTER: Object[edge.Filter] = Object(
-    "Filter",
-    edge.Filter,
-    {"must": _conditions, "should": _conditions, "must_not": _conditions, "min_should": _MIN_SHOULD},
-)
+MOST_CONDITIONS = 1000
+"""In one filter: each is looked at for each point."""
+
+
+class _Whole(Object[edge.Filter]):
+    """A filter that is in no other."""
+
+    @override
+    def __call__(self, value: Any, where: str) -> edge.Filter:
+        before = reading.parts()
+        read = super().__call__(value, where)
+        if (count := reading.parts() - before) > MOST_CONDITIONS:
+            raise bad_request(f"a filter has {count} conditions; at most {MOST_CONDITIONS} are allowed")
+        return read
+
+
+_FIELDS: dict[str, reading.Reader[Any]] = {
+    "must": _conditions,
+    "should": _conditions,
+    "must_not": _conditions,
+    "min_should": _MIN_SHOULD,
+}
+_FILTER: Object[edge.Filter] = Object("Filter", edge.Filter, _FIELDS)
+FILTER = _Whole("Filter", edge.Filter, _FIELDS)
 
 
 def both(first: edge.Filter | None, second: edge.Filter | None) -> edge.Filter | None:

@@ -36,6 +36,11 @@ def begin() -> None:
     _read.parts = 0
 
 
+def parts() -> int:
+    """How much that is until now."""
+    return _read.parts
+
+
 def count() -> None:
     """One more part of the request.
 
