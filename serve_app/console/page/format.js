@@ -8,7 +8,7 @@ export const NONE = "–";
 export const short = (n) => (n == null ? NONE : Math.abs(n) < 1000 ? decimals(n) : compact.format(n));
 export const full = (n) => (n == null ? NONE : whole.format(n));
 export const percent = (share) => `${share > 0 && share < 0.01 ? "<1" : whole.format(share * 100)}%`;
-export const ms = (n) => (n == null ? NONE : n < 10 ? `${Number(n.toFixed(1))} ms` : n < 10000 ? `${full(n)} ms` : `${(n / 1000).toFixed(1)} s`);
+export const ms = (n) => (n == null ? NONE : n < 10 ? `${Number(n.toFixed(1))} ms` : n < 1000 ? `${full(n)} ms` : `${(n / 1000).toFixed(1)} s`);
 
 /** Dollars, with as many places as the figure needs. */
 export function money(n) {
