@@ -178,7 +178,9 @@ async def test_a_compressed_body_that_is_not_looked_into_passes_as_the_same_byte
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(b"no gzip", 400), (gzip.compress(b"{}")[:-4], 400), (gzip.compress(b" " * 2000), 413)]
+    ("body", "status"),
+    [(b"no gzip", 400), (gzip.compress(b"{}")[:-4], 400), (gzip.compress(b" " * 2000), 413)],
+    ids=["no gzip", "cut off", "too long"],
 )
 async def test_a_body_that_cannot_be_decompressed_is_refused(body: bytes, status: int) -> None:
     gateway = Gateway(settings=IngressSettings(body_bytes=1000))
