@@ -33,6 +33,7 @@ WAITING = {
 """Folders and files of tests that wait for a disk, kubectl, servers or long texts: `slow` as a whole."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parts = set(item.path.relative_to(Path(__file__).parent).parts)
