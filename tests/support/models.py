@@ -8,7 +8,7 @@ from deployments.catalogue.catalogue import HOME
 from tests.parity.cases import CASES
 from tests.support.running import RunningService
 
-COLBERT = next(case for case in CASES if case.card.family == "late-interaction")
+COLBERT = next(case for case in CASES if case.card.name == "random/colbert")
 NAME = COLBERT.card.name
 DIMENSIONS = int(COLBERT.card.dimensions or 0)
 
