@@ -8,7 +8,7 @@ RUNTIME ?= cpu
 UPGRADE ?= --upgrade
 SETUP := $(VENV)/.installed-$(RUNTIME)
 # As many processes as cores share the tests; the tests that start a service stay together in one of them.
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
 .PHONY: help run demo test test-unit test-examples bench bench-peers simulate chaos soak fuzz attack lint format hooks openapi constraints clean
 

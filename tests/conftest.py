@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from deployments.catalogue import catalogue
 from deployments.catalogue.catalogue import HOME, Catalogue
@@ -33,14 +35,22 @@ WAITING = {
 """Folders and files of tests that wait for a disk, kubectl, servers or long texts: `slow` as a whole."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+class Shares(LoadScopeScheduling):
+    """How processes share the tests (pytest-xdist): by files, and what starts a service stays in one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "cluster" if STARTING_RAY & set(Path(file).parts) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    return Shares(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parts = set(item.path.relative_to(Path(__file__).parent).parts)
-        starts_ray = bool(STARTING_RAY & parts)
-        # Processes that share the tests (pytest-xdist) share them by files; one service at a time is enough.
-        item.add_marker(pytest.mark.xdist_group("cluster" if starts_ray else item.path.stem))
-        if starts_ray:
+        if STARTING_RAY & parts:
             item.add_marker("cluster")
         if WAITING & parts:
             item.add_marker("slow")
