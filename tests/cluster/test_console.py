@@ -169,7 +169,7 @@ def test_two_ingress_replicas_obey_a_switch_and_a_stop_loses_no_token(tmp_path: 
     question = {"inputs": [{"data": TEXT, "data_type": "text", "model": "qdrant/bm25"}], "inference": "update"}
     off = {"inputs": [{"data": TEXT, "data_type": "text", "model": "starter/splade-tiny"}], "inference": "update"}
     try:
-        eventually(lambda: result(running, "GET", "/inference/live")["ingress_replicas"] == 2, within_s=20)
+        eventually(lambda: len(result(running, "GET", "/inference/live")["replicas"]) == 2, within_s=20)
         result(running, "PUT", "/inference/settings", {"models": {"starter/splade-tiny": False}})
         time.sleep(2)
         said = "inference is switched off for the model 'starter/splade-tiny'"

@@ -365,7 +365,7 @@ REFUSED = [
         StatusCode.NOT_FOUND,
         "Not found: No point with id 99 found",
     ),
-    (lambda c: c.create_snapshot("things"), 501, StatusCode.UNIMPLEMENTED, "QDRANT_URL"),
+    (lambda c: c.create_full_snapshot(), 501, StatusCode.UNIMPLEMENTED, "QDRANT_URL"),
 ]
 
 
