@@ -49,7 +49,7 @@ def in_front_of(*servers: Server, scheme: str = "http", certificates: Path | Non
 
 async def count(remote: RemoteQdrant) -> Any:
     reply = await remote.grpc(COUNT, Call("/qdrant.Points/Count"))
-    return reply.message
+    return q.CountResponse.FromString(reply.message)
 
 
 async def get(remote: RemoteQdrant) -> int:
