@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from deployments.catalogue import catalogue
@@ -16,7 +16,8 @@ from deployments.files.store import ModelStore, cache_folder
 from tests.support.models import with_late_interaction
 from tests.support.running import RunningService
 
-settings.register_profile("busy", deadline=None)  # a machine that does other things, too, is no failure
+# A machine that does other things, too, is no failure.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
 STARTING_RAY = {"cluster", "conformance", "chaos"}
