@@ -27,6 +27,10 @@ MINILM, VISION = "sentence-transformers/all-minilm-l6-v2", "starter/clip-shapes-
 NOT_HERE = {
     "gpu_memory_used_bytes": "this machine has no GPU, or the replicas do not run on it",
     "gpu_memory_total_bytes": "the same",
+    "provider_calls_total": "no external provider is called",
+    "provider_call_seconds": "the same",
+    "provider_retries_total": "the same",
+    "vector_cache_total": "every search of a test runs its model",
 }
 ID = "an-id-of-the-metrics-test"
 KEY = "the-key-of-a-tenant-with-a-quota"
