@@ -298,7 +298,7 @@ async def test_every_text_has_enough_contrast_and_every_control_a_name(
                 await page.get_by_role("button", name="Embed", exact=True).click()
                 await page.locator("mark").first.wait_for()
             await page.wait_for_timeout(500)
-            assert await page.locator(".is-off").count() == (2 if view == "models" else 0)
+            await expect(page.locator(".is-off")).to_have_count(2 if view == "models" else 0)
             assert await page.evaluate(TOO_PALE) == [], view
             assert await page.evaluate(NAMELESS) == [], view
         await watched.open()
