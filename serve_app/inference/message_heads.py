@@ -70,24 +70,23 @@ def _holds(sketch: Message) -> bool:
 def _sketch(method: str) -> type[Message]:
     """The sketch of a method's message."""
     request: Any = request_class(method).DESCRIPTOR
-    package = f"sketch.{_name(request)}"
-    file = descriptor_pb2.FileDescriptorProto(name=package, package=package, syntax="proto2")
+    file = descriptor_pb2.FileDescriptorProto(name=f"sketch/{request.full_name}", package="sketch", syntax="proto2")
     for descriptor in _reachable(request):
         sketch = file.message_type.add(name=_name(descriptor))
         holder = descriptor.full_name in HOLDERS
         for field in () if holder else ways(descriptor):
-            target = f".{package}.{_name(field.message_type)}"
+            target = f".sketch.{_name(field.message_type)}"
             sketch.field.add(
                 name=field.name, number=field.number, type=_FIELD.TYPE_MESSAGE, type_name=target, label=_OPTIONAL
             )
         for name, kind in (_OBJECT if holder else _HEAD).items():
             if field := descriptor.fields_by_name.get(name):
                 sketch.field.add(name=name, number=field.number, type=kind, label=_OPTIONAL)
-    _SKETCHES.Add(file)
-    return message_factory.GetMessageClass(_SKETCHES.FindMessageTypeByName(f"{package}.{_name(request)}"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"sketch.{_name(request)}"))
 
 
-_SKETCHES = descriptor_pool.DescriptorPool()
 _OPTIONAL = _FIELD.LABEL_OPTIONAL
 _OBJECT = dict.fromkeys(OBJECTS, _FIELD.TYPE_BYTES)
 
