@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from deployments.catalogue import catalogue
 from deployments.catalogue.catalogue import HOME, Catalogue
 from deployments.files.store import ModelStore, cache_folder
 from tests.support.models import with_late_interaction
+from tests.support.provider_sites import ProviderSite
 from tests.support.running import RunningService
 
 # A machine that does other things, too, is no failure.
@@ -88,3 +89,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     yield running
     assert running.stop() == 0, running.said
     assert running.left == [], "processes were left behind"
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[ProviderSite]:
+    """All external providers, at a server of this process."""
+    made = ProviderSite()
+    await made.start()
+    yield made
+    await made.close()

@@ -32,15 +32,6 @@ async def world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[ProviderSite]:
-    """All external providers, at a server of this process."""
-    made = ProviderSite()
-    await made.start()
-    yield made
-    await made.close()
-
-
-@pytest.fixture
 async def outside(site: ProviderSite) -> AsyncIterator[LocalProviders]:
     """The deployment that calls them, in this process."""
     providers = Providers([site.host])
