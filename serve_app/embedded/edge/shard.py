@@ -151,11 +151,6 @@ class Shard:
             into(self.folder)
             self._recorded = []
 
-    @property
-    def is_recording(self) -> bool:
-        """Whether the copy can still be brought up to date."""
-        return self._recorded is not None
-
     def forget_copy(self) -> None:
         """Record no more."""
         with self._writes:
