@@ -24,6 +24,7 @@ from deployments.catalogue.card import ModelCard
 from deployments.catalogue.records import validated
 from deployments.errors import ConfigError, SetupError
 from serve_app.cli.config_check import check_content
+from serve_app.cli.neighbours import is_reached
 from serve_app.cli.ports import Advice, check_free, is_free
 from serve_app.cli.serve_config import AS_IN_THE_FILE, Overrides, read
 from serve_app.config import arguments, environment
@@ -174,7 +175,8 @@ class Service:
                     raise SetupError(_reason(application))
             if applications and {a.app_status.status.value for a in applications} == {"RUNNING"}:
                 proxies = serve.status().proxies.values()
-                if proxies and {proxy.value for proxy in proxies} == {"HEALTHY"}:
+                healthy = {proxy.value for proxy in proxies} == {"HEALTHY"}
+                if healthy and is_reached(self.config.http_options.port, _reachable(self.config.http_options.host)):
                     return
             time.sleep(_POLL_S)
         raise SetupError(f"not ready after {_START_TIMEOUT_S:.0f} s")

@@ -53,6 +53,12 @@ def _of_qdrant(port: int) -> str:
     return next((line.removeprefix(start) for line in lines if line.startswith(start)), "")
 
 
+def is_reached(port: int, host: str = "localhost") -> bool:
+    """Whether a service of ours answers there by itself: HAProxy has other answers while it knows no replica of it."""
+    status, _ = _asked(host, port, "/livez")
+    return status in {HTTPStatus.OK, HTTPStatus.FORBIDDEN}  # without keys it obeys only the host names that it knows
+
+
 def _get(host: str, port: int, path: str) -> bytes:
     """The first bytes of an answer with status 200; nothing if there is none."""
     status, text = _asked(host, port, path)

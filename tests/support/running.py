@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from deployments.catalogue.catalogue import HOME
 
 START_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 60
+
+_TROUBLE = re.compile(r"\b(ERROR|Traceback|Fatal|SIG[A-Z]+|died|killed)\b")
 
 
 def free_ports(count: int) -> list[int]:
@@ -129,6 +132,16 @@ class RunningService:
         """The folder of all logs of this run."""
         (line,) = (line for line in self.said.splitlines() if line.strip().startswith("logs"))
         return Path(line.split()[-1]).parent
+
+    def last_words(self, lines: int = 15) -> str:
+        """The command's last lines, and those of each log of its processes that tells of an error."""
+        found = [f"[{self.output}]", *self.said.splitlines()[-lines:]]
+        with contextlib.suppress(ValueError, IndexError):  # it has not come so far as to name its logs
+            for log in sorted([*self.logs.rglob("worker-*.err"), *self.logs.rglob("serve/*.log")]):
+                text = log.read_text(errors="replace")
+                if _TROUBLE.search(text):
+                    found += [f"[{log}]", *text.splitlines()[-lines:]]
+        return "\n".join(found)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop by a signal, and give the exit status. What is left after that is kept in `left` and killed."""

@@ -9,13 +9,14 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import ray.serve.schema  # noqa: F401  before a test changes what it reads in the environment
 from typer.testing import CliRunner
 
 from serve_app.cli.main import app
-from serve_app.cli.neighbours import qdrant_trouble
+from serve_app.cli.neighbours import is_reached, qdrant_trouble
 from tests.support import own_model
 
 FILES = {
@@ -235,6 +236,22 @@ def test_a_qdrant_that_is_away_at_the_start_is_told_once_it_was_asked(neighbour:
     assert qdrant_trouble(neighbour) == "Qdrant cannot be reached"
     Ready.said = ("does not answer within 2 s",)
     assert qdrant_trouble(neighbour) == "Qdrant does not answer within 2 s"
+
+
+class Front(Root):
+    """HAProxy before it knows a replica, and then a service."""
+
+    statuses: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        self.send_response(self.statuses.pop(0))
+        self.end_headers()
+
+
+@pytest.mark.parametrize("neighbour", [Front], indirect=True)
+def test_a_service_is_there_once_it_is_reached_through_its_front(neighbour: int) -> None:
+    Front.statuses[:] = [404, 500, 503, 200]
+    assert [is_reached(neighbour, "127.0.0.1") for _ in range(4)] == [False, False, False, True]
 
 
 def test_a_good_file_ends_with_a_tick() -> None:

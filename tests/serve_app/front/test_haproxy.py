@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 SECRET_VALUE = "a-secret-of-the-tests"
 WAIT_S = 1
+FOLDER = Path("/folder")
 ADD_TO_SERVER = "serve_app.protocol.grpc_services.add_to_server"
 
 
@@ -64,7 +66,7 @@ def written(tmp_path: Path) -> str:
 
 
 def test_every_wait_before_a_request_is_whole_ends(written: str) -> None:
-    config = haproxy.stricter(written, "127.0.0.1", SECRET_VALUE)
+    config = haproxy.stricter(written, FOLDER, "127.0.0.1", SECRET_VALUE)
     waits = {name: int(s) for name, s in re.findall(r"^ *timeout (client|http-\S+) (\d+)s$", config, re.MULTILINE)}
     assert waits == {"client": 15, "http-request": 15, "http-keep-alive": 30}
     assert not re.search(r"timeout client 3600", config)
@@ -73,39 +75,41 @@ def test_every_wait_before_a_request_is_whole_ends(written: str) -> None:
 def test_nothing_of_it_listens_on_all_interfaces(written: str) -> None:
     before = re.findall(r"^ *bind (\S+)", written, re.MULTILINE)
     assert sum(not bind.startswith("127.0.0.1:") for bind in before) == 2, "the pages"
-    config = haproxy.stricter(written, "127.0.0.1", None)
+    config = haproxy.stricter(written, FOLDER, "127.0.0.1", None)
     assert all(bind.startswith("127.0.0.1:") for bind in re.findall(r"^ *bind (\S+)", config, re.MULTILINE))
     assert "mode 600 level admin" in config
 
 
 def test_on_a_cluster_the_pages_stay_where_prometheus_finds_them(written: str) -> None:
-    assert re.findall(r"^ *bind (\S+)", haproxy.stricter(written, None, None), re.MULTILINE) == re.findall(
+    assert re.findall(r"^ *bind (\S+)", haproxy.stricter(written, FOLDER, None, None), re.MULTILINE) == re.findall(
         r"^ *bind (\S+)", written, re.MULTILINE
     )
 
 
 def test_every_way_in_shows_the_secret(written: str) -> None:
-    config = haproxy.stricter(written, None, SECRET_VALUE)
+    config = haproxy.stricter(written, FOLDER, None, SECRET_VALUE)
     for frontend in ("http_frontend", "grpc_frontend"):
         (section,) = re.findall(rf"^frontend {frontend}\n((?:(?:[ ].*)?\n)*)", config, re.MULTILINE)
         assert f"http-request set-header {haproxy.HEADER} {SECRET_VALUE}" in section
 
 
 def test_what_is_stricter_stays_as_it_is(written: str) -> None:
-    config = haproxy.stricter(written, "127.0.0.1", SECRET_VALUE)
-    assert haproxy.stricter(config, "127.0.0.1", SECRET_VALUE) == config
+    config = haproxy.stricter(written, FOLDER, "127.0.0.1", SECRET_VALUE)
+    assert haproxy.stricter(config, FOLDER, "127.0.0.1", SECRET_VALUE) == config
 
 
-@pytest.mark.parametrize("line", ["timeout client", "frontend prometheus", "listen stats", "frontend grpc_frontend"])
+@pytest.mark.parametrize(
+    "line", ["timeout client", "frontend prometheus", "listen stats", "frontend grpc_frontend", "errorfile 503"]
+)
 def test_a_configuration_that_is_not_as_expected_starts_nothing(written: str, line: str) -> None:
     with pytest.raises(ValueError, match="HAProxy's configuration has"):
-        haproxy.stricter(written.replace(line, f"{line}2"), "127.0.0.1", SECRET_VALUE)
+        haproxy.stricter(written.replace(line, f"{line}2"), FOLDER, "127.0.0.1", SECRET_VALUE)
 
 
 @pytest.mark.parametrize("key", ["", "short", "has a space in it", "%[src]-0123456789abc", "x" * 20 + "\n  mode tcp"])
 def test_a_key_that_could_be_guessed_or_misread_starts_nothing(written: str, key: str) -> None:
     with pytest.raises(ValueError, match=haproxy.SECRET):
-        haproxy.stricter(written, "127.0.0.1", key)
+        haproxy.stricter(written, FOLDER, "127.0.0.1", key)
 
 
 class Backend(ThreadingHTTPServer):
@@ -116,6 +120,7 @@ class Backend(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
         self.takes_s = 0.0
+        self.breaks_off = False
         self.seen: list[Message] = []
 
     def handle_error(self, *_: object) -> None:
@@ -131,8 +136,12 @@ class Answering(BaseHTTPRequestHandler):
             self.server.seen.append(self.headers)
         self.rfile.read(int(self.headers.get("content-length", 0)))
         time.sleep(self.server.takes_s)
+        if self.server.breaks_off and self.path != "/-/healthz":
+            self.close_connection = True
+            return
         self.send_response(200)
         self.send_header("content-length", "2")
+        self.send_header("connection", "close")  # after one that was used before, a failure ends without an answer
         self.end_headers()
         self.wfile.write(b"ok")
 
@@ -155,7 +164,6 @@ def front(tmp_path: Path, backend: Backend) -> Iterator[Front]:
     front = Front(tmp_path, backend.server_port)
     program = tmp_path / "program.py"
     program.write_text(Path(haproxy.__file__).read_text().replace("WAIT_S = 15", f"WAIT_S = {WAIT_S}"))
-    (tmp_path / "500.http").write_text("HTTP/1.0 500 Error\r\n\r\n")
     variables = {**os.environ, haproxy.SECRET: SECRET_VALUE, haproxy.HOST: "127.0.0.1", haproxy.RAYS_BINARY: "itself"}
     arguments = [sys.executable, "-I", str(program), "-db", "-f", str(front.file)]
     with subprocess.Popen(arguments, env=variables, stderr=subprocess.DEVNULL) as process:
@@ -220,3 +228,24 @@ def test_what_a_caller_says_is_the_secret_does_not_count(front: Front, backend: 
     talk(front, b"GET /x HTTP/1.1\r\nhost: x\r\n" + lie * 2 + b"\r\n")
     (headers,) = backend.seen
     assert headers.get_all(haproxy.HEADER) == [SECRET_VALUE]
+
+
+def error_of(answer: bytes) -> tuple[int, str]:
+    """The status, and the message in Qdrant's form."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), str(json.loads(body)["status"]["error"])
+
+
+def test_a_replica_that_ends_in_the_middle_is_told_in_qdrants_form(front: Front, backend: Backend) -> None:
+    backend.breaks_off = True
+    assert error_of(talk(front, b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n")) == (
+        502,
+        "the inference service ended before it had answered",
+    )
+
+
+def test_no_replica_is_told_in_qdrants_form(front: Front, backend: Backend) -> None:
+    backend.shutdown()
+    backend.server_close()
+    status, message = error_of(talk(front, b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n"))
+    assert (status, message) == (503, "no replica of the inference service can be reached; try again")
