@@ -130,7 +130,7 @@ async def test_what_happens_now_is_shown_live(watched: Watched, client: QdrantCl
     await expect(page.locator(".sums").get_by_role("row", name=MINILM)).to_contain_text("ms")
     await expect(page.locator(".chart svg")).to_have_count(4)
     await expect(page.locator(".chart .line").first).to_be_visible()
-    await expect(page.locator(".figures")).to_contain_text(re.compile(r"\d ms.*\d ms"), timeout=10_000)
+    await expect(page.locator(".figures")).to_contain_text(re.compile(r"\d ms.*\d ms"))
     await expect(page.get_by_text("up to date")).to_be_visible()
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser, Error, Page, async_playwright
+from playwright.async_api import Browser, Error, Page, async_playwright, expect
 
 from tests.support.management import World
 
@@ -21,6 +21,11 @@ MASTER, READER, ADMIN = "the-key", "read-only-key", "admin-key"
 KEYS = {"qdrant_api_key": MASTER, "qdrant_read_only_api_key": READER, "qdrant_inference_admin_key": ADMIN}
 NARROW: Any = {"width": 390, "height": 844}
 """The window of a telephone."""
+
+PATIENCE_MS = 30_000
+"""For how long a test waits for what it expects to see: a machine that does other things, too, is no failure."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -117,7 +122,7 @@ async def console(running: Browser, address: str, **options: Any) -> AsyncIterat
     """The console of a service, in a window of its own."""
     context = await running.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
     watched = Watched(await context.new_page(), f"{address}/inference/")
-    watched.page.set_default_timeout(20_000)
+    watched.page.set_default_timeout(PATIENCE_MS)
     watched.watch()
     yield watched
     await context.close()

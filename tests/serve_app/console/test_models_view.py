@@ -103,7 +103,7 @@ async def test_a_switch_stays_where_it_was_put_while_other_replicas_learn_of_it(
           watcher.observe(one, { attributeFilter: ["aria-checked"] });
           window.began = performance.now();
         }""")
-        await expect(switch).to_be_checked(timeout=10_000)  # what a replica says that should know by then
+        await expect(switch).to_be_checked()  # what a replica says that should know by then
         assert await page.evaluate("turned - began") > 1500
 
 

@@ -63,7 +63,7 @@ async def test_the_trouble_of_an_action_is_forgotten_when_it_works_again(with_co
     await with_collections.open("usage")
     await expect(page.get_by_role("alert")).to_contain_text("The service does not answer.")
     await page.unroute("**/inference/usage?*")
-    await expect(page.get_by_role("alert")).to_have_count(0, timeout=10_000)
+    await expect(page.get_by_role("alert")).to_have_count(0)
     with_collections.problems.clear()  # the browser writes an aborted request down as an error
 
 
