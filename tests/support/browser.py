@@ -125,6 +125,7 @@ async def console(running: Browser, address: str, **options: Any) -> AsyncIterat
     watched.page.set_default_timeout(PATIENCE_MS)
     watched.watch()
     yield watched
+    await watched.page.unroute_all(behavior="ignoreErrors")  # an answer that a test changes may still be on its way
     await context.close()
 
 
