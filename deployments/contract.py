@@ -16,6 +16,9 @@ from pydantic import SecretStr
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
+Reads = Literal["text", "image", "pair"]
+"""What inputs are."""
+
 Direction = Literal["update", "search"]
 """Whether vectors are made to be stored or to search with; the words of Qdrant's inference-service protocol."""
 
@@ -29,7 +32,8 @@ class SparseVector:
 
 
 Vector = Union[Floats, SparseVector]
-"""One input's result: dense float32 `[dimensions]`, multivector float32 `[tokens, dimensions]`, or sparse."""
+"""One input's result: dense float32 `[dimensions]`, multivector float32 `[tokens, dimensions]`, sparse, or the score of
+a pair, float32 `[1]`."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +88,25 @@ Vectors = Union[DenseVectors, SparseVectors, MultiVectors]
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A query and a document: a reranker tells how well one answers the other. Its length is in characters, of both."""
+
+    query: str
+    document: str
+
+    def __len__(self) -> int:
+        return len(self.query) + len(self.document)
+
+
+@dataclass(frozen=True)
 class Batch:
     """What a model is asked to embed in one call: inputs of one direction with equal options.
 
-    `inputs` are texts (prefixes already added), or for an image model decoded images, each uint8
-    `[height, width, 3]` of the model's own size. `options` are the model's own, already checked.
+    `inputs` are texts (prefixes already added), for an image model decoded images, each uint8 `[height, width, 3]` of
+    the model's own size, or for a reranker pairs. `options` are the model's own, already checked.
     """
 
-    inputs: Sequence[str] | Sequence[Pixels]
+    inputs: Sequence[str] | Sequence[Pixels] | Sequence[Pair]
     direction: Direction
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -161,9 +176,6 @@ class Model(Protocol):
 
 ProviderKind = Literal["openai", "cohere", "jina", "openrouter", "tei"]
 """Whose HTTP API an external provider speaks."""
-
-Reads = Literal["text", "image"]
-"""What inputs are."""
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class Embedder:
         """The decoded images of a group."""
         if self.load_images is None:
             raise InternalError("an image model is served without an image loader")
-        loaded = await self.load_images(ImageBatch(group.inputs, group.card.name))
+        loaded = await self.load_images(ImageBatch([str(source) for source in group.inputs], group.card.name))
         pixels: list[Input] = []
         for position, image in enumerate(loaded.images):
             if isinstance(image, str):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deployments.architectures.checkpoint import Config
-from deployments.architectures.transformer import Attention, Embedding, MaskedHead, Mlp, Norm, Residual, Transformer
+from deployments.architectures.transformer import (
+    Attention,
+    Embedding,
+    MaskedHead,
+    Mlp,
+    Norm,
+    Residual,
+    ScoreHead,
+    Transformer,
+)
 
 UNUSED = ("pooler.*", "embeddings.*_ids")
 
@@ -25,6 +34,8 @@ _ROBERTA_HEAD = MaskedHead(
     decoder="lm_head.decoder",
     unused=("lm_head.decoder.bias",),
 )
+_SCORES = ScoreHead("pooler.dense", "tanh", "classifier")
+ROBERTA_SCORES = ScoreHead("classifier.dense", "tanh", "classifier.out_proj")
 
 
 def read(config: Config) -> Transformer:
@@ -48,6 +59,7 @@ def read(config: Config) -> Transformer:
         ],
         norm=Norm("layer", config.setting("layer_norm_eps")),
         head=replace(_HEAD, activation=activation),
+        scores=_SCORES,
         unused=UNUSED,
     )
 
@@ -56,7 +68,8 @@ def read_roberta(config: Config) -> Transformer:
     """A RoBERTa, whose table of positions begins with rows for padding, up to and with that of the padding's id."""
     model, first = read(config), int(config.setting("pad_token_id", default=1)) + 1
     embedding = replace(model.embedding, first_position=first)
-    return replace(model, embedding=embedding, positions=model.positions - first, head=_ROBERTA_HEAD)
+    positions = model.positions - first
+    return replace(model, embedding=embedding, positions=positions, head=_ROBERTA_HEAD, scores=ROBERTA_SCORES)
 
 
 def _layer(config: Config, layer: str, activation: str) -> list[Residual]:

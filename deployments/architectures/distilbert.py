@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from deployments.architectures.checkpoint import Config
-from deployments.architectures.transformer import Attention, Embedding, MaskedHead, Mlp, Norm, Residual, Transformer
+from deployments.architectures.transformer import (
+    Attention,
+    Embedding,
+    MaskedHead,
+    Mlp,
+    Norm,
+    Residual,
+    ScoreHead,
+    Transformer,
+)
 
 _EPSILON = 1e-12
 
@@ -32,6 +41,7 @@ def read(config: Config) -> Transformer:
             bias="vocab_projector.bias",
             decoder="vocab_projector",
         ),
+        scores=ScoreHead("pre_classifier", "relu", "classifier"),
         unused=("embeddings.*_ids",),
     )
 

@@ -11,6 +11,7 @@ from deployments.architectures.transformer import (
     Mlp,
     Norm,
     Residual,
+    ScoreHead,
     Sight,
     Transformer,
 )
@@ -18,6 +19,7 @@ from deployments.architectures.transformer import (
 
 def read(config: Config) -> Transformer:
     """A ModernBERT."""
+    activation = config.setting("classifier_activation", default="gelu")
     return Transformer(
         hidden=config.setting("hidden_size"),
         positions=config.setting("max_position_embeddings"),
@@ -28,9 +30,16 @@ def read(config: Config) -> Transformer:
         head=MaskedHead(
             dense="head.dense",
             norm="head.norm",
-            activation=config.setting("classifier_activation", default="gelu"),
+            activation=activation,
             bias="decoder.bias",
             decoder="decoder",
+        ),
+        scores=ScoreHead(
+            dense="head.dense",
+            activation=activation,
+            labels="classifier",
+            norm="head.norm",
+            pooling=config.setting("classifier_pooling", default="cls"),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deployments.architectures.bert import ROBERTA_SCORES
 from deployments.architectures.checkpoint import Config
 from deployments.architectures.transformer import (
     Attention,
@@ -37,6 +38,7 @@ def read(config: Config) -> Transformer:
             for part in _layer(config, f"encoder.layer.{number}", sight)
         ],
         norm=Norm("layer", config.setting("layer_norm_eps")),
+        scores=ROBERTA_SCORES,
         unused=("pooler.*", "lm_head.*", "embeddings.*_ids"),
     )
 

@@ -129,6 +129,20 @@ class MaskedHead:
 
 
 @dataclass(frozen=True)
+class ScoreHead:
+    """What a model for classification ends with: a layer with its activation, a norm if it is named, and the labels.
+
+    It reads the first hidden state of a text, or the mean of all.
+    """
+
+    dense: str
+    activation: str
+    labels: str
+    norm: str = ""
+    pooling: Literal["cls", "mean"] = "cls"
+
+
+@dataclass(frozen=True)
 class Transformer:
     """A model.
 
@@ -136,7 +150,8 @@ class Transformer:
         hidden: the size of a hidden state.
         positions: how many tokens it can read.
         final_norm: of the last hidden states.
-        head: if it has one that is known here.
+        head: of a model for masked words, if it is known here.
+        scores: the head of a model for classification, if it is known here.
         unused: patterns of tensors that change no hidden state.
         float16: whether it can compute in float16; the hidden states of some are too large for it.
     """
@@ -148,6 +163,7 @@ class Transformer:
     norm: Norm
     final_norm: str = ""
     head: MaskedHead | None = None
+    scores: ScoreHead | None = None
     unused: tuple[str, ...] = field(default=())
     float16: bool = True
 

@@ -178,6 +178,8 @@ class ModelCard(Record):
             needs, may_have, what = self._needed_of_providers, _OF_PROVIDERS, "a model of an external provider"
         if self.instruction and self.prefixes.query:
             raise ValueError("'prefixes.query' and 'instruction' both say what stands before a query")
+        if self.modality == "pair" and self.prefixes != Prefixes():
+            raise ValueError(f"{what} has no 'prefixes'")
         for name in sorted(FIELDS):
             given = bool(getattr(self, name))
             if not given and name in needs:

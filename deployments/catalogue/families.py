@@ -13,10 +13,12 @@ from typing import Literal
 from deployments.catalogue.bm25_options import Bm25Options
 from deployments.catalogue.records import Options
 
-VectorKind = Literal["dense", "sparse", "multivector"]
-Modality = Literal["text", "image"]
+VectorKind = Literal["dense", "sparse", "multivector", "score"]
+"""What a model gives; a score is no vector, and nothing that Qdrant stores."""
+
+Modality = Literal["text", "image", "pair"]
 Precision = Literal["float32", "bfloat16", "float16"]
-Checkpoint = Literal["dense", "sparse", "late-interaction", "clip"]
+Checkpoint = Literal["dense", "sparse", "late-interaction", "clip", "cross-encoder"]
 """What files on disk hold; `--family` of `models add`. A CLIP holds two models."""
 
 
@@ -117,7 +119,20 @@ _CLIP_VISION = FamilySpec(
     suffix="-vision",
 )
 
+_CROSS_ENCODER = FamilySpec(
+    name="cross-encoder",
+    kind="score",
+    modality="pair",
+    provider="deployments.families.cross_encoder",
+    needs=frozenset({"context_window", "sources"}),
+    may_have=frozenset({"output"}),
+    checkpoint="cross-encoder",
+    unsuitable_precisions={
+        "bfloat16": "not measured; by its bits, scores from 4 to 8 lie in steps of 1/32, so that documents tie"
+    },
+)
+
 FAMILIES: dict[str, FamilySpec] = {
-    spec.name: spec for spec in (_DENSE, _SPARSE, _BM25, _LATE_INTERACTION, _CLIP_TEXT, _CLIP_VISION)
+    spec.name: spec for spec in (_DENSE, _SPARSE, _BM25, _LATE_INTERACTION, _CLIP_TEXT, _CLIP_VISION, _CROSS_ENCODER)
 }
 """All families by name, as the catalogue's key `family` has it."""

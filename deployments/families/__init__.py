@@ -5,6 +5,7 @@ loading           from the files of a model to the model
 dense             text to one vector, from a BERT and a pooling
 sparse            text to a sparse vector: SPLADE
 late_interaction  text to a vector a token: ColBERT
+cross_encoder     query and document to a score
 clip_text         the text side of CLIP
 clip_vision       the image side of CLIP
 bm25              text to a sparse vector, by Qdrant's own code

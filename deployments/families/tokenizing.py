@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
-from deployments.contract import Explanation
+from deployments.contract import Explanation, Pair
 from deployments.errors import ModelFilesError, WrongInput
 from deployments.families.unicode import well_formed
 
@@ -16,6 +17,13 @@ _CHARACTERS_PER_TOKEN = 10
 
 _LONGEST_SPECIAL_TOKEN = 32
 """In characters. One that was cut in two is read as at most this many words."""
+
+
+class PairIds(NamedTuple):
+    """The token ids of a pair, of which the `first` ones are of its first part, as the tokenizer divides it."""
+
+    ids: Sequence[int]
+    first: int
 
 
 class TextTokenizer:
@@ -49,6 +57,28 @@ class TextTokenizer:
         ids = [encoding.ids or [0] for encoding in encodings]
         full = (encoding for encoding, row in zip(encodings, ids, strict=True) if len(row) == self._window)
         return ids, sum(1 for encoding in full if encoding.overflowing)
+
+    def encode_pairs(self, pairs: Sequence[Pair]) -> tuple[list[PairIds], int]:
+        """The token ids of each pair, at most a context window of them, and how many pairs were longer than that.
+
+        Tokens are cut off the end of the longer part until both fit, and off both by turns once they are equally long
+        ("longest_first", the way of transformers, sentence-transformers and text-embeddings-inference).
+        """
+        beginnings = {text: self._beginning(text) for pair in pairs for text in (pair.query, pair.document)}
+        encodings = self._encode([(beginnings[pair.query], beginnings[pair.document]) for pair in pairs])
+        for position, (pair, encoding) in enumerate(zip(pairs, encodings, strict=True)):
+            is_whole = beginnings[pair.query] is pair.query and beginnings[pair.document] is pair.document
+            if not is_whole and _are_equally_long(encoding):
+                encodings[position] = self._encode([(pair.query, pair.document)])[0]
+        items = [PairIds(encoding.ids or [0], encoding.type_ids.count(0)) for encoding in encodings]
+        return items, sum(1 for encoding in encodings if encoding.overflowing)
+
+    def _beginning(self, text: str) -> str:
+        """As much of a text as is read of it in any pair, unless the other part is as long; all of a short one."""
+        if len(text) <= self._enough:
+            return text
+        beginning = well_formed(text[: self._enough])
+        return beginning if _is_settled(self._tokenizer.encode(beginning)) else text
 
     def explain(self, texts: Sequence[str], indices: Sequence[Sequence[int]]) -> list[Explanation]:
         """How the tokenizer reads each text, and the tokens with these ids."""
@@ -101,12 +131,22 @@ class TextTokenizer:
             for text, beginning in zip(texts, beginnings, strict=True)
         ]
 
-    def _encode(self, texts: list[str]) -> list[Encoding]:
+    def _encode(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Encoding]:
         try:
             encodings: list[Encoding] = self._tokenizer.encode_batch_fast(texts)
         except TypeError:  # a text has half of a surrogate pair, which no UTF-8 can hold
-            encodings = self._tokenizer.encode_batch_fast([well_formed(text) for text in texts])
+            encodings = self._tokenizer.encode_batch_fast([_well_formed(each) for each in texts])
         return encodings
+
+
+def _well_formed(text: str | tuple[str, str]) -> str | tuple[str, str]:
+    return well_formed(text) if isinstance(text, str) else (well_formed(text[0]), well_formed(text[1]))
+
+
+def _are_equally_long(pair: Encoding) -> bool:
+    """Whether both parts of a pair may have been cut; then their lengths decide which one keeps a token more."""
+    parts = pair.sequence_ids
+    return abs(parts.count(0) - parts.count(1)) <= 1
 
 
 def _explanation(encoding: Encoding, words: dict[int, str]) -> Explanation:

@@ -33,7 +33,10 @@ def _embedded(graph: Graph, tokens: Tokens, model: Transformer) -> str:
     hidden = graph.add("Gather", graph.weight(checkpoint[f"{embedding.words}.weight"]), tokens.ids)
     if embedding.scale != 1:
         hidden = graph.add("Mul", hidden, graph.weight(np.array(embedding.scale, np.float32)))
-    segment = _first_segment(graph, embedding.segments)
+    segment = None if tokens.segments else _first_segment(graph, embedding.segments)
+    if tokens.segments:
+        segments = graph.weight(checkpoint[f"{embedding.segments}.weight"])
+        hidden = graph.add("Add", hidden, graph.add("Gather", segments, tokens.segments))
     if embedding.positions:
         table = checkpoint[f"{embedding.positions}.weight"][embedding.first_position :]
         table = table if segment is None else table + segment

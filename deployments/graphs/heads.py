@@ -1,7 +1,8 @@
 """Graphs of text models: an encoder, and what stands on top of it.
 
-The heads are the masked-language head as used by SPLADE (Formal et al. 2021) and the projection of ColBERT (Khattab,
-Zaharia 2020). What the graphs read stands in `rows.py`.
+The heads are the masked-language head as used by SPLADE (Formal et al. 2021), the projection of ColBERT (Khattab,
+Zaharia 2020), and the classification head of cross-encoders (Nogueira, Cho 2019). What the graphs read stands in
+`rows.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import numpy.typing as npt
 
 from deployments.architectures.checkpoint import Checkpoint, Config
 from deployments.architectures.known import transformer
-from deployments.architectures.transformer import MaskedHead, Transformer
+from deployments.architectures.transformer import MaskedHead, ScoreHead, Transformer
 from deployments.errors import ModelError
 from deployments.graphs.blocks import hidden_states
 from deployments.graphs.builder import Graph
-from deployments.graphs.rows import Rows, Tokens, read_rows
+from deployments.graphs.rows import Rows, Tokens, read_rows, read_segments
 
 
 def positions(config: Config) -> int:
@@ -88,6 +89,46 @@ def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, *, exter
     return graph.serialize(entries, ["batch", checkpoint.shape(model.head.bias)[0]])
 
 
+def scores(
+    checkpoint: Checkpoint,
+    weights: npt.DTypeLike = np.float32,
+    rows: Rows = "padded",
+    *,
+    external: BinaryIO | None = None,
+) -> bytes:
+    """A model that gives the score of a pair, float32 `[batch, 1]`.
+
+    Of packed rows, float32 `[batch, tokens, 1]`, each pair's stands at its first token. Then the head is computed for
+    every token, which costs a hundredth of what the layers do and spares the graph another size that varies.
+
+    Raises:
+        ModelError: as for `encoder`; or it has several labels.
+    """
+    graph, model, tokens, hidden = _begun(checkpoint, weights, rows, external, pairs=True)
+    head = model.scores
+    if head is None:
+        model_type = checkpoint.setting("model_type")
+        raise ModelError(f"{checkpoint.folder}: the head for classification of '{model_type}' is not known here")
+    labels = checkpoint.shape(f"{head.labels}.weight")[0]
+    if labels != 1:
+        raise ModelError(f"{checkpoint.folder}: a model with {labels} labels is no reranker, which has one")
+    hidden = _pooled(graph, tokens, head, hidden, rows)
+    hidden = graph.activate(graph.linear(hidden, head.dense), head.activation)
+    hidden = graph.layer_norm(hidden, head.norm, model.norm.epsilon) if head.norm else hidden
+    score = graph.linear(hidden, head.labels)
+    checkpoint.expect_all_read(*model.unused, *_of_head(model))
+    return graph.serialize(score, ["batch", 1] if rows == "padded" else ["batch", "tokens", 1])
+
+
+def _pooled(graph: Graph, tokens: Tokens, head: ScoreHead, hidden: str, rows: Rows) -> str:
+    """What the head reads: `[batch, hidden]`, or of packed rows `[batch, tokens, hidden]`."""
+    if head.pooling == "mean":
+        attends = graph.cast(tokens.attends, np.float32)
+        shares = graph.add("Div", attends, graph.add("ReduceSum", attends, graph.constant(np.array([-1]))))
+        hidden = graph.add("MatMul", graph.to_weights(shares), hidden)
+    return hidden if rows == "packed" else graph.add("Gather", hidden, graph.constant(np.array(0)), axis=1)
+
+
 def _of_head(model: Transformer) -> tuple[str, ...]:
     """The tensors of a head for masked words: many encoders were made of a model with one."""
     head = model.head
@@ -97,7 +138,7 @@ def _of_head(model: Transformer) -> tuple[str, ...]:
 
 
 def _begun(
-    checkpoint: Checkpoint, weights: npt.DTypeLike, rows: Rows, external: BinaryIO | None
+    checkpoint: Checkpoint, weights: npt.DTypeLike, rows: Rows, external: BinaryIO | None, *, pairs: bool = False
 ) -> tuple[Graph, Transformer, Tokens, str]:
     """A graph up to the last hidden states."""
     model = transformer(checkpoint)
@@ -105,7 +146,15 @@ def _begun(
         raise ModelError(f"{checkpoint.folder}: the hidden states of this model are too large for float16")
     graph = Graph(checkpoint, weights, external)
     tokens = read_rows(graph, rows)
+    if pairs and _tells_segments(checkpoint, model):
+        tokens = tokens._replace(segments=read_segments(graph))
     return graph, model, tokens, hidden_states(graph, tokens, model)
+
+
+def _tells_segments(checkpoint: Checkpoint, model: Transformer) -> bool:
+    """Whether a model knows more segments than one."""
+    table = f"{model.embedding.segments}.weight"
+    return table in checkpoint and checkpoint.shape(table)[0] > 1
 
 
 def _highest_logits(graph: Graph, model: Transformer, head: MaskedHead, hidden: str) -> str:

@@ -3,6 +3,7 @@
 A padded graph reads `input_ids` int32 `[batch, tokens]`, filled up on the right, and `lengths` int32 `[batch]`: how
 many of each row's tokens are attended to. The rows of a packed one hold several texts: `input_ids`, `positions` in each
 text, `texts` and `attended`, all int32 `[batch, tokens]`; a token attends to those whose `attended` is its own `texts`.
+A model of pairs that tells their parts apart reads `segments` int32 `[batch, tokens]` too: 0 in a query, 1 behind it.
 """
 
 from __future__ import annotations
@@ -33,18 +34,24 @@ class Tokens(NamedTuple):
     """What is known of the tokens of a run.
 
     `positions` int32 `[batch or 1, tokens]`; `attends` bool `[batch, 1 or tokens, tokens]`, whether the first token
-    attends to the second; `mask` says the same to onnxruntime's `Attention`.
+    attends to the second; `mask` says the same to onnxruntime's `Attention`. `segments` is empty if there is one.
     """
 
     ids: str
     positions: str
     attends: str
     mask: str
+    segments: str = ""
 
 
 def read_rows(graph: Graph, rows: Rows) -> Tokens:
     """The inputs of a graph."""
     return _READ[rows](graph)
+
+
+def read_segments(graph: Graph) -> str:
+    """The input that tells the parts of pairs apart."""
+    return graph.input("segments", np.int32, ["batch", "tokens"])
 
 
 def _padded(graph: Graph) -> Tokens:

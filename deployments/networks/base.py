@@ -27,10 +27,13 @@ class Network(Protocol):
         """How it runs."""
         ...
 
-    def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers) -> MultiVectors | Floats:
+    def __call__(
+        self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None
+    ) -> MultiVectors | Floats:
         """The output for texts of which the first `attended` tokens are attended to, in their order.
 
-        One row a token, or an array with one row a text if the network ends so.
+        One row a token, or an array with one row a text if the network ends so. Of pairs, `firsts` is how many tokens
+        come before the second part.
         """
         ...
 

@@ -23,9 +23,11 @@ class PackedNetwork:
         """How it runs."""
         return self.session.running
 
-    def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers) -> MultiVectors:
+    def __call__(
+        self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None
+    ) -> MultiVectors:
         """As `Network`."""
-        rows = pack(texts, attended.tolist())
+        rows = pack(texts, attended.tolist(), None if firsts is None else firsts.tolist())
         inputs = {"input_ids": rows.ids, "positions": rows.positions, "texts": rows.texts, "attended": rows.attended}
-        (output,) = self.session.run(inputs)
+        (output,) = self.session.run({**inputs, "segments": rows.segments})
         return MultiVectors(output.reshape(-1, output.shape[-1])[rows.places], offsets([len(text) for text in texts]))

@@ -49,13 +49,15 @@ class PackedTokens:
     """What a packed graph reads, each int32 `[rows, tokens]`, and where the texts' tokens stand in its output.
 
     `positions` are those within a text. A token attends to those whose number in `attended` is its own in `texts`: that
-    of its text, from 1 on. Padding, 0 in both, keeps to itself. `places` int64 `[sum of tokens]` counts over all rows.
+    of its text, from 1 on. Padding, 0 in both, keeps to itself. `segments` has 1 in the second part of a pair. `places`
+    int64 `[sum of tokens]` counts over all rows.
     """
 
     ids: Numbers
     positions: Numbers
     texts: Numbers
     attended: Numbers
+    segments: Numbers
     places: npt.NDArray[np.int64]
 
 
@@ -97,11 +99,11 @@ def arrange(tokens: Sequence[int]) -> Arrangement:
     return best
 
 
-def pack(texts: Sequence[Sequence[int]], attended: Sequence[int]) -> PackedTokens:
-    """Texts in rows; of text i, the first `attended[i]` tokens are attended to."""
+def pack(texts: Sequence[Sequence[int]], attended: Sequence[int], firsts: Sequence[int] | None = None) -> PackedTokens:
+    """Texts in rows; of text i, the first `attended[i]` tokens are attended to. Pairs as `Network` has them."""
     tokens = [len(text) for text in texts]
     arrangement = arrange(tokens)
-    ids, positions, numbers, seen = np.zeros((4, arrangement.size), np.int32)
+    ids, positions, numbers, seen, segments = np.zeros((5, arrangement.size), np.int32)
     for number, (text, start, count) in enumerate(zip(texts, arrangement.starts, attended, strict=True), 1):
         end = start + len(text)
         ids[start:end] = text
@@ -110,9 +112,13 @@ def pack(texts: Sequence[Sequence[int]], attended: Sequence[int]) -> PackedToken
         seen[start : start + count] = number
         seen[start + count : end] = -1
     places = np.concatenate([np.arange(start, start + n) for start, n in zip(arrangement.starts, tokens, strict=True)])
+    for start, count, first in zip(arrangement.starts, tokens, firsts or (), strict=False):
+        segments[start + first : start + count] = 1
     shape = arrangement.rows, arrangement.row_length
-    ids, positions, numbers, seen = (part.reshape(shape) for part in (ids, positions, numbers, seen))
-    return PackedTokens(ids, positions, numbers, seen, places)
+    ids, positions, numbers, seen, segments = (
+        part.reshape(shape) for part in (ids, positions, numbers, seen, segments)
+    )
+    return PackedTokens(ids, positions, numbers, seen, segments, places)
 
 
 def _row_lengths(longest: int) -> Iterator[int]:

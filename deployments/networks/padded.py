@@ -18,10 +18,10 @@ _AXES_OF_TOKENS = 3
 
 @dataclass(frozen=True)
 class PaddedNetwork:
-    """`run` is given the session, ids `[texts, tokens]`, and how many of each text are attended to."""
+    """`run` is given the session, ids `[texts, tokens]`, how many of each text are attended to, and the segments."""
 
     session: Session
-    run: Callable[[Session, Numbers, Numbers], Floats]
+    run: Callable[[Session, Numbers, Numbers, Numbers], Floats]
     layout: Padded
 
     @property
@@ -29,20 +29,30 @@ class PaddedNetwork:
         """How it runs."""
         return self.session.running
 
-    def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers) -> MultiVectors | Floats:
+    def __call__(
+        self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None
+    ) -> MultiVectors | Floats:
         """As `Network`."""
         tokens = [len(text) for text in texts]
         ids = fill_up(texts, self.layout.row_length(tokens))
-        output = self.run(self.session, ids, attended)
+        output = self.run(self.session, ids, attended, _segments(ids, tokens, firsts))
         if output.ndim < _AXES_OF_TOKENS:
             return output
         is_text = np.arange(ids.shape[1]) < np.array(tokens)[:, None]
         return MultiVectors(output[is_text], offsets(tokens))
 
 
-def run_built(session: Session, ids: Numbers, lengths: Numbers) -> Floats:
+def _segments(ids: Numbers, tokens: Sequence[int], firsts: Numbers | None) -> Numbers:
+    """1 in the second part of each pair, 0 elsewhere."""
+    if firsts is None:
+        return np.zeros_like(ids)
+    places = np.arange(ids.shape[1])
+    return ((places >= firsts[:, None]) & (places < np.array(tokens)[:, None])).astype(np.int32)
+
+
+def run_built(session: Session, ids: Numbers, lengths: Numbers, segments: Numbers) -> Floats:
     """Run a graph that was built from a checkpoint."""
-    (output,) = session.run({"input_ids": ids, "lengths": lengths})
+    (output,) = session.run({"input_ids": ids, "lengths": lengths, "segments": segments})
     return output
 
 
@@ -50,10 +60,12 @@ READY_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 """The names that exporters give to the inputs of a ready file."""
 
 
-def run_ready(session: Session, ids: Numbers, lengths: Numbers, *, output: str | None = None) -> Floats:
+def run_ready(
+    session: Session, ids: Numbers, lengths: Numbers, segments: Numbers, *, output: str | None = None
+) -> Floats:
     """Run a ready file. Its first output counts, as in fastembed, unless another one is named."""
     places = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
-    given = (ids, places < lengths[:, None], np.zeros_like(ids), places)
+    given = (ids, places < lengths[:, None], segments, places)
     found, *_ = session.run(dict(zip(READY_INPUTS, given, strict=True)), output)
     return found.astype(np.float32, copy=False)
 

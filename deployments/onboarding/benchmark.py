@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Batch
+from deployments.contract import Batch, Pair
 from deployments.families.protocol import Family
 from deployments.networks.layouts import padded_length
 from deployments.onboarding.in_process import TOKEN_BUDGET, embed
 
 _LENGTHS = (8, 32, 128, 512)
 _MOST_INPUTS = 256
+_QUERY = "recipe with chocolate"
 _SENTENCE = (
     "a search engine finds what people mean and not only what they say so that the recipe for cookies with chocolate "
     "comes up when somebody is hungry for something sweet although none of these words stands in the question"
@@ -65,20 +66,25 @@ def _median_time(call: Callable[[], object], seconds: float) -> float:
 
 
 def _inputs(family: Family, card: ModelCard) -> Sequence[Any]:
-    """A text of each length that the model can read, or an image."""
+    """A text of each length that the model can read, a query with such a text, or an image."""
     if card.modality == "image":
         side = int(card.image_size or 0)
         return [np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)]
     window = card.context_window or max(_LENGTHS)
-    return [_text(family, length) for length in sorted({min(length, window) for length in _LENGTHS})]
+    make = _pair if card.modality == "pair" else _repeated
+    return [_sized(family, make, length) for length in sorted({min(length, window) for length in _LENGTHS})]
 
 
-def _text(family: Family, tokens: int) -> str:
-    """A text of about as many tokens, found by trying."""
+def _sized(family: Family, make: Callable[[int], Any], tokens: int) -> Any:
+    """An input of about as many tokens, found by trying; `make` makes one with a text of so many words."""
     words = tokens
     for _ in range(3):
-        words = max(1, round(words * tokens / _tokens(family, _repeated(words))))
-    return _repeated(words)
+        words = max(1, round(words * tokens / _tokens(family, make(words))))
+    return make(words)
+
+
+def _pair(words: int) -> Pair:
+    return Pair(_QUERY, _repeated(words))
 
 
 def _repeated(words: int) -> str:

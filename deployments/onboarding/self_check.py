@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Union
 
 import numpy as np
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Batch, Direction, Floats, Pixels, SparseVector, Vector
+from deployments.catalogue.families import Modality
+from deployments.contract import Batch, Direction, Floats, Pair, Pixels, SparseVector, Vector
 from deployments.errors import InferenceError, ModelError
 from deployments.families.protocol import Family
 from deployments.onboarding.in_process import embed
+
+_Inputs = Union[Sequence[str], Sequence[Pixels], Sequence[Pair]]
 
 _TOLERANCE = 1e-4
 """The largest difference that rounding makes, relative to the largest number; mistakes make one of a tenth or more."""
@@ -24,21 +28,31 @@ _TEXTS = (
 )
 
 
+_DIRECTIONS: Mapping[Modality, Sequence[Direction]] = {
+    "text": ("update", "search"),
+    "image": ("update",),
+    "pair": ("search",),
+}
+
+
 def self_check(family: Family, card: ModelCard) -> list[str]:
     """What was found, one line a check.
 
     Raises:
         ModelError: names the check that failed.
     """
-    directions: tuple[Direction, ...] = ("update", "search") if card.modality == "text" else ("update",)
     try:
-        return [f"{direction}: {line}" for direction in directions for line in _check(family, card, direction)]
+        return [
+            f"{direction}: {line}"
+            for direction in _DIRECTIONS[card.modality]
+            for line in _check(family, card, direction)
+        ]
     except InferenceError as error:
         raise ModelError(f"{card.name}: {error.message}") from error
 
 
 def _check(family: Family, card: ModelCard, direction: Direction) -> list[str]:
-    inputs = _TEXTS if card.modality == "text" else _images(int(card.image_size or 0))
+    inputs = _inputs(card)
     together = _embed(family, inputs, direction)
     alone = [vector for position in range(len(inputs)) for vector in _embed(family, inputs[position:][:1], direction)]
     return [
@@ -51,7 +65,13 @@ def _check(family: Family, card: ModelCard, direction: Direction) -> list[str]:
     ]
 
 
-def _embed(family: Family, inputs: Sequence[str] | Sequence[Pixels], direction: Direction) -> list[Vector]:
+def _inputs(card: ModelCard) -> _Inputs:
+    if card.modality == "pair":
+        return [Pair(_TEXTS[0], text) for text in _TEXTS]
+    return _TEXTS if card.modality == "text" else _images(int(card.image_size or 0))
+
+
+def _embed(family: Family, inputs: _Inputs, direction: Direction) -> list[Vector]:
     vectors = embed(family, Batch(inputs, direction)).vectors
     return [vectors[position] for position in range(len(vectors))]
 
@@ -64,6 +84,8 @@ def _images(side: int) -> list[Pixels]:
 
 def _shape(card: ModelCard, vectors: Sequence[Vector]) -> str:
     first = vectors[0]
+    if card.vector_kind == "score":
+        return "a score for each pair"
     if isinstance(first, SparseVector):
         return f"sparse, {len(first.indices)} entries for '{_TEXTS[0]}'"
     if first.shape[-1] != card.dimensions:
@@ -80,7 +102,7 @@ def _finite(card: ModelCard, vectors: Sequence[Vector]) -> str:
 
 
 def _normalized(card: ModelCard, vectors: Sequence[Vector]) -> list[str]:
-    if card.vector_kind == "sparse" or not card.normalize:
+    if card.vector_kind in {"sparse", "score"} or not card.normalize:
         return []
     off = max(float(np.abs(np.linalg.norm(_numbers(vector), axis=-1) - 1).max()) for vector in vectors)
     if off > _TOLERANCE:

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from deployments.contract import Batch, Direction, Embeddings, Pixels, Vector
+from deployments.contract import Batch, Direction, Embeddings, Pair, Pixels, Vector
 from deployments.errors import InternalError, ModelUnavailable, TooLarge, WrongInput
 from deployments.metrics.instruments import STAGE_SECONDS
 from serve_app.batching.batcher import BatchQueue, Item, Limits, PendingRequest, ReadyBatch
@@ -24,7 +24,7 @@ from serve_app.config.settings import Coalescing, LiveSettings
 from serve_app.observability.metrics import TRUNCATED
 from serve_app.protocol.timers import Timers
 
-Input = str | Pixels
+Input = str | Pixels | Pair
 Call = Callable[[Batch], Awaitable[Embeddings]]
 """One call of a model's deployment."""
 

@@ -51,7 +51,7 @@ class VectorCache:
         if not self._room or origin is None or group.direction != "search" or len(group.inputs) != 1:
             return None
         digest = hashlib.blake2b(key=self._secret, digest_size=32)
-        for part in (origin, as_key(group.options, ""), (tenant or "").encode(), group.inputs[0].encode()):
+        for part in (origin, as_key(group.options, ""), (tenant or "").encode(), str(group.inputs[0]).encode()):
             digest.update(len(part).to_bytes(8, "little") + part)
         return digest.digest()
 

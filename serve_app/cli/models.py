@@ -58,7 +58,7 @@ def show(name: Name, catalogue_file: CatalogueFile = STARTER) -> None:
         console.print(entry.as_yaml([card]), markup=False, soft_wrap=True)
         store = ModelStore(cache_folder())
         rows = {
-            "gives": f"{card.vector_kind} vectors of {card.modality}s",
+            "gives": _gives(card),
             "runs": f"{in_process.runs_as(card, ReplicaSettings().session())}, unless the Serve config says otherwise",
             "files": _state(card),
         }
@@ -132,13 +132,18 @@ def bench(
         settings = records.validated(SessionSettings, wanted, "--provider, --precision")
         family = load_family(card, ModelStore(cache_folder()).folder(card), settings)
         console.print(f"{card.name} {in_process.runs_as(card, settings)}, {os.cpu_count()} cores")
-        inputs = "images" if card.modality == "image" else "texts"
+        inputs = f"{card.modality}s"
         table = _table("tokens of each", f"{inputs}/s", "tokens/s", "one alone", justify="right")
         with Live(table, console=console, auto_refresh=False) as live:
             for result in benchmark.measure(family, card, seconds):
                 rates = f"{result.inputs_per_second:,.1f}", f"{result.tokens_per_second:,.0f}"
                 table.add_row(str(result.tokens), *rates, f"{1000 * result.latency:.2f} ms")
                 live.refresh()
+
+
+def _gives(card: ModelCard) -> str:
+    kind = "scores" if card.vector_kind == "score" else f"{card.vector_kind} vectors"
+    return f"{kind} of {card.modality}s"
 
 
 def pull_missing(cards: Sequence[ModelCard]) -> None:

@@ -10,7 +10,9 @@ from typing import Any, Literal, Union
 from deployments.contract import Vector
 from deployments.errors import MalformedRequest, WrongInput
 
-Input = Literal["text", "image", "object"]
+Input = Literal["text", "image", "object", "pair"]
+"""What there is to embed; a pair stands in no request of Qdrant's, but is what a reranker reads."""
+
 INPUTS: tuple[Input, ...] = ("text", "image", "object")
 _INPUTS = frozenset(INPUTS)
 _KEYS = frozenset({*INPUTS, "model", "options"})

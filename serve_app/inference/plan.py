@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.options import as_key, check_options, checked
-from deployments.contract import Direction, ProviderKey, Reads
+from deployments.contract import Direction, Pair, ProviderKey, Reads
 from deployments.errors import BadOption, WrongInput
 from serve_app.inference.objects import Slot
 from serve_app.inference.provider_keys import NO_KEYS, KeyRing, digest, without_keys
 
 MOST_DIMENSIONS = 65_536
 """Of a vector in Qdrant; how long a provider's are is known when they are there."""
+
+
+Data = Union[str, Pair]
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +32,7 @@ class Use:
 
 @dataclass
 class Group:
-    """Inputs for one model with equal options: texts with their prefixes, or images as URL or base64.
+    """Inputs for one model with equal options: texts with their prefixes, images as URL or base64, or pairs.
 
     No input stands in `inputs` twice; every slot that wants it has its own use. `key` is for an external provider.
     """
@@ -39,11 +42,11 @@ class Group:
     options: Mapping[str, Any]
     reads: Reads
     key: ProviderKey | None = None
-    inputs: list[str] = field(default_factory=list)
+    inputs: list[Data] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
-    _positions: dict[str, int] = field(default_factory=dict)
+    _positions: dict[Data, int] = field(default_factory=dict)
 
-    def add(self, slot: Slot, data: str, mrl: int | None) -> None:
+    def add(self, slot: Slot, data: Data, mrl: int | None) -> None:
         """Take on a slot; an input that is here already is not added again."""
         position = self._positions.setdefault(data, len(self.inputs))
         if position == len(self.inputs):
@@ -143,7 +146,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _input(slot: Slot, opened: _Opened) -> str:
+def _input(slot: Slot, opened: _Opened) -> Data:
     wanted, longest = slot.wanted, opened.characters
     data = wanted.data
     if opened.needs_name and not slot.named:
@@ -153,6 +156,8 @@ def _input(slot: Slot, opened: _Opened) -> str:
         )
     if wanted.input not in opened.reads:
         raise _wrong_kind(slot, opened)
+    if isinstance(data, Pair):
+        return data
     if not isinstance(data, str):
         raise WrongInput(f"{slot.where}.{wanted.input}: expected a string")
     if wanted.input == "image":
@@ -167,6 +172,8 @@ def _input(slot: Slot, opened: _Opened) -> str:
 def _wrong_kind(slot: Slot, opened: _Opened) -> WrongInput:
     if slot.wanted.input == "object":
         return WrongInput(f"{slot.where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
+    if opened.group.card.vector_kind == "score":
+        return WrongInput(f"{slot.where}: {opened.group.card.name} is a reranker, without vectors: POST /v2/rerank")
     name, reads = opened.group.card.name, "' and '".join(opened.reads)
     return WrongInput(f"{slot.where}: {name} takes '{reads}', not '{slot.wanted.input}'")
 

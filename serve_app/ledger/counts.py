@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-Operation = Literal["update", "search", "embeddings", "playground"]
+Operation = Literal["update", "search", "embeddings", "rerank", "playground"]
 """What inference was for."""
 
 OTHERS = "(others)"

@@ -11,6 +11,7 @@ from fastembed import TextEmbedding
 from fastembed.common.model_description import ModelSource, PoolingType
 from fastembed.image.onnx_embedding import OnnxImageEmbedding
 from fastembed.late_interaction.colbert import Colbert
+from fastembed.rerank.cross_encoder import TextCrossEncoder
 from fastembed.sparse.splade_pp import SpladePP
 from fastembed.text.clip_embedding import CLIPOnnxEmbedding
 from PIL import Image
@@ -65,10 +66,18 @@ def _clip_vision(case: Case, folder: Path) -> np.ndarray:
     return np.stack(list(model.embed([Image.fromarray(image) for image in case.inputs])))
 
 
+def _cross_encoder(case: Case, folder: Path) -> np.ndarray:
+    name = str(folder)  # as above
+    TextCrossEncoder.add_custom_model(name, model_file="model.onnx", sources=ModelSource(hf=case.card.name))
+    model = TextCrossEncoder(name, specific_model_path=str(folder))
+    return np.array([[*model.rerank(pair.query, [pair.document])] for pair in case.inputs], np.float32)
+
+
 _FAMILIES: dict[str, Callable[[Case, Path], np.ndarray]] = {
     "dense": _dense,
     "sparse": _sparse,
     "late-interaction": _late_interaction,
     "clip-text": _clip_text,
     "clip-vision": _clip_vision,
+    "cross-encoder": _cross_encoder,
 }

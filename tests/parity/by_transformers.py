@@ -11,7 +11,14 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from sentence_transformers.models import Dense
-from transformers import AutoModel, AutoModelForMaskedLM, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    CLIPImageProcessor,
+    CLIPModel,
+    PreTrainedTokenizerFast,
+)
 
 from deployments.catalogue.card import Markers
 from tests.parity.cases import Case
@@ -88,12 +95,32 @@ def _clip_vision(case: Case, folder: Path) -> np.ndarray:
     return normalize(model.get_image_features(**pixels).pooler_output).numpy()
 
 
+def _cross_encoder(case: Case, folder: Path) -> np.ndarray:
+    """As sentence-transformers calls its tokenizer and model."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer, reads_segments = _tokenizer(folder), getattr(model.config, "type_vocab_size", 1) > 1
+    rows = []
+    for pair in case.inputs:
+        window = int(case.card.context_window or 0)
+        read = tokenizer(
+            [(pair.query, pair.document)],
+            truncation="longest_first",
+            max_length=window,
+            return_tensors="pt",
+            return_token_type_ids=reads_segments,
+        )
+        segments = {"token_type_ids": read["token_type_ids"]} if reads_segments else {}
+        rows.append(model(input_ids=read["input_ids"], **segments).logits[0])
+    return torch.stack(rows).numpy()
+
+
 _FAMILIES: dict[str, Callable[[Case, Path], np.ndarray]] = {
     "dense": _dense,
     "sparse": _sparse,
     "late-interaction": _late_interaction,
     "clip-text": _clip_text,
     "clip-vision": _clip_vision,
+    "cross-encoder": _cross_encoder,
 }
 
 

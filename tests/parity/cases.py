@@ -16,8 +16,8 @@ from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import HOME
 from deployments.contract import Direction
 from deployments.files.store import ModelStore, cache_folder
-from tests.parity.inputs import CAPTIONS, TEXTS, images
-from tests.support import architectures, tiny
+from tests.parity.inputs import CAPTIONS, PAIRS, TEXTS, images
+from tests.support import architectures, rerankers, tiny
 
 Write = Callable[[Path], Path]
 """Writes a model's files into a folder."""
@@ -41,6 +41,8 @@ class Case:
     def inputs(self) -> Sequence[Any]:
         if self.card.family == "clip-vision":
             return list(images(int(self.card.image_size or 0)))
+        if self.card.family == "cross-encoder":
+            return PAIRS
         return CAPTIONS if self.card.family == "clip-text" else TEXTS
 
     def folder(self, scratch: Path) -> Path:
@@ -215,6 +217,12 @@ def _random_others() -> Iterator[Case]:
         yield Case(_card(f"clip-vision-{activation}", "clip-vision", **image), write)
 
 
+def _random_rerankers() -> Iterator[Case]:
+    for name in rerankers.RERANKERS:
+        fields: dict[str, Any] = {"dimensions": None, "context_window": rerankers.window(name)}
+        yield Case(_card(f"{name}-reranker", "cross-encoder", **fields), partial(rerankers.write, name=name), "search")
+
+
 CASES = [
     *_starter(),
     *_random_dense(),
@@ -222,4 +230,5 @@ CASES = [
     *_random_modules(),
     *_random_sparse(),
     *_random_others(),
+    *_random_rerankers(),
 ]

@@ -46,9 +46,15 @@ def _build(case: Case, folder: Path) -> bytes:
         return clip.vision(checkpoint, _preprocessor(folder))
     if case.card.family == "sparse":
         return _logits(heads.splade(checkpoint))
-    return {"dense": heads.encoder, "late-interaction": heads.colbert, "clip-text": clip.text}[case.card.family](
-        checkpoint
-    )
+    return _HEADS[case.card.family](checkpoint)
+
+
+_HEADS: dict[str, Callable[[Checkpoint], bytes]] = {
+    "dense": heads.encoder,
+    "late-interaction": heads.colbert,
+    "clip-text": clip.text,
+    "cross-encoder": heads.scores,
+}
 
 
 def _preprocessor(folder: Path) -> clip.Preprocessor:
@@ -78,6 +84,8 @@ def _text_inputs(model: onnx.ModelProto, _folder: Path) -> None:
         helper.make_node("ReduceSum", ["attention_mask", "token_axis"], ["attended"], keepdims=0),
         helper.make_node("Cast", ["attended"], ["lengths"], to=TensorProto.INT32),
     ]
+    if "segments" in [each.name for each in model.graph.input]:
+        nodes.append(helper.make_node("Cast", ["token_type_ids"], ["segments"], to=TensorProto.INT32))
     _prepend(model, nodes)
     names = ("input_ids", "attention_mask", "token_type_ids")
     _set_inputs(model, [(name, TensorProto.INT64, ["batch", "tokens"]) for name in names])
@@ -101,7 +109,11 @@ def _image_inputs(model: onnx.ModelProto, folder: Path) -> None:
     _set_inputs(model, [("pixel_values", TensorProto.FLOAT, ["batch", 3, size, size])])
 
 
-_INPUTS: dict[str, Callable[[onnx.ModelProto, Path], None]] = {"text": _text_inputs, "image": _image_inputs}
+_INPUTS: dict[str, Callable[[onnx.ModelProto, Path], None]] = {
+    "text": _text_inputs,
+    "image": _image_inputs,
+    "pair": _text_inputs,
+}
 
 
 def _set_inputs(model: onnx.ModelProto, inputs: list[tuple[str, int, list[str | int]]]) -> None:

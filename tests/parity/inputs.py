@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from deployments.contract import Pair
+
 TEXTS = [
     "Recipe for baking chocolate chip cookies",
     "the capital of France is Paris",
@@ -26,6 +28,12 @@ CAPTIONS = [
     "",
     "a picture of an orange ring " * 20,
 ]
+PAIRS = [
+    *(Pair(TEXTS[1], text) for text in TEXTS),
+    *(Pair(text, TEXTS[0]) for text in TEXTS),
+    Pair(TEXTS[-2], TEXTS[-1]),
+]
+"""Documents for a query, queries for a document, and two that are too long both."""
 
 
 def images(size: int) -> np.ndarray:

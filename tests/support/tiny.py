@@ -179,9 +179,11 @@ def byte_pairs(start: str = "<s>", end: str = "</s>") -> Tokenizer:
 
 
 def _finished(tokenizer: Tokenizer, start: str, end: str, *others: str) -> Tokenizer:
+    """A pair is one of segments in BERT's kind, and none in the others, which put two ends between its parts."""
     tokenizer.add_special_tokens([start, end, *others])
     ids = [(token, tokenizer.token_to_id(token)) for token in (start, end)]
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{start} $A {end}", special_tokens=ids)
+    pair = f"{start} $A {end} $B:1 {end}:1" if start == "[CLS]" else f"{start} $A {end} {end} $B {end}"
+    tokenizer.post_processor = processors.TemplateProcessing(f"{start} $A {end}", pair, special_tokens=ids)
     return tokenizer
 
 

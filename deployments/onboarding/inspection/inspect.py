@@ -86,6 +86,8 @@ def _kind(files: Repository) -> Checkpoint:
         return "clip"
     if colbert.METADATA in files.paths or "HF_ColBERT" in architectures or modules[:2] == ["Transformer", "Dense"]:
         return "late-interaction"
+    if architectures and architectures[0].endswith("ForSequenceClassification"):
+        return "cross-encoder"
     if "SpladePooling" in modules or _QUERY_WEIGHTS in files.paths:
         return "sparse"
     if "Pooling" in modules or (not modules and [name for name in architectures if name.endswith("Model")]):
@@ -97,7 +99,7 @@ def _kind(files: Repository) -> Checkpoint:
             f"{CONFIG} names {architectures[0] if architectures else 'no architecture'}, which may be a sparse model "
             "(SPLADE) or the base of a dense one; say which: --family sparse or --family dense"
         )
-    raise ModelError(f"{CONFIG}: architecture '{architectures[0]}' is none of an embedding model that is known here")
+    raise ModelError(f"{CONFIG}: architecture '{architectures[0]}' is none of a model that is known here")
 
 
 def _dense(files: Repository, weights: Weights) -> Sequence[_Found]:
@@ -160,6 +162,14 @@ def _late_interaction(files: Repository, weights: Weights) -> Sequence[_Found]:
     return _text("late-interaction", files, {**weights, **_beside(fields.get("projections", ()))}, fields)
 
 
+def _cross_encoder(files: Repository, weights: Weights) -> Sequence[_Found]:
+    st.expect_modules(files, "Transformer")
+    labels = files.json(CONFIG).get("id2label", {})
+    if len(labels) > 1:
+        raise ModelError(f"{CONFIG}: a model with {len(labels)} labels is no reranker, which has one")
+    return _text("cross-encoder", files, weights, {})
+
+
 def _text(family: str, files: Repository, weights: Weights, fields: Mapping[str, Any]) -> Sequence[_Found]:
     files.expect_tokenizer()
     fields = {"context_window": st.window(files), "prefixes": st.prefixes(files), **fields}
@@ -187,5 +197,6 @@ DESCRIBE: Mapping[Checkpoint, Callable[[Repository, Weights], Sequence[_Found]]]
     "sparse": _sparse,
     "late-interaction": _late_interaction,
     "clip": _clip,
+    "cross-encoder": _cross_encoder,
 }
 """By what a checkpoint is: how its models are described."""

@@ -18,7 +18,7 @@ def test_a_ready_file_gets_what_exporters_ask_for() -> None:
             seen.update(inputs)
             return [np.ones((2, 5, 3), np.float16), np.zeros(1)]
 
-    output = run_ready(Session(), IDS, LENGTHS, output="hidden")  # type: ignore[arg-type]
+    output = run_ready(Session(), IDS, LENGTHS, np.zeros_like(IDS), output="hidden")  # type: ignore[arg-type]
     assert seen["position_ids"].tolist() == [[0, 1, 2, 3, 4]] * 2
     assert seen["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
     assert not seen["token_type_ids"].any()

@@ -15,6 +15,7 @@ const KINDS = {
   bm25: "sparse, BM25",
   "late-interaction": "late interaction",
   "clip-text": "CLIP, text side",
+  "cross-encoder": "reranker",
   "clip-vision": "CLIP, image side",
 };
 

@@ -15,7 +15,7 @@ from deployments.catalogue.families import Checkpoint
 from deployments.errors import ModelError, ModelFilesError
 from deployments.onboarding.inspection.inspect import inspect
 from deployments.onboarding.inspection.repository import Repository
-from tests.support import own_model, tiny
+from tests.support import own_model, rerankers, tiny
 from tests.support.architectures import ARCHITECTURES
 
 PLAIN = {"model.safetensors", "config.json", "tokenizer.json"}
@@ -110,6 +110,21 @@ def test_the_prompt_of_qwen3_is_an_instruction_with_its_default(tuned: Path) -> 
     card = look_at_one(tuned)
     told = Instruction(form="Instruct: {instruction}\nQuery:", default="Given a question, find passages")
     assert (card.instruction, card.prefixes) == (told, Prefixes())
+
+
+@pytest.mark.parametrize("name", rerankers.RERANKERS)
+def test_a_reranker_is_seen_by_its_architecture(tmp_path: Path, name: str) -> None:
+    card = look_at_one(rerankers.write(tmp_path, name))
+    assert (card.family, card.dimensions, card.context_window) == ("cross-encoder", None, rerankers.window(name))
+    assert files_of(card) == PLAIN
+    own_model.write_json(tmp_path, modules=own_model.modules("Transformer"))
+    assert look_at_one(tmp_path) == card
+
+
+def test_a_classifier_of_several_labels_is_no_reranker(tmp_path: Path) -> None:
+    folder = rerankers.write(tmp_path, id2label={"0": "no", "1": "yes"})
+    with pytest.raises(ModelError, match="a model with 2 labels is no reranker"):
+        look(folder)
 
 
 def test_splade_is_seen_by_its_pooling(plain: Path) -> None:
@@ -239,8 +254,8 @@ def test_unknown_modules_are_refused_by_name(tuned: Path, names: tuple[str, ...]
 
 
 def test_a_checkpoint_that_is_no_embedding_model_is_refused_by_its_architecture(plain: Path) -> None:
-    change(plain, "config.json", architectures=["BertForSequenceClassification"])
-    with pytest.raises(ModelError, match=r"'BertForSequenceClassification' is none of an embedding model"):
+    change(plain, "config.json", architectures=["BertForTokenClassification"])
+    with pytest.raises(ModelError, match=r"'BertForTokenClassification' is none of a model that is known here"):
         look(plain)
 
 
