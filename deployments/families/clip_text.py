@@ -8,9 +8,10 @@ from typing import cast
 from deployments.catalogue.card import ModelCard
 from deployments.contract import DenseVectors, Floats
 from deployments.families.pooling import normalize
-from deployments.families.text import Output, TextModel
+from deployments.families.text import TextModel
 from deployments.graphs import clip
-from deployments.networks.opening import open_network
+from deployments.networks.base import Output
+from deployments.networks.opening import Graphs, open_network
 from deployments.networks.settings import SessionSettings
 
 
@@ -21,4 +22,4 @@ def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
         rows = cast("Floats", output)
         return DenseVectors(normalize(rows) if card.normalize else rows)
 
-    return TextModel(card, folder, open_network(card, folder, settings, clip.text, clip.positions), finish)
+    return TextModel(card, folder, open_network(card, folder, settings, Graphs(clip.positions, clip.text)), finish)

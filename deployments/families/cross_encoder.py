@@ -13,15 +13,15 @@ from typing import cast
 import numpy as np
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Batch, DenseVectors, MultiVectors, Pair
+from deployments.contract import Batch, DenseVectors, Floats, MultiVectors, Pair
 from deployments.errors import InternalError
 from deployments.families.pooling import POOLINGS
 from deployments.families.protocol import Positions, Prepared
-from deployments.families.text import Output, sample_texts
+from deployments.families.text import sample_texts
 from deployments.families.tokenizing import PairIds, TextTokenizer
-from deployments.graphs import heads
-from deployments.networks.base import Network
-from deployments.networks.opening import open_packed_network
+from deployments.graphs import heads, ragged
+from deployments.networks.base import Network, Output
+from deployments.networks.opening import Graphs, RaggedGraph, open_network
 from deployments.networks.settings import SessionSettings
 
 _QUERY = "what is a word"
@@ -29,7 +29,8 @@ _QUERY = "what is a word"
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> CrossEncoder:
     """Load a reranker."""
-    return CrossEncoder(card, folder, open_packed_network(card, folder, settings, heads.scores, heads.positions))
+    graphs = Graphs(heads.positions, heads.scores, RaggedGraph(ragged.scores, (), lambda outputs, _: outputs[0]))
+    return CrossEncoder(card, folder, open_network(card, folder, settings, graphs))
 
 
 class CrossEncoder:
@@ -59,7 +60,9 @@ class CrossEncoder:
 
 
 def _scores(output: Output) -> np.ndarray:
-    rows = POOLINGS["cls"](output) if isinstance(output, MultiVectors) else output.reshape(len(output), -1)
+    rows = (
+        POOLINGS["cls"](output) if isinstance(output, MultiVectors) else cast("Floats", output).reshape(len(output), -1)
+    )
     if rows.shape[1] != 1:
         raise InternalError(f"the model gives {rows.shape[1]} numbers for a pair; a reranker gives one")
     return rows

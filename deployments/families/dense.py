@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from deployments.architectures import projection
 from deployments.catalogue.card import ModelCard
-from deployments.contract import DenseVectors, MultiVectors
+from deployments.contract import DenseVectors, Floats, MultiVectors
 from deployments.families.pooling import POOLINGS, normalize
-from deployments.families.text import Output, TextModel
-from deployments.graphs import heads
-from deployments.networks.opening import open_packed_network
+from deployments.families.text import TextModel
+from deployments.graphs import heads, ragged
+from deployments.networks.base import Output
+from deployments.networks.opening import Graphs, RaggedGraph, open_network
+from deployments.networks.session import Outputs
 from deployments.networks.settings import SessionSettings
 
 
@@ -18,12 +22,19 @@ def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a dense text model."""
     pooled = POOLINGS[str(card.pooling)]
     projections = [projection.read(folder / name) for name in card.projections]
+    ends_with_vectors = not projections  # of ragged texts: pooled, and normalized if they shall be
 
     def finish(output: Output) -> DenseVectors:
-        rows = pooled(output) if isinstance(output, MultiVectors) else output  # a ready file may have pooled already
+        if isinstance(output, DenseVectors):
+            return output
+        rows = pooled(output) if isinstance(output, MultiVectors) else cast("Floats", output)  # a ready file may pool
         for project in projections:
             rows = project(rows)
         return DenseVectors(normalize(rows) if card.normalize else rows)
 
-    network = open_packed_network(card, folder, settings, heads.encoder, heads.positions)
+    def read(outputs: Outputs, _tokens: Sequence[int]) -> Output:
+        return DenseVectors(outputs[0]) if ends_with_vectors else outputs[0]
+
+    graph = RaggedGraph(ragged.encoder, (card.pooling, card.normalize and ends_with_vectors), read)
+    network = open_network(card, folder, settings, Graphs(heads.positions, heads.encoder, graph))
     return TextModel(card, folder, network, finish)

@@ -20,9 +20,11 @@ from deployments.families.pooling import normalize
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.text import sample_texts
 from deployments.families.tokenizing import TextTokenizer
-from deployments.graphs import heads
-from deployments.networks.base import Network
-from deployments.networks.opening import open_packed_network
+from deployments.graphs import heads, ragged
+from deployments.networks.base import Network, offsets
+from deployments.networks.opening import Graphs, RaggedGraph, open_network
+from deployments.networks.ragged import RaggedNetwork
+from deployments.networks.session import Outputs
 from deployments.networks.settings import SessionSettings
 
 _MASKS = ("[MASK]", "<mask>")
@@ -31,8 +33,8 @@ _PADDINGS = ("[PAD]", "<pad>")
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> LateInteractionModel:
     """Load a late-interaction model."""
-    network = open_packed_network(card, folder, settings, heads.colbert, heads.positions)
-    return LateInteractionModel(card, folder, network)
+    graphs = Graphs(heads.positions, heads.colbert, RaggedGraph(ragged.colbert, (card.normalize,), _vectors))
+    return LateInteractionModel(card, folder, open_network(card, folder, settings, graphs))
 
 
 class _Text(NamedTuple):
@@ -47,7 +49,7 @@ class LateInteractionModel:
 
     def __init__(self, card: ModelCard, folder: Path, network: Network) -> None:
         self._markers = cast("Markers", card.markers)
-        self._normalized = card.normalize
+        self._normalizes = card.normalize and not isinstance(network, RaggedNetwork)  # whose graph has done it
         window = int(card.context_window or 0) - 1  # the marker takes one
         self._tokenizer = TextTokenizer(folder / "tokenizer.json", window)
         self._mask = _mask(self._tokenizer, folder)
@@ -80,11 +82,11 @@ class LateInteractionModel:
         texts: list[_Text] = [prepared.items[position] for position in positions]
         attended = np.array([text.attended for text in texts], np.int32)
         output = cast("MultiVectors", self._network([text.ids for text in texts], attended))
-        rows, offsets = output.rows, output.offsets
+        rows, bounds = output.rows, output.offsets
         if prepared.batch.direction == "update":
             counts = ~np.isin(np.concatenate([text.ids for text in texts]), self._skipped)
-            rows, offsets = rows[counts], np.concatenate([[0], counts.cumsum()])[offsets]
-        return MultiVectors(normalize(rows) if self._normalized else rows, offsets)
+            rows, bounds = rows[counts], np.concatenate([[0], counts.cumsum()])[bounds]
+        return MultiVectors(normalize(rows) if self._normalizes else rows, bounds)
 
     def _query(self, row: list[int]) -> _Text:
         ids = [row[0], self._markers.query, *row[1:]]
@@ -93,6 +95,10 @@ class LateInteractionModel:
     def _document(self, row: list[int]) -> _Text:
         ids = [row[0], self._markers.document, *row[1:]]
         return _Text(ids, len(ids))
+
+
+def _vectors(outputs: Outputs, tokens: Sequence[int]) -> MultiVectors:
+    return MultiVectors(outputs[0], offsets(tokens))
 
 
 def _mask(tokenizer: TextTokenizer, folder: Path) -> int:

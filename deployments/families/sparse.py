@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -16,17 +17,19 @@ from deployments.contract import Batch, Floats, MultiVectors, SparseVector, Spar
 from deployments.errors import ModelFilesError
 from deployments.families.chunks import pack
 from deployments.families.protocol import Positions, Prepared
-from deployments.families.text import Finish, Output, TextModel
+from deployments.families.text import Finish, TextModel
 from deployments.families.tokenizing import TextTokenizer
-from deployments.graphs import heads
-from deployments.networks.base import Network
-from deployments.networks.opening import open_network
+from deployments.graphs import heads, ragged
+from deployments.networks.base import Network, Output
+from deployments.networks.opening import Graphs, RaggedGraph, open_network
+from deployments.networks.session import Outputs
 from deployments.networks.settings import SessionSettings
 
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a SPLADE model."""
-    network = open_network(card, folder, settings, heads.splade, heads.positions)
+    graphs = Graphs(heads.positions, heads.splade, RaggedGraph(ragged.splade, (), _entries))
+    network = open_network(card, folder, settings, graphs)
     finish = partial(_weights_above_zero, log_twice=card.log_twice)
     return (InferenceFreeModel if card.query_weights else TextModel)(card, folder, network, finish)
 
@@ -76,9 +79,18 @@ def _table(path: Path, tokenizer: TextTokenizer) -> Floats:
     return weights
 
 
+def _entries(outputs: Outputs, tokens: Sequence[int]) -> SparseVectors:
+    """What a graph of ragged texts ends with: of each weight above zero, the text and the entry, and the weight."""
+    (texts, entries), weights = outputs
+    offsets = np.searchsorted(texts, np.arange(len(tokens) + 1)).astype(np.int64)
+    return SparseVectors(entries.astype(np.uint32), weights, offsets)
+
+
 def _weights_above_zero(output: Output, *, log_twice: bool) -> SparseVectors:
     """From weights `[texts, vocabulary]`, of which few are not zero, or of a ready file, the logits of each token."""
-    weights = _weights(output) if isinstance(output, MultiVectors) else output
+    if isinstance(output, SparseVectors):
+        return replace(output, values=np.log1p(output.values)) if log_twice else output
+    weights = _weights(output) if isinstance(output, MultiVectors) else cast("Floats", output)
     weights = np.log1p(weights) if log_twice else weights
     rows, indices = np.nonzero(weights)
     offsets = np.searchsorted(rows, np.arange(len(weights) + 1)).astype(np.int64)

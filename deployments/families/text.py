@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Union
 
 import numpy as np
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Batch, Explanation, Floats, MultiVectors, Vectors
+from deployments.contract import Batch, Explanation, Vectors
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.tokenizing import TextTokenizer
-from deployments.networks.base import Network
-
-Output = Union[MultiVectors, Floats]
-"""What a network gives: a row a token, or a row a text."""
+from deployments.networks.base import Network, Output
 
 Finish = Callable[[Output], Vectors]
-"""Makes vectors of it."""
+"""Makes vectors of what a network gives."""
 
 _SHAPES = ((1, 7), (1, 40), (16, 7), (8, 40), (2, 250))
 """One short text, one of a few lines, several of each, and two long ones: texts, and words of each."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from deployments.architectures.transformer import Attention, Mlp, Norm, Residual, Rope, Sight, Transformer
 from deployments.contract import Floats
 from deployments.graphs.builder import FUSED, Graph
-from deployments.graphs.rows import Tokens, bias
+from deployments.graphs.rows import Ragged, Tokens, bias, slot_rows
 
 
 class _Summand(NamedTuple):
@@ -21,7 +22,7 @@ class _Summand(NamedTuple):
 
 
 def hidden_states(graph: Graph, tokens: Tokens, model: Transformer) -> str:
-    """The last hidden states, `[batch, tokens, hidden]`."""
+    """The last hidden states, `[batch, tokens, hidden]`, of ragged texts `[tokens, hidden]`."""
     hidden = _embedded(graph, tokens, model)
     for residual in model.residuals:
         hidden = _residual(graph, tokens, hidden, residual, model.norm)
@@ -75,9 +76,15 @@ def _normed(graph: Graph, value: str, name: str, norm: Norm, scale: float = 1.0)
 
 
 def _attention(graph: Graph, tokens: Tokens, value: str, part: Attention, norm: Norm) -> _Summand:
+    return _Summand(graph.matmul(_attended(graph, tokens, value, part, norm), part.output), graph.bias(part.output))
+
+
+def _attended(graph: Graph, tokens: Tokens, value: str, part: Attention, norm: Norm) -> str:
+    """What is attended to, without the output layer."""
+    if tokens.ragged is not None:
+        return _in_ragged_texts(graph, tokens, value, part, norm)
     is_plain = part.rope is None and part.norms is None and part.groups == part.heads and part.scale is None
-    attended = (_fused if is_plain else partial(_rotated, norm=norm))(graph, tokens, value, part)
-    return _Summand(graph.matmul(attended, part.output), graph.bias(part.output))
+    return _fused(graph, tokens, value, part) if is_plain else _rotated(graph, tokens, value, part, norm)
 
 
 def _fused(graph: Graph, tokens: Tokens, value: str, part: Attention) -> str:
@@ -110,6 +117,68 @@ def _rotated(graph: Graph, tokens: Tokens, value: str, part: Attention, norm: No
     shares = graph.add("Softmax", graph.add("Add", scores, bias(graph, tokens, part.sight)), axis=-1)
     rows = graph.add("Transpose", graph.add("MatMul", shares, seen), perm=[0, 2, 1, 3])
     return graph.add("Reshape", rows, graph.constant(np.array([0, 0, widths[0]])))
+
+
+def _in_ragged_texts(graph: Graph, tokens: Tokens, value: str, part: Attention, norm: Norm) -> str:
+    """Attention within each text by onnxruntime's operator for packed tokens, which its CUDA provider has.
+
+    Queries, keys and values come apart, and their biases are added before: so flash attention takes them as they are
+    (`packed_multihead_attention.cc` in onnxruntime). With a bias of the scores the operator is a slower one.
+    """
+    ragged, counts = cast("Ragged", tokens.ragged), (part.heads, part.groups, part.groups)
+    query, key, seen = graph.separate(value, part.inputs, [count * part.size for count in counts])
+    if part.norms:
+        query, key = (
+            _of_heads(graph, each, part.size, partial(_normed, graph, name=name, norm=norm))
+            for each, name in zip((query, key), part.norms, strict=True)
+        )
+    if part.rope is not None:
+        query, key = (_turned_in_texts(graph, tokens, each, part.rope) for each in (query, key))
+    if part.groups != part.heads:
+        shared = graph.constant(np.repeat(np.arange(part.groups), part.heads // part.groups))
+        key, seen = (
+            _of_heads(graph, each, part.size, lambda heads: graph.add("Gather", heads, shared, axis=1))
+            for each in (key, seen)
+        )
+    inputs = [query, key, seen, "", ragged.offset, ragged.starts, *_scores_bias(graph, ragged, part)]
+    scale: dict[str, Any] = {} if part.scale is None else {"scale": part.scale}
+    return graph.add("PackedMultiHeadAttention", *inputs, domain=FUSED, num_heads=part.heads, **scale)
+
+
+def _of_heads(graph: Graph, value: str, size: int, change: Callable[[str], str]) -> str:
+    """A value `[tokens, heads * size]` whose heads, `[tokens, heads, size]`, are changed."""
+    changed = change(graph.add("Reshape", value, graph.constant(np.array([0, -1, size]))))
+    return graph.add("Reshape", changed, graph.constant(np.array([0, -1])))
+
+
+def _scores_bias(graph: Graph, ragged: Ragged, part: Attention) -> list[str]:
+    """What is added to the scores, `[texts or 1, heads or 1, slots, slots]`, if all of a text is not seen alike."""
+    if part.sight == Sight() and not ragged.attended:
+        return []
+
+    def make() -> str:
+        count = graph.add("Shape", ragged.offset, start=1)
+        ones = graph.constant(np.ones(2, np.int64))
+        whole = graph.add("Concat", ones, count, count, axis=0)
+        return graph.add("Expand", bias(graph, slot_rows(graph, ragged), part.sight), whole)
+
+    return [graph.once(("whole bias", part.sight), make)]
+
+
+def _turned_in_texts(graph: Graph, tokens: Tokens, value: str, rope: Rope) -> str:
+    """As `_turned`, of ragged texts, by an operator that takes them as one row."""
+    steps = np.arange(rope.positions, dtype=np.float32)[:, None] * np.array(rope.angles, np.float32)
+    cosine, sine = (
+        graph.once((name, rope), partial(graph.weight, function(steps)))
+        for name, function in (("cos", np.cos), ("sin", np.sin))
+    )
+    row = graph.constant(np.array([0]))
+    positions = graph.once(
+        "positions of one row", lambda: graph.add("Unsqueeze", graph.cast(tokens.positions, np.int64), row)
+    )
+    inputs = [graph.add("Unsqueeze", value, row), positions, cosine, sine]
+    turned = graph.add("RotaryEmbedding", *inputs, domain=FUSED, is_packed_batching=1)
+    return graph.add("Squeeze", turned, row)
 
 
 def _turned(graph: Graph, tokens: Tokens, value: str, rope: Rope, size: int) -> str:

@@ -148,6 +148,16 @@ class Graph:
         bias[:scaled] *= np.float32(factor)
         return self.add("Add", result, self.weight(bias))
 
+    def separate(self, value: str, names: Sequence[str], widths: Sequence[int]) -> list[str]:
+        """Several linear layers, however they are joined in the checkpoint, with outputs of these widths."""
+        weight, bias = self._joined(names)
+        results, ends = [], np.cumsum(widths)
+        for end, width in zip(ends, widths, strict=True):
+            part = slice(end - width, end)
+            result = self.add("MatMul", value, self.weight(weight[part].T))
+            results.append(result if bias is None else self.add("Add", result, self.weight(bias[part])))
+        return results
+
     def width(self, names: Sequence[str]) -> int:
         """How many numbers several linear layers in one give."""
         return sum(self.checkpoint.shape(f"{name}.weight")[0] for name in names)
@@ -182,10 +192,14 @@ class Graph:
         inputs = [value, self.weight(weight.T), self.weight(shift), mask, *(["", bias] if bias else [])]
         return self.add("Attention", *inputs, domain=FUSED, num_heads=heads, **attributes)
 
+    def output(self, value: str, name: str, dtype: npt.DTypeLike, shape: Sequence[str | int]) -> None:
+        """An output of the model beside its first."""
+        self._graph.node.append(helper.make_node("Identity", [value], [name]))
+        self._graph.output.append(_value(name, dtype, shape))
+
     def serialize(self, output: str, shape: Sequence[str | int]) -> bytes:
-        """The finished model with its one output, called `output`, in float32 whatever type the value has."""
-        self._graph.node.append(helper.make_node("Identity", [self.to_float32(output)], ["output"]))
-        self._graph.output.append(_value("output", np.float32, shape))
+        """The finished model with its last output, called `output`, in float32 whatever type the value has."""
+        self.output(self.to_float32(output), "output", np.float32, shape)
         try:
             return bytes(self._model.SerializeToString())
         except ValueError as error:  # of protobuf

@@ -41,8 +41,8 @@ def encoder(
     Raises:
         ModelError: the checkpoint is of an architecture that is not known here, or of an unknown kind of one.
     """
-    graph, model, _, hidden = _begun(checkpoint, weights, rows, external)
-    checkpoint.expect_all_read(*model.unused, *_of_head(model))
+    graph, model, _, hidden = begun(checkpoint, weights, rows, external)
+    checkpoint.expect_all_read(*model.unused, *of_head(model))
     return graph.serialize(hidden, ["batch", "tokens", model.hidden])
 
 
@@ -60,12 +60,10 @@ def colbert(
     Raises:
         ModelError: as for `encoder`.
     """
-    graph, model, _, hidden = _begun(checkpoint, weights, rows, external)
-    names = [f"{name}.linear" for name in checkpoint.beside] or ["linear"]
-    for name in names:
-        hidden = graph.linear(hidden, name)
-    checkpoint.expect_all_read(*model.unused, *_of_head(model))
-    return graph.serialize(hidden, ["batch", "tokens", graph.width(names[-1:])])
+    graph, model, _, hidden = begun(checkpoint, weights, rows, external)
+    projected, width = token_vectors(graph, hidden)
+    checkpoint.expect_all_read(*model.unused, *of_head(model))
+    return graph.serialize(projected, ["batch", "tokens", width])
 
 
 def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, *, external: BinaryIO | None = None) -> bytes:
@@ -77,16 +75,13 @@ def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, *, exter
     Raises:
         ModelError: as for `encoder`.
     """
-    graph, model, tokens, hidden = _begun(checkpoint, weights, "padded", external)
-    if model.head is None:
-        model_type = checkpoint.setting("model_type")
-        raise ModelError(f"{checkpoint.folder}: the head for masked words of '{model_type}' is not known here")
-    hidden = _first_token_for_padding(graph, tokens, hidden)
-    highest = _highest_logits(graph, model, model.head, hidden)
-    one = graph.constant(np.ones(1, np.float32))
-    entries = graph.add("Log", graph.add("Add", graph.add("Relu", highest), one))
-    checkpoint.expect_all_read(*model.unused, *model.head.unused)
-    return graph.serialize(entries, ["batch", checkpoint.shape(model.head.bias)[0]])
+    graph, model, tokens, hidden = begun(checkpoint, weights, "padded", external)
+    head = head_of(checkpoint, model)
+    hidden, table = before_words(graph, model, _first_token_for_padding(graph, tokens, hidden))
+    highest = graph.add("ReduceMax", graph.matmul(hidden, table), graph.constant(np.array([1])), keepdims=0)
+    entries = word_weights(graph, head, highest)
+    checkpoint.expect_all_read(*model.unused, *head.unused)
+    return graph.serialize(entries, ["batch", checkpoint.shape(head.bias)[0]])
 
 
 def scores(
@@ -104,19 +99,10 @@ def scores(
     Raises:
         ModelError: as for `encoder`; or it has several labels.
     """
-    graph, model, tokens, hidden = _begun(checkpoint, weights, rows, external, pairs=True)
-    head = model.scores
-    if head is None:
-        model_type = checkpoint.setting("model_type")
-        raise ModelError(f"{checkpoint.folder}: the head for classification of '{model_type}' is not known here")
-    labels = checkpoint.shape(f"{head.labels}.weight")[0]
-    if labels != 1:
-        raise ModelError(f"{checkpoint.folder}: a model with {labels} labels is no reranker, which has one")
-    hidden = _pooled(graph, tokens, head, hidden, rows)
-    hidden = graph.activate(graph.linear(hidden, head.dense), head.activation)
-    hidden = graph.layer_norm(hidden, head.norm, model.norm.epsilon) if head.norm else hidden
-    score = graph.linear(hidden, head.labels)
-    checkpoint.expect_all_read(*model.unused, *_of_head(model))
+    graph, model, tokens, hidden = begun(checkpoint, weights, rows, external, pairs=True)
+    head = score_head_of(checkpoint, model)
+    score = scored(graph, model, _pooled(graph, tokens, head, hidden, rows))
+    checkpoint.expect_all_read(*model.unused, *of_head(model))
     return graph.serialize(score, ["batch", 1] if rows == "padded" else ["batch", "tokens", 1])
 
 
@@ -129,7 +115,7 @@ def _pooled(graph: Graph, tokens: Tokens, head: ScoreHead, hidden: str, rows: Ro
     return hidden if rows == "packed" else graph.add("Gather", hidden, graph.constant(np.array(0)), axis=1)
 
 
-def _of_head(model: Transformer) -> tuple[str, ...]:
+def of_head(model: Transformer) -> tuple[str, ...]:
     """The tensors of a head for masked words: many encoders were made of a model with one."""
     head = model.head
     if head is None:
@@ -137,17 +123,23 @@ def _of_head(model: Transformer) -> tuple[str, ...]:
     return (f"{head.dense}.*", f"{head.norm}.*", head.bias, f"{head.decoder}.*", *head.unused)
 
 
-def _begun(
-    checkpoint: Checkpoint, weights: npt.DTypeLike, rows: Rows, external: BinaryIO | None, *, pairs: bool = False
+def begun(  # noqa: PLR0913  what a graph needs and what it reads
+    checkpoint: Checkpoint,
+    weights: npt.DTypeLike,
+    rows: Rows,
+    external: BinaryIO | None,
+    *,
+    pairs: bool = False,
+    masked: bool = False,
 ) -> tuple[Graph, Transformer, Tokens, str]:
-    """A graph up to the last hidden states."""
+    """A graph up to the last hidden states, of `pairs` or of texts; `masked` as in `read_rows`."""
     model = transformer(checkpoint)
     if np.dtype(weights) == np.float16 and not model.float16:
         raise ModelError(f"{checkpoint.folder}: the hidden states of this model are too large for float16")
     graph = Graph(checkpoint, weights, external)
-    tokens = read_rows(graph, rows)
+    tokens = read_rows(graph, rows, masked=masked)
     if pairs and _tells_segments(checkpoint, model):
-        tokens = tokens._replace(segments=read_segments(graph))
+        tokens = tokens._replace(segments=read_segments(graph, tokens))
     return graph, model, tokens, hidden_states(graph, tokens, model)
 
 
@@ -157,15 +149,63 @@ def _tells_segments(checkpoint: Checkpoint, model: Transformer) -> bool:
     return table in checkpoint and checkpoint.shape(table)[0] > 1
 
 
-def _highest_logits(graph: Graph, model: Transformer, head: MaskedHead, hidden: str) -> str:
-    """The highest logit of each vocabulary entry among a text's tokens, float32 `[batch, vocabulary]`."""
-    checkpoint = graph.checkpoint
+def token_vectors(graph: Graph, hidden: str) -> tuple[str, int]:
+    """The projections of ColBERT, and how wide they are."""
+    names = [f"{name}.linear" for name in graph.checkpoint.beside] or ["linear"]
+    for name in names:
+        hidden = graph.linear(hidden, name)
+    return hidden, graph.width(names[-1:])
+
+
+def head_of(checkpoint: Checkpoint, model: Transformer) -> MaskedHead:
+    """A model's head for masked words.
+
+    Raises:
+        ModelError: that of this architecture is not known here.
+    """
+    if model.head is None:
+        model_type = checkpoint.setting("model_type")
+        raise ModelError(f"{checkpoint.folder}: the head for masked words of '{model_type}' is not known here")
+    return model.head
+
+
+def before_words(graph: Graph, model: Transformer, hidden: str) -> tuple[str, str]:
+    """The head's layers up to the table of words, and the name of that layer."""
+    head = head_of(graph.checkpoint, model)
     hidden = graph.activate(graph.linear(hidden, head.dense), head.activation)
     hidden = graph.layer_norm(hidden, head.norm, model.norm.epsilon)
-    table = head.decoder if f"{head.decoder}.weight" in checkpoint else model.embedding.words
-    logits = graph.matmul(hidden, table)
-    highest = graph.to_float32(graph.add("ReduceMax", logits, graph.constant(np.array([1])), keepdims=0))
-    return graph.add("Add", highest, graph.constant(checkpoint[head.bias]))
+    return hidden, head.decoder if f"{head.decoder}.weight" in graph.checkpoint else model.embedding.words
+
+
+def word_weights(graph: Graph, head: MaskedHead, highest: str) -> str:
+    """The weights of words, float32, of the highest products that they have in a text."""
+    logits = graph.add("Add", graph.to_float32(highest), graph.constant(graph.checkpoint[head.bias]))
+    one = graph.constant(np.ones(1, np.float32))
+    return graph.add("Log", graph.add("Add", graph.add("Relu", logits), one))
+
+
+def score_head_of(checkpoint: Checkpoint, model: Transformer) -> ScoreHead:
+    """A model's head for classification, with one label.
+
+    Raises:
+        ModelError: that of this architecture is not known here, or it has several labels.
+    """
+    head = model.scores
+    if head is None:
+        model_type = checkpoint.setting("model_type")
+        raise ModelError(f"{checkpoint.folder}: the head for classification of '{model_type}' is not known here")
+    labels = checkpoint.shape(f"{head.labels}.weight")[0]
+    if labels != 1:
+        raise ModelError(f"{checkpoint.folder}: a model with {labels} labels is no reranker, which has one")
+    return head
+
+
+def scored(graph: Graph, model: Transformer, pooled: str) -> str:
+    """The score of what the head reads, in place of its last axis."""
+    head = score_head_of(graph.checkpoint, model)
+    hidden = graph.activate(graph.linear(pooled, head.dense), head.activation)
+    hidden = graph.layer_norm(hidden, head.norm, model.norm.epsilon) if head.norm else hidden
+    return graph.linear(hidden, head.labels)
 
 
 def _first_token_for_padding(graph: Graph, tokens: Tokens, hidden: str) -> str:

@@ -4,6 +4,12 @@ A padded graph reads `input_ids` int32 `[batch, tokens]`, filled up on the right
 many of each row's tokens are attended to. The rows of a packed one hold several texts: `input_ids`, `positions` in each
 text, `texts` and `attended`, all int32 `[batch, tokens]`; a token attends to those whose `attended` is its own `texts`.
 A model of pairs that tells their parts apart reads `segments` int32 `[batch, tokens]` too: 0 in a query, 1 behind it.
+
+A ragged graph has no rows. It reads `input_ids` and `positions`, int32 `[tokens]`, of all texts one behind the other;
+`starts` int32 `[texts + 1]`, where each text begins and the last one ends; and `token_offset`, int32 `[texts, slots]`,
+as onnxruntime's operators for packed tokens define it: of a row of slots for each text, first those with a token, then
+the empty ones. Some read more: `slots` int32 `[texts, slots]`, which token stands in each slot, in an empty one the
+text's first; `attended` int32 `[texts]`, how many of a text's first tokens are attended to; `segments` `[tokens]`.
 """
 
 from __future__ import annotations
@@ -19,8 +25,11 @@ from deployments.architectures.transformer import Alibi, Buckets, Sight
 from deployments.contract import Floats
 from deployments.graphs.builder import Graph
 
-Rows = Literal["padded", "packed"]
-"""What a row holds: one text, filled up, or several."""
+Rows = Literal["padded", "packed", "ragged"]
+"""What a row holds: one text, filled up, or several; ragged texts have no rows."""
+
+SLOT_STEP = 8
+"""Slots of ragged texts come in multiples of it: so onnxruntime's memory-efficient attention wants a bias."""
 
 _HIDDEN = -30000.0
 """Added to the score of a token that is not attended to: nothing is left of it, and float16 can hold it."""
@@ -34,24 +43,34 @@ class Tokens(NamedTuple):
     """What is known of the tokens of a run.
 
     `positions` int32 `[batch or 1, tokens]`; `attends` bool `[batch, 1 or tokens, tokens]`, whether the first token
-    attends to the second; `mask` says the same to onnxruntime's `Attention`. `segments` is empty if there is one.
+    attends to the second; `mask` says the same to onnxruntime's `Attention`. `segments` is empty if there is one. Those
+    of `ragged` texts, `[tokens]`, have neither `attends` nor `mask`.
     """
 
     ids: str
     positions: str
-    attends: str
-    mask: str
+    attends: str = ""
+    mask: str = ""
     segments: str = ""
+    ragged: Ragged | None = None
 
 
-def read_rows(graph: Graph, rows: Rows) -> Tokens:
-    """The inputs of a graph."""
-    return _READ[rows](graph)
+class Ragged(NamedTuple):
+    """The inputs that say where the texts stand; `attended` is empty if all tokens are attended to."""
+
+    offset: str
+    starts: str
+    attended: str
 
 
-def read_segments(graph: Graph) -> str:
+def read_rows(graph: Graph, rows: Rows, *, masked: bool = False) -> Tokens:
+    """The inputs of a graph. In a ragged one all tokens of a text are attended to, unless it is `masked`."""
+    return _ragged(graph, masked=masked) if rows == "ragged" else _READ[rows](graph)
+
+
+def read_segments(graph: Graph, tokens: Tokens) -> str:
     """The input that tells the parts of pairs apart."""
-    return graph.input("segments", np.int32, ["batch", "tokens"])
+    return graph.input("segments", np.int32, ["tokens"] if tokens.ragged else ["batch", "tokens"])
 
 
 def _padded(graph: Graph) -> Tokens:
@@ -63,7 +82,7 @@ def _padded(graph: Graph) -> Tokens:
 
 
 def _places(graph: Graph, ids: str) -> str:
-    """Where the tokens of a row stand in it: int32 `[tokens]`."""
+    """Where the tokens of a row stand in it: int32 `[tokens]`; `ids` is anything with rows of that length."""
     count = graph.add("Squeeze", graph.cast(graph.add("Shape", ids, start=1, end=2), np.int32))
     return graph.add("Range", _integer(graph, 0), count, _integer(graph, 1))
 
@@ -77,6 +96,29 @@ def _packed(graph: Graph) -> Tokens:
 
 
 _READ = {"padded": _padded, "packed": _packed}
+
+
+def _ragged(graph: Graph, *, masked: bool) -> Tokens:
+    ids, positions = (graph.input(name, np.int32, ["tokens"]) for name in ("input_ids", "positions"))
+    starts = graph.input("starts", np.int32, ["bounds"])
+    offset = graph.input("token_offset", np.int32, ["texts", "slots"])
+    attended = graph.input("attended", np.int32, ["texts"]) if masked else ""
+    return Tokens(ids, positions, ragged=Ragged(offset, starts, attended))
+
+
+def slot_rows(graph: Graph, ragged: Ragged) -> Tokens:
+    """The slots of ragged texts as the rows of a bias; they differ only in which tokens are attended to."""
+    places = slot_places(graph, ragged)
+    if ragged.attended:
+        attends = graph.add("Less", places, _with_axes(graph, ragged.attended, 1, 2))
+    else:
+        attends = graph.constant(np.ones((1, 1, 1), np.bool_))
+    return Tokens(ragged.offset, places, attends)
+
+
+def slot_places(graph: Graph, ragged: Ragged) -> str:
+    """Where each slot of a row stands in it: int32 `[1, slots]`."""
+    return graph.once("places", lambda: _with_axes(graph, _places(graph, ragged.offset), 0))
 
 
 def bias(graph: Graph, tokens: Tokens, sight: Sight) -> str:
@@ -129,7 +171,7 @@ def _slopes(heads: int) -> Sequence[float]:
 def _buckets(graph: Graph, tokens: Tokens, buckets: Buckets) -> str:
     """A bias that was learnt for each distance; looked up in a table of all distances."""
     table = graph.checkpoint[f"{buckets.table}.weight"]
-    far = buckets.positions - 1
+    far = -(-buckets.positions // SLOT_STEP) * SLOT_STEP - 1  # the farthest of a ragged graph's slots
     by_distance: Floats = table[bucket_of(np.arange(-far, far + 1), len(table), buckets.farthest)].T
     row = graph.add("Add", _distance(graph, tokens), _integer(graph, far))
     values = graph.add("Gather", graph.weight(by_distance), row, axis=1)  # [heads, batch, tokens, tokens]

@@ -7,5 +7,6 @@ packing   several texts in one row
 base      what a network is to the families: a function of token ids
 padded    each text in a row of its own
 packed    several texts in a row
-opening   which of these a model gets, by provider
+ragged    all tokens one behind the other, without rows
+opening   which of these a model gets, by provider and family
 """

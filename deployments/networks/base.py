@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from deployments.contract import Floats, MultiVectors, Running
+from deployments.contract import Floats, Running, Vectors
 from deployments.networks.layouts import Layout
 
 Numbers = npt.NDArray[np.int32]
+
+Output = Union[Vectors, Floats]
+"""What a network gives: a row a token (`MultiVectors`), a row a text, or what the model is asked for, if its graph ends
+with that."""
 
 
 class Network(Protocol):
@@ -27,13 +31,10 @@ class Network(Protocol):
         """How it runs."""
         ...
 
-    def __call__(
-        self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None
-    ) -> MultiVectors | Floats:
+    def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None) -> Output:
         """The output for texts of which the first `attended` tokens are attended to, in their order.
 
-        One row a token, or an array with one row a text if the network ends so. Of pairs, `firsts` is how many tokens
-        come before the second part.
+        Of pairs, `firsts` is how many tokens come before the second part.
         """
         ...
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +15,48 @@ from deployments.architectures.checkpoint import Checkpoint, Config, has_tensors
 from deployments.catalogue.card import ModelCard
 from deployments.errors import ModelError
 from deployments.graphs.cache import kept
+from deployments.graphs.rows import Rows
 from deployments.networks.base import Network
 from deployments.networks.layouts import Padded
 from deployments.networks.packed import PackedNetwork
 from deployments.networks.packing import Packed
 from deployments.networks.padded import READY_INPUTS, PaddedNetwork, run_built, run_ready
+from deployments.networks.ragged import Ragged, RaggedNetwork, Read
 from deployments.networks.session import Build, Provider, Session, open_session, provider_of
 from deployments.networks.settings import SessionSettings
 
 READY = "model.onnx"
 
 BuildGraph = Callable[..., bytes]
-"""Makes a graph of a checkpoint and the type of its weights, and if it can be packed, of what a row holds."""
-
-Positions = Callable[[Config], int]
-"""How many tokens a checkpoint's model can read."""
+"""Makes a graph of a checkpoint, the type of its weights, and what else it is told."""
 
 
-def open_network(
-    card: ModelCard, folder: Path, settings: SessionSettings, build: BuildGraph, positions: Positions
-) -> Network:
-    """The network of a text model, with rows of one text.
+@dataclass(frozen=True)
+class RaggedGraph:
+    """The graph of ragged texts: what its builder is told beside the weights' type, and how its outputs are read."""
+
+    build: BuildGraph
+    arguments: Sequence[Any]
+    read: Read
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The graphs of a family.
+
+    Attributes:
+        positions: how many tokens a checkpoint's model can read.
+        build: makes the graph of padded rows, and if it is told so, of packed ones.
+        ragged: if there is one.
+    """
+
+    positions: Callable[[Config], int]
+    build: BuildGraph
+    ragged: RaggedGraph | None = None
+
+
+def open_network(card: ModelCard, folder: Path, settings: SessionSettings, graphs: Graphs) -> Network:
+    """The network of a text model. A ready file takes rows of one text.
 
     Raises:
         ModelError: the model cannot be run here, or not with these settings, or reads less than its card says.
@@ -41,19 +64,35 @@ def open_network(
     """
     if is_ready(folder):
         return _ready(card, folder, settings)
-    return _padded(card, _checkpoint(card, folder, positions), settings, build)
+    checkpoint = Checkpoint(folder, card.projections if card.vector_kind == "multivector" else ())
+    if (card.context_window or 0) > graphs.positions(checkpoint):
+        end = graphs.positions(checkpoint)
+        raise ModelError(f"{card.name}: context_window is {card.context_window}, but the model ends at {end}")
+    rows = rows_of(card.family, settings)
+
+    def opened(build: BuildGraph, *arguments: Any) -> Session:
+        return open_built(card, lambda weights: kept(build, checkpoint, weights, *arguments), settings)
+
+    if rows == "ragged" and (ragged := graphs.ragged):
+        return RaggedNetwork(opened(ragged.build, *ragged.arguments), Ragged(), ragged.read)
+    if rows == "packed":
+        return PackedNetwork(opened(graphs.build, rows), Packed())
+    return PaddedNetwork(opened(graphs.build), run_built, Padded(int(card.context_window or 0)))
 
 
-def open_packed_network(
-    card: ModelCard, folder: Path, settings: SessionSettings, build: BuildGraph, positions: Positions
-) -> Network:
-    """As `open_network`, for models that give a row a token: texts share rows if that is faster.
+def rows_of(family: str, settings: SessionSettings) -> Rows:
+    """How texts share rows: as the settings say, or as suits the provider and the family.
 
-    A ready file takes rows of one text.
+    Raises:
+        ModelError: the family cannot be run so, or the installed onnxruntime does not have the provider.
     """
-    if is_ready(folder):
-        return _ready(card, folder, settings)
-    return _BUILT[provider_of(settings)](card, _checkpoint(card, folder, positions), settings, build)
+    by_provider = _ROWS[family]
+    if settings.rows == "auto":
+        return by_provider[provider_of(settings)]
+    possible = {"padded", *by_provider.values()}
+    if settings.rows not in possible:
+        raise ModelError(f"rows '{settings.rows}': {family} has only {', '.join(sorted(possible))}")
+    return settings.rows
 
 
 def is_ready(folder: Path) -> bool:
@@ -85,35 +124,17 @@ def open_built(card: ModelCard, build: Build, settings: SessionSettings) -> Sess
     return open_session(build, settings, tuple(card.spec.unsuitable_precisions))
 
 
-def _checkpoint(card: ModelCard, folder: Path, positions: Positions) -> Checkpoint:
-    checkpoint = Checkpoint(folder, card.projections if card.vector_kind == "multivector" else ())
-    if (card.context_window or 0) > positions(checkpoint):
-        end = positions(checkpoint)
-        raise ModelError(f"{card.name}: context_window is {card.context_window}, but the model ends at {end}")
-    return checkpoint
-
-
 def _ready(card: ModelCard, folder: Path, settings: SessionSettings) -> Network:
     session = open_ready(card, folder, settings)
     session.expect(READY_INPUTS, card.output)
     return PaddedNetwork(session, partial(run_ready, output=card.output), Padded(int(card.context_window or 0)))
 
 
-def _padded(card: ModelCard, checkpoint: Checkpoint, settings: SessionSettings, build: BuildGraph) -> Network:
-    session = open_built(card, partial(kept, build, checkpoint), settings)
-    return PaddedNetwork(session, run_built, Padded(int(card.context_window or 0)))
-
-
-def _packed(card: ModelCard, checkpoint: Checkpoint, settings: SessionSettings, build: BuildGraph) -> Network:
-    def packed(weights: npt.DTypeLike) -> bytes | Path:
-        return kept(build, checkpoint, weights, "packed")
-
-    return PackedNetwork(open_built(card, packed, settings), Packed())
-
-
-_BUILT: Mapping[Provider, Callable[[ModelCard, Checkpoint, SessionSettings, BuildGraph], Network]] = {
-    "cpu": _packed,
-    "openvino": _packed,
-    "cuda": _padded,  # the fused attention of onnxruntime's CUDA provider takes rows of one text
+_ROWS: Mapping[str, Mapping[Provider, Rows]] = {
+    "dense": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
+    "late-interaction": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
+    "cross-encoder": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
+    "sparse": {"cpu": "padded", "openvino": "padded", "cuda": "ragged"},
+    "clip-text": {"cpu": "padded", "openvino": "padded", "cuda": "padded"},
 }
-"""By provider: how texts share the rows of a graph that was built for it, if the model gives a row a token."""
+"""By family and provider: how texts share rows."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deployments.contract import Floats, MultiVectors, Running
-from deployments.networks.base import Numbers, offsets
+from deployments.networks.base import Numbers, Output, offsets
 from deployments.networks.layouts import Padded
 from deployments.networks.session import Session
 
@@ -29,9 +29,7 @@ class PaddedNetwork:
         """How it runs."""
         return self.session.running
 
-    def __call__(
-        self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None
-    ) -> MultiVectors | Floats:
+    def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None) -> Output:
         """As `Network`."""
         tokens = [len(text) for text in texts]
         ids = fill_up(texts, self.layout.row_length(tokens))

@@ -21,6 +21,9 @@ Provider = Literal["cpu", "openvino", "cuda"]
 Build = Callable[[npt.DTypeLike], bytes | Path]
 """Makes an ONNX model whose weights are of this type, float32 or float16: its bytes, or the file that holds it."""
 
+Outputs = list[npt.NDArray[Any]]
+"""In the order of the model's."""
+
 _PROVIDERS: dict[Provider, str] = {
     "cuda": "CUDAExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
@@ -72,7 +75,7 @@ class Session:
         if output is not None and output not in self._outputs:
             raise ModelError(f"the ONNX file has no output '{output}', only {', '.join(self._outputs)}")
 
-    def run(self, inputs: dict[str, npt.NDArray[Any]], output: str | None = None) -> list[npt.NDArray[Any]]:
+    def run(self, inputs: dict[str, npt.NDArray[Any]], output: str | None = None) -> Outputs:
         """The model's outputs, or only the one of this name, for its inputs by name.
 
         Inputs have the type that the model reads; those that it does not read are left out.
@@ -82,7 +85,7 @@ class Session:
         """
         try:
             read = {name: _as(inputs[name], dtype) for name, dtype in self._inputs.items()}
-            outputs: list[npt.NDArray[Any]] = self._session.run(output and [output], read)
+            outputs: Outputs = self._session.run(output and [output], read)
         except Exception as error:  # onnxruntime's exceptions have no common class
             raise InternalError(f"the model could not be run: {type(error).__name__}") from error
         return outputs

@@ -17,11 +17,13 @@ class SessionSettings(Record):
 
     `auto` is the fastest provider of the installed onnxruntime, and the fastest precision there that keeps the cosine
     to float32 above 0.9999, by what was measured for the model's family. `gpu_mem_limit` bounds what onnxruntime's own
-    pool takes of a GPU's memory, in bytes.
+    pool takes of a GPU's memory, in bytes. `rows` is how texts share the rows of a graph that was built here; `auto` is
+    what suits the provider and the family.
     """
 
     provider: Literal["auto", "cpu", "openvino", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     threads: int = Field(default=0, ge=0)
     streams: int = Field(default=2, ge=1)
+    rows: Literal["auto", "padded", "packed", "ragged"] = "auto"
     gpu_mem_limit: int | None = Field(default=None, gt=0)

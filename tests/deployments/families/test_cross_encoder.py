@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
-def score(name: str, folder: Path, pairs: list[Pair], budget: int = 128) -> Embeddings:
-    family = load_family(rerankers.card(name), folder, CPU)
+def score(name: str, folder: Path, pairs: list[Pair], budget: int = 128, settings: SessionSettings = CPU) -> Embeddings:
+    family = load_family(rerankers.card(name), folder, settings)
     return in_process.embed(family, Batch(pairs, "search"), budget)
 
 
@@ -59,16 +60,23 @@ def numbers(embeddings: Embeddings) -> np.ndarray:
 
 
 @each_reranker
-def test_packed_and_padded_rows_give_the_same_scores(
-    name: str, folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rows of one pair are what CUDA gets."""
+def test_packed_and_padded_rows_give_the_same_scores(name: str, folder: Callable[[str], Path]) -> None:
     packed = score(name, folder(name), PAIRS)
-    monkeypatch.setitem(opening._BUILT, "cpu", opening._BUILT["cuda"])  # type: ignore[index]
-    padded = score(name, folder(name), PAIRS)
+    padded = score(name, folder(name), PAIRS, settings=SessionSettings(provider="cpu", rows="padded"))
     assert numbers(packed).shape == (len(PAIRS),)
     assert numbers(packed) == pytest.approx(numbers(padded), abs=2e-5)
     assert packed.tokens.tolist() == padded.tokens.tolist()
+
+
+@each_reranker
+def test_ragged_pairs_give_the_same_scores(
+    name: str, folder: Callable[[str], Path], on_cuda: AbstractContextManager[None]
+) -> None:
+    """As CUDA gets them."""
+    packed = score(name, folder(name), PAIRS)
+    with on_cuda:
+        ragged = score(name, folder(name), PAIRS)
+    assert numbers(ragged) == pytest.approx(numbers(packed), abs=2e-5)
 
 
 def test_query_and_document_are_not_the_same_to_a_model_with_segments(folder: Callable[[str], Path]) -> None:

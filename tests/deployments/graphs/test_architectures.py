@@ -15,7 +15,7 @@ from deployments.architectures.rotary import rotary
 from deployments.contract import Floats, MultiVectors
 from deployments.errors import ModelError
 from deployments.graphs import heads
-from deployments.networks.opening import open_network, open_packed_network
+from deployments.networks.opening import Graphs, open_network
 from deployments.networks.session import open_session
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
@@ -44,9 +44,10 @@ def test_packed_and_padded_rows_give_the_same(tmp_path: Path, make: Make) -> Non
     rng = np.random.default_rng(0)
     texts = [rng.integers(1, tiny.WORDS, count).tolist() for count in (5, 40, 1, 22, 63, 30, 2)]
     attended = np.array([len(text) for text in texts], np.int32)
+    graphs = Graphs(heads.positions, heads.encoder)
     networks = (
-        open_function(tiny.card(), folder, CPU, heads.encoder, heads.positions)
-        for open_function in (open_packed_network, open_network)
+        open_network(tiny.card(), folder, SessionSettings(provider="cpu", rows=rows), graphs)
+        for rows in ("packed", "padded")
     )
     packed, padded = (network(texts, attended) for network in networks)
     assert isinstance(packed, MultiVectors)
@@ -131,7 +132,7 @@ def test_the_hubs_name_of_gte_is_the_same_architecture(tmp_path: Path) -> None:
 def test_a_token_with_nothing_in_its_window_sees_no_other_text(tmp_path: Path) -> None:
     """Masks behind a query are not attended to, and the last ones are far from what is."""
     folder = written(tmp_path, ARCHITECTURES["modernbert"])
-    network = open_packed_network(tiny.card(), folder, CPU, heads.encoder, heads.positions)
+    network = open_network(tiny.card(), folder, CPU, Graphs(heads.positions, heads.encoder))
     query, other = [3, 4, 5, *[6] * 29], list(range(1, 30))
     alone = network([query], np.array([3], np.int32))
     together = network([other, query], np.array([29, 3], np.int32))

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from deployments.networks.layouts import Layout, Padded, padded_length
 from deployments.networks.packing import Packed
+from deployments.networks.ragged import Ragged
 
-LAYOUTS = [Layout(), Padded(300), Packed()]
+LAYOUTS = [Layout(), Padded(300), Ragged(), Packed()]
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=60).map(sorted)
 
 
@@ -24,7 +25,7 @@ def test_the_wanted_input_is_chosen_and_each_input_once(
     assert len(set(chosen)) == len(chosen)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS[:2])
+@pytest.mark.parametrize("layout", LAYOUTS[:3])
 @given(tokens=LENGTHS, budget=st.integers(1, 600), data=st.data())
 def test_what_is_computed_fits_the_budget_unless_one_input_alone_does_not(
     layout: Layout, tokens: list[int], budget: int, data: st.DataObject
@@ -42,6 +43,14 @@ def test_padded_inputs_of_like_length_go_together() -> None:
     tokens = [10, 11, 12, 200, 201, 202]
     assert list(Padded(256).choose(tokens, 1, 64)) == [0, 1, 2]
     assert list(Padded(256).choose(tokens, 4, 700)) == [3, 4, 5]
+
+
+def test_ragged_texts_of_any_length_go_together_until_most_of_their_slots_would_be_empty() -> None:
+    tokens = [10, 11, 60, 200, 201]
+    assert list(Ragged().choose(tokens, 0, 300)) == [0, 1, 2]
+    assert list(Ragged().choose(tokens, 0, 2000)) == [0, 1, 2, 3, 4]
+    assert list(Ragged().choose([8] * 50 + [512], 50, 1024)) == [48, 49, 50]
+    assert list(Ragged().choose([8] * 50 + [512], 0, 1024)) == list(range(50))
 
 
 def test_padding_goes_no_further_than_the_window() -> None:

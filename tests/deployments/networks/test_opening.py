@@ -2,24 +2,31 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from deployments.catalogue.families import FAMILIES
 from deployments.contract import MultiVectors
 from deployments.errors import ModelError
-from deployments.graphs import heads
+from deployments.graphs import heads, ragged
 from deployments.networks import opening
 from deployments.networks.base import Network
-from deployments.networks.opening import is_ready, open_network, open_packed_network, open_ready
+from deployments.networks.opening import Graphs, RaggedGraph, is_ready, open_network, open_ready, rows_of
 from deployments.networks.packed import PackedNetwork
 from deployments.networks.padded import PaddedNetwork
-from deployments.networks.session import Build
+from deployments.networks.ragged import RaggedNetwork
+from deployments.networks.session import Build, Provider
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
 from tests.support.tiny import card
+
+GRAPHS = Graphs(
+    heads.positions, heads.encoder, RaggedGraph(ragged.encoder, ("mean", False), lambda outputs, _: outputs[0])
+)
+PADDED = SessionSettings(provider="cpu", rows="padded")
 
 
 def test_a_checkpoint_is_preferred_to_an_onnx_file_beside_it(tmp_path: Path) -> None:
@@ -53,7 +60,7 @@ def test_a_context_window_ends_where_the_models_positions_end(tmp_path: Path, mo
 
 
 def opened(folder: Path, **fields: Any) -> Network:
-    return open_network(card(**fields), folder, SessionSettings(provider="cpu"), heads.encoder, heads.positions)
+    return open_network(card(**fields), folder, PADDED, GRAPHS)
 
 
 def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
@@ -61,7 +68,7 @@ def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     texts = [rng.integers(1, 20, count).tolist() for count in (5, 40, 1, 22, 63, 30, 2)]
     attended = np.array([len(text) - (len(text) > 20) * 7 for text in texts], np.int32)
-    packed = open_packed_network(card(), tmp_path, SessionSettings(provider="cpu"), heads.encoder, heads.positions)
+    packed = open_network(card(), tmp_path, SessionSettings(provider="cpu"), GRAPHS)
     assert isinstance(packed, PackedNetwork)
     rows, expected = packed(texts, attended), opened(tmp_path)(texts, attended)
     assert isinstance(expected, MultiVectors)
@@ -69,19 +76,36 @@ def test_packed_and_padded_rows_give_the_same(tmp_path: Path) -> None:
     assert rows.rows == pytest.approx(expected.rows, abs=1e-5)
 
 
-def test_ready_files_and_cuda_get_rows_of_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_provider_decides_how_texts_share_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.write(tmp_path, tiny.bert_tensors())
     monkeypatch.setattr(opening, "open_session", lambda *_: Mock())
     monkeypatch.setattr(opening, "provider_of", lambda settings: settings.provider)
-    for provider, kind in (("cuda", PaddedNetwork), ("openvino", PackedNetwork), ("cpu", PackedNetwork)):
+    for provider, kind in (("cuda", RaggedNetwork), ("openvino", PackedNetwork), ("cpu", PackedNetwork)):
         settings = SessionSettings.model_validate({"provider": provider})
-        network = open_packed_network(card(), tmp_path, settings, heads.encoder, heads.positions)
-        assert isinstance(network, kind)
-    ready = tmp_path / "ready"
-    ready.mkdir()
-    (ready / "model.onnx").touch()
-    settings = SessionSettings(provider="cpu")
-    assert isinstance(open_packed_network(card(), ready, settings, heads.encoder, heads.positions), PaddedNetwork)
+        assert isinstance(open_network(card(), tmp_path, settings, GRAPHS), kind)
+    settings = SessionSettings(provider="cuda", rows="padded")
+    assert isinstance(open_network(card(), tmp_path, settings, GRAPHS), PaddedNetwork)
+
+
+def test_every_family_that_reads_texts_with_a_network_has_rows_for_every_provider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(opening, "provider_of", lambda settings: settings.provider)
+    for spec in FAMILIES.values():
+        if spec.modality == "text" and "context_window" in spec.needs:
+            for provider in get_args(Provider):
+                assert rows_of(spec.name, SessionSettings(provider=provider)) in {"padded", "packed", "ragged"}
+
+
+def test_rows_that_a_family_cannot_have_are_refused() -> None:
+    with pytest.raises(ModelError, match="rows 'packed': sparse has only padded, ragged"):
+        rows_of("sparse", SessionSettings(provider="cpu", rows="packed"))
+
+
+def test_a_ready_file_gets_rows_of_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_session", lambda *_: Mock())
+    (tmp_path / "model.onnx").touch()
+    assert isinstance(open_network(card(), tmp_path, SessionSettings(provider="cpu"), GRAPHS), PaddedNetwork)
 
 
 @pytest.mark.parametrize(("family", "unsuitable"), [("dense", ()), ("sparse", ("bfloat16",))])
