@@ -33,8 +33,12 @@ WAITING = {
     "test_remote.py",
     "test_models_add.py",
     "test_pull.py",
+    "test_literals.py",
+    "test_pipeline_time.py",
+    "test_provider_key_leaks.py",
+    "ledger",
 }
-"""Folders and files of tests that wait for a disk, kubectl, servers or long texts: `slow` as a whole."""
+"""Folders and files of tests that wait for a disk, a clock, servers, programs or long texts: `slow` as a whole."""
 
 
 class Shares(LoadScopeScheduling):

@@ -14,6 +14,7 @@ from serve_app.ledger.switches import SwitchChange, Switches
 
 
 @pytest.mark.filterwarnings("ignore:coroutine '.*__del__' was never awaited")  # which Ray Serve does
+@pytest.mark.slow
 async def test_a_replica_knows_what_is_switched_off_before_it_serves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_demo_without_a_terminal_stops_its_service(
     assert "stopping the service" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_listing_models_imports_nothing_that_only_models_need() -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from serve_app.cli.main import app; "
