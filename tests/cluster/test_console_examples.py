@@ -10,11 +10,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from tests.support import examples
+from tests.support.example_programs import TOOLCHAINS, run, send
 from tests.support.examples import LANGUAGES
 from tests.support.running import RunningService
 
@@ -124,23 +124,6 @@ def test_every_example_is_filled_and_shows_no_key(filled: Filler, language: str)
         assert ("my-vector" in text) == (question.get("existing") == "my-vector")
 
 
-def run(command: Sequence[str], folder: Path) -> str:
-    """What a command says; it has to succeed."""
-    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stdout + said.stderr
-    return said.stdout
-
-
-def send(code: str) -> Any:
-    """The answer to a request as a file of type .http has it."""
-    head, _, body = code.partition("\n\n")
-    (method, url), *headers = (line.split(" ", 1) for line in head.splitlines())
-    fields = {name.rstrip(":"): value for name, value in headers}
-    request = urllib.request.Request(url, body.encode(), fields, method=method)
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
-
-
 @pytest.mark.parametrize("model", EXPECTED)
 def test_http(filled: Filler, collection: str, model: str) -> None:
     answers = [send(code) for code in filled(model, "http", collection)]
@@ -192,43 +175,6 @@ def test_the_client_of_openai(filled: Filler, collection: str, tmp_path: Path) -
     pytest.importorskip("openai")
     _, program = filled(MINILM, "openai", collection)
     assert "384" in run([sys.executable, "-c", program], tmp_path)
-
-
-POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>e</groupId><artifactId>e</artifactId><version>1</version><dependencies>%s</dependencies></project>"""
-ARTIFACT = "<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency>"
-
-
-def _pom(install: str) -> str:
-    return POM % "".join(ARTIFACT % tuple(found) for found in re.findall(r"'([\w.]+):([\w-]+):([\d.]+)'", install))
-
-
-def _prepare_node(folder: Path, install: str) -> None:
-    run(["sh", "-c", f"npm init -y && {install}"], folder)
-
-
-def _prepare_go(folder: Path, install: str) -> None:
-    run(["sh", "-c", f"go mod init example && {install}"], folder)
-
-
-def _prepare_java(folder: Path, install: str) -> None:
-    (folder / "pom.xml").write_text(_pom(install))
-    run(["mvn", "-q", "-B", "dependency:copy-dependencies"], folder)
-
-
-def _prepare_rust(folder: Path, install: str) -> None:
-    run(["sh", "-c", f"cargo init --name example && {install.replace(chr(10), ' && ')}"], folder)
-
-
-Toolchain = tuple[str, Callable[[Path, str], None], str, Sequence[str]]
-"""The program that has to be there, what makes a folder ready, the program's file, and how to run it."""
-
-TOOLCHAINS: Mapping[str, Toolchain] = {
-    "typescript": ("npm", _prepare_node, "example.mjs", ["node", "example.mjs"]),
-    "go": ("go", _prepare_go, "main.go", ["go", "run", "-mod=mod", "."]),
-    "java": ("mvn", _prepare_java, "Example.java", ["java", "-cp", "target/dependency/*", "Example.java"]),
-    "rust": ("cargo", _prepare_rust, "src/main.rs", ["cargo", "run", "--quiet"]),
-}
 
 
 @pytest.mark.parametrize("language", TOOLCHAINS)

@@ -6,6 +6,8 @@ IN_FRONT_OF_ANOTHER=1 python -m pytest tests/cluster/test_providers.py
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,8 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.context_headers import headers
 
 from deployments.catalogue.catalogue import HOME
+from tests.support.example_programs import TOOLCHAINS, run
+from tests.support.examples import fill
 from tests.support.running import RunningService
 
 pytestmark = [
@@ -111,6 +115,25 @@ def test_states_and_errors_are_told(in_front: RunningService) -> None:
         assert described["again/nowhere"]["state"] == "unreachable"
         assert described["again/with-operators-key"]["state"] == "ready"
         assert described["openai/*"]["external"]["key"] == "openai-api-key"
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("language", ["python", *TOOLCHAINS])
+def test_the_consoles_examples_run_with_the_callers_key(
+    in_front: RunningService, tmp_path: Path, language: str
+) -> None:
+    tool, prepare, file, command = TOOLCHAINS.get(language, (sys.executable, lambda *_: None, "a.py", [sys.executable]))
+    if not shutil.which(tool):
+        pytest.skip(f"there is no {tool}")
+    with httpx.Client(base_url=in_front.rest_address, headers={"api-key": KEY}, timeout=60) as client:
+        models = client.get("/inference/models").json()["result"]["models"]
+        asked = {"name": "again/with-callers-key", "language": language, "collection": f"example-{language}"}
+        place = {"grpcPort": in_front.grpc_port, "needsKey": True}
+        ((install, program),) = fill(in_front.rest_address, models, [{**asked, **place}])
+        prepare(tmp_path, install)
+        (tmp_path / file).write_text(program + "\n")
+        keys = {"QDRANT_API_KEY": KEY, "AGAIN_API_KEY": KEY}
+        assert "cookies" in run([*command, *([file] if tool == sys.executable else [])], tmp_path, keys)
 
 
 def test_no_key_is_in_any_log(in_front: RunningService) -> None:

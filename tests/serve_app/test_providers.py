@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from serve_app.ledger.quotas import Quota, Quotas
 from tests.support.browser import listening
 from tests.support.fakes import dense
 from tests.support.gateway import Gateway
-from tests.support.management import World
+from tests.support.management import MakeWorld, World, tenants_file
 from tests.support.provider_calls import EXAMPLES, IMAGE, WithMetadata, asks, bodies, option, search, with_key
 from tests.support.provider_sites import (
     KEYS,
@@ -35,6 +36,7 @@ from tests.support.provider_sites import (
     echoes,
     entry,
     hangs,
+    routes,
     says,
     vector,
 )
@@ -257,6 +259,28 @@ async def test_usage_is_what_the_provider_counted_under_names_that_are_few(meter
     assert gateway.embedder.admission.waiting().keys() == {"openai/*", "own/tei"}
     assert gateway.embedder.router.in_flight().keys() >= {"openai/*", "own/tei"}
     assert not [name for name in gateway.embedder.router.in_flight() if name.startswith("openai/m")]
+
+
+@pytest.mark.parametrize(("account", "model"), [("openai/*", "openai/m"), ("own/tei", "own/tei")])
+async def test_a_used_up_quota_spares_the_provider(  # noqa: PLR0913  all of it makes the world
+    *, account: str, model: str, world: MakeWorld, site: ProviderSite, outside: LocalProviders, tmp_path: Path
+) -> None:
+    tenants = tenants_file(tmp_path, f", quotas: {{'{account}': {{tokens_per_month: 20}}}}")
+    external = [*routes(site), entry(site, "tei", "own/tei")]
+    here = world(outside=outside, external=external, qdrant_api_key="k" * 20, qdrant_inference_tenants=tenants)
+    caller = {"api_key": "shop" * 10, "openai_api_key": KEYS["openai"]}
+    while (answer := await here.query(model, "two words", **caller)).status == 200:
+        assert answer.headers["x-ratelimit-limit-tokens"] == "20"
+    asked = len(site.asked)
+    assert 2 <= asked <= 10, "of 20 tokens, 2 or 7 a call"
+    assert (answer.status, answer.json["status"]["error"]) == (
+        429,
+        f"the quota of 20 tokens a month for {account} is used up",
+    )
+    assert (await here.query(model, "two words", **caller)).status == 429
+    assert len(site.asked) == asked
+    other = {"openai/m": "own/tei", "own/tei": "openai/m"}[model]
+    assert (await here.query(other, "two words", **caller)).status == 200
 
 
 async def test_what_a_provider_was_paid_for_is_counted_when_the_request_fails(
