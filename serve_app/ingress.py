@@ -17,6 +17,7 @@ from deployments.catalogue.records import validated
 from deployments.errors import ConfigError
 from deployments.metrics import export
 from serve_app import background
+from serve_app.api import rerank
 from serve_app.api.grpc import GrpcApi
 from serve_app.api.health import Health
 from serve_app.api.management.routes import Console
@@ -104,7 +105,8 @@ class Ingress:
             grpc_port=port,
         )
         openai = OpenAiApi(authenticator, embedder, replicated)
-        self._http = HttpApi(pipeline, authenticator, self._watch, health, (console, openai))
+        others = (console, openai, *rerank.apis(authenticator, embedder))
+        self._http = HttpApi(pipeline, authenticator, self._watch, health, others)
         self._grpc = GrpcApi(pipeline, authenticator, self._watch)
         aliases = Aliases(self._upstream, switchboard, variables.qdrant_api_key)
         look_after = background.watch(health, embedder, self._ledger, aliases)

@@ -9,6 +9,7 @@ import pytest
 from deployments.catalogue.card import ImageLimits
 from deployments.images.loader import LoaderSettings
 from serve_app.api.openai import MOST_INPUTS
+from serve_app.api.rerank import MOST_DOCUMENTS
 from serve_app.config.settings import IngressSettings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
@@ -30,6 +31,10 @@ INGRESS, IMAGES, LOADER = IngressSettings(), ImageLimits(), LoaderSettings()
         ("a request with inference objects", f"{INGRESS.timeout_s:g} s"),
         ("Qdrant's silence", f"{INGRESS.qdrant_timeout_s:g} s"),
         ("inputs of `/v1/embeddings`", f"{MOST_INPUTS:,}"),
+        (
+            "documents to [rerank](rerank.md)",
+            f"{MOST_DOCUMENTS:,}, each with the query, `body_bytes` characters in all",
+        ),
         ("an image", f"{IMAGES.max_bytes >> 20} MiB and {IMAGES.max_pixels // 1_000_000} megapixels"),
         (
             "fetching an image",

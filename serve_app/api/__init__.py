@@ -7,6 +7,7 @@
 | `grpc_callers` | who may call over gRPC, asked before a message is read |
 | `inference_service` | `POST /inference`, which a Qdrant server calls |
 | `openai` | `/v1/embeddings` and `/v1/models` |
+| `rerank` | `/v1/rerank`, `/v2/rerank` and `/rerank` |
 | `health` | `/healthz`, `/livez`, `/readyz` |
 | `cors` | which pages of other origins may ask |
 | `compressed_answers` | answers that are compressed on their way out |

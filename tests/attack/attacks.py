@@ -96,6 +96,7 @@ def long_errors(target: Target) -> Iterator[httpx.Response | str]:
     inputs = [{"data": "a", "data_type": "text", "model": target.bm25, "options": stopwords}]
     for path, body in (
         ("/v1/embeddings", wrong),
+        ("/v2/rerank", {"model": target.bm25, "query": "a", "documents": [{}] * 300_000}),
         ("/inference", {"inference": "search", "inputs": [0] * 300_000}),
         ("/inference", {"inference": "search", "inputs": inputs}),
         ("/inference/playground", {"inputs": [{}] * 300_000, "models": [target.bm25]}),

@@ -123,6 +123,8 @@ PLACES = (
     ("POST", "/collections/c/points/query/batch", "searches"),
     ("POST", "/inference", "inputs"),
     ("POST", "/v1/embeddings", "input"),
+    ("POST", "/v2/rerank", "documents"),
+    ("POST", "/rerank", "texts"),
     ("POST", "/inference/playground", "inputs"),
     ("PUT", "/inference/settings", "models"),
 )

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 from google.protobuf.message import Message
 
-from deployments.contract import Batch, DenseVectors, Embeddings, ImageBatch, LoadedImages, SparseVectors
+from deployments.contract import Batch, DenseVectors, Embeddings, ImageBatch, LoadedImages, Pair, SparseVectors
 from serve_app.protocol.grpc_services import request_class, response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, json_response, read
 
@@ -48,6 +48,22 @@ class FakeSparseModel:
             np.full(count, 7, np.uint32), sizes.astype(np.float32), np.arange(count + 1, dtype=np.int64)
         )
         return Embeddings(vectors, sizes)
+
+
+@dataclass
+class FakeReranker:
+    """Scores a pair by how many words of the query its document has, less one; a token is a character."""
+
+    batches: list[Batch] = field(default_factory=list)
+
+    async def __call__(self, batch: Batch) -> Embeddings:
+        self.batches.append(batch)
+        scores = [[_in_common(pair) - 1] for pair in batch.inputs if isinstance(pair, Pair)]
+        return Embeddings(DenseVectors(np.array(scores, np.float32)), np.array([len(pair) for pair in batch.inputs]))
+
+
+def _in_common(pair: Pair) -> int:
+    return len({*pair.query.split()} & {*pair.document.split()})
 
 
 async def load_images(batch: ImageBatch) -> LoadedImages:

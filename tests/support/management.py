@@ -14,6 +14,7 @@ from deployments.catalogue.card import ImageLimits, ModelCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch, Explanation, Model, Running
 from deployments.errors import WrongInput
+from serve_app.api import rerank
 from serve_app.api.health import Health
 from serve_app.api.management.routes import Console
 from serve_app.api.management.service_health import ServiceHealth
@@ -32,14 +33,13 @@ from serve_app.ledger.quotas import Quotas, by_catalogue
 from serve_app.ledger.switchboard import Switchboard
 from serve_app.pipeline import Pipeline
 from tests.support import openapi
-from tests.support.fakes import FakeModel, FakeQdrant, FakeSparseModel, load_images
+from tests.support.fakes import FakeModel, FakeQdrant, FakeReranker, FakeSparseModel, load_images
 from tests.support.gateway import all_ready
 from tests.support.provider_sites import LocalProviders
 
 
 def card(name: str, family: str, **fields: Any) -> ModelCard:
-    sources = {"dense": ("sources",), "sparse": ("sources",), "clip-text": ("sources",), "clip-vision": ("sources",)}
-    given = {name: ({"folder": "/nothing", "files": {}},) for name in sources.get(family, ())}
+    given = {} if family == "bm25" else {"sources": ({"folder": "/nothing", "files": {}},)}
     return ModelCard(name=name, family=family, licence="MIT", model_card_url="-", **given, **fields)  # type: ignore[arg-type]
 
 
@@ -51,7 +51,11 @@ CARDS = (
     card("b/bm25", "bm25"),
     card("c/clip-text", "clip-text", dimensions=4, context_window=8),
     card("c/clip-vision", "clip-vision", dimensions=4, image_size=2, image_limits=ImageLimits()),
+    card("r/reranker", "cross-encoder", context_window=8),
 )  # fmt: skip
+
+FAKES: Mapping[str, Callable[[], Any]] = {"sparse": FakeSparseModel, "score": FakeReranker}
+"""Models by what they give, if it is not what `FakeModel` does."""
 
 
 @dataclass
@@ -181,9 +185,7 @@ def make_world(
     """
     settings = LiveSettings(IngressSettings(free_tokens_per_month=100))
     catalogue = Catalogue((*CARDS, *external), folder / "models.yaml")
-    calls: dict[str, Any] = {
-        one.name: FakeSparseModel() if one.vector_kind == "sparse" else FakeModel() for one in CARDS
-    }
+    calls: dict[str, Any] = {one.name: FAKES.get(one.vector_kind, FakeModel)() for one in CARDS}
     calls.update(models or {})
     qdrant = FakeQdrant()
     authenticator = Authenticator(Environment(**variables))
@@ -210,7 +212,8 @@ def make_world(
     glance = ServiceHealth(lambda: health.trouble, qdrant, ledger, read, measure_store if embedded else None)
     console = Console(authenticator, embedder, ledger, read, asked, glance=glance, providers=ask, grpc_port=7777)
     pipeline = Pipeline(embedder, qdrant)
-    http = HttpApi(pipeline, authenticator, others=(console, OpenAiApi(authenticator, embedder, asked)))
+    others = (console, OpenAiApi(authenticator, embedder, asked), *rerank.apis(authenticator, embedder))
+    http = HttpApi(pipeline, authenticator, others=others)
     return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states, health)
 
 

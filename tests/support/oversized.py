@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from pydantic import BaseModel
 
-from serve_app.api import openai
+from serve_app.api import openai, rerank
 from serve_app.api.management import playground
 from serve_app.inference import service_protocol
 from serve_app.ledger.switches import SwitchChange
@@ -39,6 +39,9 @@ VALUES: Mapping[str, Any] = {
 _OURS: Mapping[tuple[str, str], type[BaseModel]] = {
     ("POST", "/inference"): service_protocol.Question,
     ("POST", "/v1/embeddings"): openai.Question,
+    ("POST", "/v1/rerank"): rerank.Question,
+    ("POST", "/v2/rerank"): rerank.Question,
+    ("POST", "/rerank"): rerank.TeiQuestion,
     ("POST", "/inference/playground"): playground.Question,
     ("PUT", "/inference/settings"): SwitchChange,
 }

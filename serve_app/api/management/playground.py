@@ -134,7 +134,13 @@ def _without_place(message: str, slot: Slot) -> str:
 
 
 def _slots(asked: Question, card: ModelCard, options: Mapping[str, Any], vectors: dict[int, Vector]) -> dict[int, Slot]:
-    """The inputs that the model reads, by their places, and `vectors` as the place where theirs go."""
+    """The inputs that the model reads, by their places, and `vectors` as the place where theirs go.
+
+    Raises:
+        WrongInput: it is a reranker, which reads no input by itself.
+    """
+    if card.vector_kind == "score":
+        raise WrongInput(f"models: {card.name} is a reranker, without vectors: POST /v2/rerank")
     return {
         position: Slot(
             f"inputs[{position}]",

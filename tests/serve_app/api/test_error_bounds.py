@@ -81,7 +81,9 @@ def _sound(path: str) -> dict[str, object]:
 async def test_rest_of_ours(method: str, path: str, tmp_path: Path) -> None:
     world = make_world(tmp_path, **KEYS)
     key = KEYS["qdrant_inference_admin_key"] if path.endswith("settings") else KEYS["qdrant_api_key"]
-    sound = {"model": "d/Dense", "models": ["d/Dense"], "inference": "search", "input": "a", "inputs": [{"text": "a"}]}
+    model = "r/reranker" if path.endswith("rerank") else "d/Dense"
+    sound = {"model": model, "models": ["d/Dense"], "inference": "search", "input": "a", "inputs": [{"text": "a"}]}
+    sound |= {"query": "a", "documents": ["a"], "texts": ["a"]}
     for field in sorted(fields(method, path)):
         for name, value in VALUES.items():
             body = {**{key: sound[key] for key in fields(method, path) & sound.keys()}, field: value}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 Example = Mapping[str, Any]
-Tag = Literal["console", "OpenAI"]
+Tag = Literal["console", "OpenAI", "rerank"]
 
 
 class Shape(BaseModel):

@@ -10,7 +10,17 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from serve_app.api.management.schema import access, embeddings, health, live, models, playground, settings, usage
+from serve_app.api.management.schema import (
+    access,
+    embeddings,
+    health,
+    live,
+    models,
+    playground,
+    rerank,
+    settings,
+    usage,
+)
 from serve_app.api.management.schema.base import Operation, Operations, Parameter, reference
 from serve_app.api.management.schema.errors import HEADERS, QUOTA_HEADERS, RESPONSES, Error, OpenAIError, headers
 
@@ -30,6 +40,7 @@ OPERATIONS: Operations = {
     **playground.OPERATIONS,
     **_ITSELF,
     **embeddings.OPERATIONS,
+    **rerank.OPERATIONS,
 }
 """All that is described, in the document's order."""
 
@@ -40,7 +51,7 @@ _INFO = {
     "description": (
         "Beside Qdrant's own API on the same address. Answers have Qdrant's shape: `result`, `status` and `time`; "
         'errors `{"status": {"error": "..."}, "time": 0.0, "result": null}`. `/v1` has the shapes of OpenAI\'s API '
-        "instead.\n\n"
+        "instead, and rerankers those of theirs.\n\n"
         "Credentials come as for Qdrant: header `api-key: KEY` or `authorization: Bearer KEY`. A service without keys "
         "is open. The admin key (QDRANT_INFERENCE_ADMIN_KEY) allows all that the key of the service allows, Qdrant's "
         "own routes included, and the switches too. To list the collections, ask `GET /collections` of Qdrant's own "
@@ -80,7 +91,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": _INFO,
         "security": [{"key": []}, {"bearer": []}, {}],
-        "tags": [{"name": "console"}, {"name": "OpenAI"}],
+        "tags": [{"name": "console"}, {"name": "OpenAI"}, {"name": "rerank"}],
         "paths": _paths(OPERATIONS),
         "components": {
             "securitySchemes": _SECURITY_SCHEMES,
@@ -153,7 +164,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
     """All models of questions and answers, and those that they are made of."""
-    used: list[type[BaseModel]] = [Error, OpenAIError]
+    used: list[type[BaseModel]] = [Error, OpenAIError, *rerank.REFUSALS]
     used += [model for one in operations for model in (one.question, one.answer) if model]
     _, made = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(used)],

@@ -62,6 +62,9 @@ QUESTIONS: dict[str, Any] = {
     "/inference/settings": {"models": {"d/Dense": False}},
     "/inference/playground": {"inputs": [{"text": "x"}], "models": ["d/Dense"]},
     "/v1/embeddings": {"model": "d/Dense", "input": "x"},
+    "/v1/rerank": {"model": "r/reranker", "query": "x", "documents": ["x"]},
+    "/v2/rerank": {"model": "r/reranker", "query": "x", "documents": ["x"]},
+    "/rerank": {"query": "x", "texts": ["x"]},
 }
 ROUTES = [route for route in OPERATIONS if route[1] != "/inference/openapi.json"]
 

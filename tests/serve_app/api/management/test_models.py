@@ -17,7 +17,8 @@ async def test_models_say_what_they_are_and_how_they_are(world: MakeWorld) -> No
     await here.ask("PUT", "/inference/settings", {"models": {"c/clip-vision": False}})
     answer = (await here.ask("GET", "/inference/models")).json
     models = {model["name"]: model for model in answer["result"]["models"]}
-    assert [model["state"] for model in models.values()] == ["ready", "failed", "scaled to zero", "unknown", "off"]
+    states = ["ready", "failed", "scaled to zero", "unknown", "off", "ready"]
+    assert [model["state"] for model in models.values()] == states
     dense = models["d/Dense"]
     assert dense["options"] == ["mrl"]
     assert (dense["provider"], dense["free_tokens_per_month"], dense["aliases"]) == ("cpu", 100, ["short"])
@@ -26,6 +27,8 @@ async def test_models_say_what_they_are_and_how_they_are(world: MakeWorld) -> No
     assert "k" in models["b/bm25"]["options"]
     assert models["c/clip-text"]["shared_with"] == ["c/clip-vision"]
     assert models["c/clip-vision"]["image_limits"]["max_pixels"] > 0
+    reranker = models["r/reranker"]
+    assert (reranker["vector"], reranker["reads"], reranker["dimensions"]) == ("score", ["pair"], None)
 
 
 async def test_the_schemas_of_options_are_told_once_and_not_with_every_look(world: MakeWorld) -> None:
@@ -45,7 +48,7 @@ async def test_only_models_with_replicas_are_asked_how_they_run_and_once(world: 
     here.states["b/bm25"] = ModelState("scaled to zero")
     for _ in range(3):
         await here.ask("GET", "/inference/models")
-    assert sorted(here.replicas.asked) == ["c/clip-text", "c/clip-vision", "d/Dense", "s/sparse"]
+    assert sorted(here.replicas.asked) == ["c/clip-text", "c/clip-vision", "d/Dense", "r/reranker", "s/sparse"]
 
 
 async def test_a_busy_replica_does_not_hold_up_the_list(world: MakeWorld) -> None:

@@ -49,6 +49,8 @@ async def test_every_api_tells_a_tenant_what_is_left(world: MakeWorld, tmp_path:
         ("/inference", {"inputs": inputs, "inference": "search"}),
         ("/inference/playground", {"inputs": [{"text": "x"}], "models": ["s/sparse", "nothing"]}),
         ("/v1/embeddings", {"model": "d/Dense", "input": "x"}),
+        ("/v2/rerank", {"model": "r/reranker", "query": "x", "documents": ["x"]}),
+        ("/rerank", {"query": "x", "texts": ["x"]}),
     ):
         answer = await here.ask("POST", path, body, api_key="shop" * 10)
         assert answer.status == 200
