@@ -10,7 +10,7 @@ SETUP := $(VENV)/.installed-$(RUNTIME)
 # As many processes as cores share the tests; the tests that start a service stay together in one of them.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
-.PHONY: help run demo test test-unit test-examples bench bench-peers simulate chaos soak fuzz attack lint format hooks openapi constraints clean
+.PHONY: help run demo test test-unit test-examples test-manifests bench bench-peers simulate chaos soak fuzz attack lint format hooks openapi constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,10 @@ test-unit: $(SETUP)  ## run the tests that wait for nothing (80 seconds)
 test-examples: $(SETUP)  ## run the console's examples, those in Go, Java and Rust too (minutes)
 	$(BIN)/qdrant-inference models pull
 	COMPILED_EXAMPLES=1 $(BIN)/python -m pytest tests/cluster/test_console_examples.py
+
+test-manifests: $(SETUP)  ## the manifests and the chart; builds programs of Kubernetes outside this folder (20 minutes the first time)
+	$(BIN)/python -m tests.support.kubernetes_programs
+	$(BIN)/python -m pytest tests/k8s
 
 bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/README.md has all of them)
 	$(BIN)/qdrant-inference models pull

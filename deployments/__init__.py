@@ -15,3 +15,9 @@ onboarding   a model of one's own: inspected, checked, timed
 
 Each uses those above it, and none below.
 """
+
+import os
+
+# Read when the libraries are imported, which happens below this package only; who wants their reports sets 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import grpc
@@ -97,3 +98,19 @@ def test_the_generated_configuration_ends_every_wait(service: RunningService) ->
     waits = {name: int(s) for name, s in re.findall(r"^ *timeout (client|http-\S+) (\d+)s$", config, re.MULTILINE)}
     assert waits["client"] == waits["http-request"] == 15
     assert waits["http-keep-alive"] <= 90
+
+
+def test_no_process_calls_its_makers(service: RunningService) -> None:
+    """Ray, onnxruntime and huggingface_hub are told so in every process, and no connection leaves the machine."""
+    silent = {"RAY_USAGE_STATS_ENABLED": "0", "ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    ours = 0
+    for process in service.family():
+        try:
+            told, open_to = process.environ(), [one.raddr for one in process.net_connections("inet") if one.raddr]
+        except psutil.Error:
+            continue
+        if told.get(SECRET):
+            ours += 1
+            assert told.items() >= silent.items(), process
+        assert all(ip_address(address.ip).is_loopback for address in open_to), process
+    assert ours > 5

@@ -129,3 +129,18 @@ def test_replicas_keep_to_their_share_of_a_gpus_memory() -> None:
 def test_groups_start_within_their_bounds(manifests: Manifests) -> None:
     for name, group in manifests.worker_groups.items():
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"], name
+
+
+def test_the_trial_has_room_for_an_upgrade_on_six_cores() -> None:
+    """A second cluster starts beside the first. What kind itself takes: 0.95 cores, and the operator 0.1."""
+    trial = Manifests("overlays/kind")
+    autoscaler = cores(trial.cluster["autoscalerOptions"]["resources"]["requests"]["cpu"])
+    cluster = autoscaler + sum(_requested(pod) for pod in trial.ray_pods.values())
+    beside = sum(_requested(pod) for name, pod in trial.pods.items() if name not in trial.ray_pods)
+    assert 2 * cluster + beside + 1.05 <= 6
+
+
+def _requested(pod: Document) -> float:
+    """Cores that a pod asks for: of its containers together, or of the greatest that runs before them."""
+    first = [cores(c["resources"]["requests"]["cpu"]) for c in pod["spec"].get("initContainers", ())]
+    return max([*first, sum(cores(c["resources"]["requests"]["cpu"]) for c in pod["spec"]["containers"])])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ SERVE_CONFIGS = {
     "overlays/air-gapped": "configs/serve-cpu.yaml",
     "overlays/monitored": "configs/serve-cpu.yaml",
 }
+COMPONENTS = ("monitoring", "ingress", "gateway", "tls", "external-secrets", "node-pools", "ephemeral-storage")
+"""In an order in which they go together."""
 OF_PROMETHEUS = {"PodMonitor": "podMetricsEndpoints", "PrometheusRule": "groups"}
 """Prometheus Operator's resource types, and the part of each that it reads."""
 
@@ -38,6 +41,17 @@ def rendered(place: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def composed(folder: Path, place: str, components: Iterable[str], more: str = "") -> Manifests:
+    """An overlay with components and more, as a kustomization of one's own has it; `folder` is for that."""
+
+    def leading_to(path: str) -> str:
+        return os.path.relpath(HOME / "k8s" / path, folder)
+
+    own = {"resources": [leading_to(place)], "components": [leading_to(f"components/{name}") for name in components]}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own) + more, encoding="utf-8")
+    return Manifests(str(folder))
 
 
 class Manifests:
