@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 HOME = Path(__file__).parents[2]
 TEXT = (HOME / "Dockerfile").read_text(encoding="utf-8")
+
+WITHOUT = """
+import sys
+
+class LeftOut:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"sympy", "mpmath", "pip"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, LeftOut())
+from deployments.catalogue import catalogue
+from deployments.networks.settings import SessionSettings
+from deployments.onboarding.in_process import runs_as
+import serve_app.app, serve_app.cli.main, serve_app.ingress
+
+starter = catalogue.load(catalogue.HOME / "configs" / "models" / "starter.yaml")
+print(runs_as(starter.find("starter/splade-tiny", "test"), SessionSettings()))
+"""
 
 
 def test_what_is_copied_is_there_and_not_ignored() -> None:
@@ -53,3 +75,27 @@ def test_only_the_starter_image_holds_models_and_nothing_is_built_on_it() -> Non
 def stage(target: str) -> str:
     """What stands in the Dockerfile of a target."""
     return TEXT.partition(f" AS {target}\n")[2].partition("\nFROM ")[0]
+
+
+def test_what_nothing_runs_is_not_in_the_images() -> None:
+    for target in ("cpu", "gpu"):
+        built = stage(f"{target}-build")
+        assert "pip uninstall --yes sympy mpmath pip" in built.replace("\\\n", "")
+        assert "site-packages/ray/jars" in built
+        assert f"COPY --from={target}-build /app /app" in stage(target)
+        assert " pip " not in stage(target)
+
+
+@pytest.mark.slow
+def test_models_run_without_what_was_left_out() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=HOME, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert " in " in done.stdout, "the precision"
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+def test_a_list_of_what_is_inside_is_made_of_the_image_itself(target: str) -> None:
+    assert f"FROM {target}-build AS {target}-sbom-build\n" in TEXT
+    assert f"FROM {target} AS {target}-packages\n" in TEXT
+    kept = stage(f"{target}-sbom")
+    assert re.findall(r"^COPY --from=(\S+)", kept, re.MULTILINE) == [f"{target}-sbom-build", f"{target}-packages"]

@@ -1,0 +1,23 @@
+"""API servers of these tests, if the programs are there (`make test-manifests` builds them)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.control_plane import ControlPlane, running
+from tests.support.kubernetes_programs import missing
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs() -> None:
+    if lacking := missing():
+        pytest.skip(f"not there: {', '.join(lacking)}; `make test-manifests` builds all but etcd (Debian: etcd-server)")
+
+
+@pytest.fixture(scope="session")
+def api(programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """An API server alone."""
+    with running(tmp_path_factory.mktemp("api"), controllers=False) as plane:
+        yield plane
