@@ -35,7 +35,7 @@ test-examples: $(SETUP)  ## run the console's examples, those in Go, Java and Ru
 
 test-manifests: $(SETUP)  ## the manifests and the chart; builds programs of Kubernetes outside this folder (20 minutes the first time)
 	$(BIN)/python -m tests.support.kubernetes_programs
-	$(BIN)/python -m pytest tests/k8s
+	$(BIN)/python -m pytest tests/k8s tests/kubernetes
 
 bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/README.md has all of them)
 	$(BIN)/qdrant-inference models pull

@@ -28,6 +28,7 @@ STARTING_RAY = {"cluster", "conformance", "chaos"}
 WAITING = {
     "embedded",
     "k8s",
+    "kubernetes",
     "test_hostile_files.py",
     "test_tokenizing.py",
     "test_remote.py",

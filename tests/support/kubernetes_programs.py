@@ -152,6 +152,8 @@ def fetch_definitions(module: str) -> None:
 
 
 def main(names: list[str]) -> None:
+    if shutil.which("etcd") is None:
+        sys.stdout.write("etcd is not there, and is not built here; Debian has it as etcd-server\n")
     for module in DEFINITIONS:
         if not names and not definitions(module).is_dir():
             fetch_definitions(module)
