@@ -13,7 +13,7 @@ from tests.support.kubernetes_programs import missing
 @pytest.fixture(scope="session", autouse=True)
 def programs() -> None:
     if missing():
-        pytest.skip("Kubernetes's programs are not there; `make test-manifests` builds them (etcd: Debian's etcd-server)")
+        pytest.skip("Kubernetes's programs are not there; `make test-manifests` builds them (etcd is Debian's)")
 
 
 @pytest.fixture(scope="session")
