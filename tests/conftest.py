@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 from deployments.catalogue import catalogue
 from deployments.catalogue.catalogue import HOME, Catalogue
 from deployments.files.store import ModelStore, cache_folder
-from tests.support.models import with_late_interaction
+from tests.support.models import COLBERT, RERANKER, with_random_models
 from tests.support.provider_sites import ProviderSite
 from tests.support.running import RunningService
 
@@ -101,7 +101,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     It starts with the first test that asks for it.
     """
     quicker = {"RAY_metrics_report_interval_ms": "2000"}
-    running = with_late_interaction(RunningService(tmp_path_factory.mktemp("service"), quicker)).start()
+    made = RunningService(tmp_path_factory.mktemp("service"), quicker)
+    running = with_random_models(made, COLBERT, RERANKER).start()
     yield running
     assert running.stop() == 0, running.said
     assert running.left == [], "processes were left behind"

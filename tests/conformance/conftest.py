@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import real_qdrant
 from tests.support.keys import KEY, READ_ONLY_KEY
-from tests.support.models import with_late_interaction
+from tests.support.models import COLBERT, with_random_models
 from tests.support.running import RunningService, free_ports
 
 
@@ -51,7 +51,7 @@ def remote_service(qdrant: tuple[str, str], tmp_path_factory: pytest.TempPathFac
     address = dict(zip(("QDRANT_URL", "QDRANT_GRPC_URL"), qdrant, strict=True))
     keys = {"QDRANT_API_KEY": KEY, "QDRANT_READ_ONLY_API_KEY": READ_ONLY_KEY}
     running = RunningService(tmp_path_factory.mktemp("remote-service"), {**address, **keys})
-    with_late_interaction(running).start()
+    with_random_models(running, COLBERT).start()
     yield running
     assert running.stop() == 0, running.said
     assert running.left == [], "processes were left behind"

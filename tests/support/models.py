@@ -1,29 +1,35 @@
-"""The starter models and one small random model of late interaction, of which no package index has one."""
+"""The starter models, and small random ones of families of which no package index has weights."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import yaml
 
 from deployments.catalogue.catalogue import HOME
-from tests.parity.cases import CASES
+from tests.parity.cases import CASES, Case
 from tests.support.running import RunningService
 
 COLBERT = next(case for case in CASES if case.card.name == "random/colbert")
+RERANKER = next(case for case in CASES if case.card.name == "random/bert-reranker")
 NAME = COLBERT.card.name
 DIMENSIONS = int(COLBERT.card.dimensions or 0)
 
 
-def with_late_interaction(running: RunningService) -> RunningService:
+def with_random_models(running: RunningService, *cases: Case) -> RunningService:
     """The service, not started yet, with a catalogue of its own."""
-    folder = COLBERT.folder(running.folder / "colbert")
-    files = {path.relative_to(folder).as_posix(): {} for path in sorted(folder.rglob("*")) if path.is_file()}
-    entry = COLBERT.card.model_dump(mode="json", exclude_defaults=True)
-    entry["sources"] = [{"folder": str(folder), "files": files}]
     catalogue = running.folder / "models.yaml"
-    content = {"include": [str(HOME / "configs" / "models" / "starter.yaml")], "models": [entry]}
-    catalogue.write_text(yaml.safe_dump(content))
+    starter = str(HOME / "configs" / "models" / "starter.yaml")
+    catalogue.write_text(yaml.safe_dump({"include": [starter], "models": [_entry(running, case) for case in cases]}))
     config = yaml.safe_load(running.config.read_text())
     (application,) = config["applications"]
     application["args"] = {"catalogue": str(catalogue)}
     running.config.write_text(yaml.safe_dump(config))
     return running
+
+
+def _entry(running: RunningService, case: Case) -> dict[str, Any]:
+    folder = case.folder(running.folder / case.card.deployment)
+    files = {path.relative_to(folder).as_posix(): {} for path in sorted(folder.rglob("*")) if path.is_file()}
+    entry: dict[str, Any] = case.card.model_dump(mode="json", exclude_defaults=True)
+    return {**entry, "sources": [{"folder": str(folder), "files": files}]}

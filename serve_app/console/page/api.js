@@ -42,7 +42,7 @@ async function send(method, url, body, accept, shown = key.get()) {
 
 async function refusal(response) {
   const answer = await response.json().catch(() => null);
-  return new Refused(response.status, answer?.status?.error ?? `${response.status} ${response.statusText}`);
+  return new Refused(response.status, answer?.status?.error ?? answer?.message ?? `${response.status} ${response.statusText}`);
 }
 
 /** The whole answer of a call of the console's or of Qdrant's own API (`../collections`); `shown`: another key than the kept one. */

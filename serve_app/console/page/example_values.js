@@ -91,6 +91,12 @@ export function hybridValues({ dense, sparse }, { existing, ...place }) {
   };
 }
 
+export const rerankValues = (model, place) => {
+  const { question, first, second } = TEXTS;
+  const rerank = pretty({ model: model.name, query: question, documents: [first, second] });
+  return { ...TEXTS, ...where(place), model: model.name, rerank };
+};
+
 /** `existing`: the name of the vector to use ("" for the one without) in a collection that is there; without it one is created. */
 export function valuesFor(model, models, { existing, ...place }) {
   const [stored, asked] = sides(model, models).map((side) => side && oneOf(side));

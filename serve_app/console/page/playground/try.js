@@ -86,7 +86,7 @@ export class Try extends Component {
         <${Inputs} />
         <h2>Models</h2>
         <div class="chips" role="group" aria-label="Models">
-          ${state.models.value.filter((one) => !one.external?.example).map(
+          ${state.models.value.filter((one) => !one.external?.example && one.vector !== "score").map(
             ({ name }) => html`<button aria-pressed=${names().includes(name)} onClick=${() => toggle(name)}><${Name} name=${name} /></button>`,
           )}
         </div>

@@ -1,7 +1,7 @@
 // Programs to copy, filled with models' real names, their dimensions and this server's address.
 import { ask } from "../api.js";
 import { vectorFor, vectorsOf } from "../collection_vectors.js";
-import { hybridValues, pair, sides, valuesFor } from "../example_values.js";
+import { hybridValues, pair, rerankValues, sides, valuesFor } from "../example_values.js";
 import { highlighted } from "../highlight.js";
 import { Component, html, signal } from "../lib.js";
 import { LITERALS } from "../literals.js";
@@ -21,7 +21,8 @@ const LANGUAGES = {
   openai: "OpenAI",
 };
 const BY_GRPC = ["rust", "java", "csharp", "go"];
-const WHATS = { search: "Store and search", hybrid: "Hybrid: meaning and words", images: "Images by text" };
+const OF_RERANKERS = ["http", "curl", "python"];
+const WHATS = { search: "Store and search", hybrid: "Hybrid: meaning and words", images: "Images by text", rerank: "Rerank" };
 
 const templates = signal({});
 const layouts = signal({}); // the vectors of collections by name; null while they are asked for
@@ -39,12 +40,14 @@ function chosen() {
   const { model, language, what, collection, port } = state.route.value.query;
   return {
     model,
-    language: Object.hasOwn(LANGUAGES, language ?? "") ? language : "python",
+    language: Object.hasOwn(languages(what), language ?? "") ? language : "python",
     what: Object.hasOwn(WHATS, what ?? "") ? what : "search",
     collection: collection ?? "",
     port,
   };
 }
+
+const languages = (what) => (what === "rerank" ? Object.fromEntries(OF_RERANKERS.map((name) => [name, LANGUAGES[name]])) : LANGUAGES);
 
 /** Where the SDKs that speak gRPC find this service: as somebody wrote, as it says, or where Qdrant would be. */
 const portOf = ({ port }) => (port > 0 && port < 65536 ? Number(port) : (state.access.value.grpc_port ?? 6334));
@@ -62,12 +65,15 @@ function look(name) {
   });
 }
 
+const hasVectors = (model) => model.vector !== "score";
+
 /** Which of the examples a set of models has. */
 function whats(models) {
   const has = {
-    search: true,
+    search: models.some(hasVectors),
     hybrid: models.some((one) => pair(one, models)),
     images: models.some((one) => one.modality === "image" && one.shared_with.length),
+    rerank: models.some((one) => !hasVectors(one)),
   };
   return Object.fromEntries(Object.entries(WHATS).filter(([name]) => has[name]));
 }
@@ -75,9 +81,10 @@ function whats(models) {
 /** The models that an example may be about, and which of them it is. */
 function modelFor({ what, model, language }, models) {
   const found = {
-    search: models,
+    search: models.filter(hasVectors),
     hybrid: models.filter((one) => pair(one, models)?.[one.vector] === one),
     images: models.filter((one) => one.modality === "image" && one.shared_with.length),
+    rerank: models.filter((one) => !hasVectors(one)),
   }[what];
   const offered = language === "openai" ? found.filter((one) => one.vector === "dense" && one.modality === "text" && !one.external) : found;
   return [offered, offered.find((one) => one.name === model) ?? offered[0]];
@@ -93,7 +100,8 @@ export class Examples extends Component {
     if (!models?.length) return html`<p class="empty">Loading …</p>`;
     const now = chosen();
     const offered = whats(models);
-    if (!(now.what in offered) || now.language === "openai") now.what = "search";
+    if (now.language === "openai") now.what = "search";
+    else if (!(now.what in offered)) now.what = Object.keys(offered)[0];
     const [choices, model] = modelFor(now, models);
     const collection = now.collection || (model && standIn(model, now.what));
     return html`
@@ -101,7 +109,7 @@ export class Examples extends Component {
         ${now.language !== "openai" && Object.keys(offered).length > 1 && html`<${Choice} label="Example" options=${offered} value=${now.what} onChange=${(what) => change({ what })} />`}
       </div>
       <div class="controls">
-        <${Choice} label="Language" options=${LANGUAGES} value=${now.language} onChange=${(language) => change({ language })} />
+        <${Choice} label="Language" options=${languages(now.what)} value=${now.language} onChange=${(language) => change({ language })} />
       </div>
       <div class="controls">
         <label>Model
@@ -109,7 +117,7 @@ export class Examples extends Component {
             ${choices.map(({ name }) => html`<option value=${name} selected=${name === model.name}>${name}</option>`)}
           </select>
         </label>
-        ${now.language !== "openai" && html`<label>Collection
+        ${now.language !== "openai" && now.what !== "rerank" && html`<label>Collection
           <input value=${now.collection} placeholder=${collection} spellcheck=${false} list="known"
             onInput=${(event) => change({ collection: event.target.value })} />
           <datalist id="known">${state.collections.value.map((name) => html`<option value=${name} />`)}</datalist>
@@ -159,12 +167,16 @@ class Program extends Component {
 }
 
 /** The file of a template; a request looks alike whatever is in its body. */
-const template = ({ language, what }) => (what === "hybrid" && !["http", "curl"].includes(language) ? `hybrid/${language}` : language);
+function template({ language, what }) {
+  const isOwn = what === "rerank" || (what === "hybrid" && !["http", "curl"].includes(language));
+  return isOwn ? `${what}/${language}` : language;
+}
 
 /** What the example is filled with; null if the collection is there and has no vector for it. */
 function filled({ language, what, model, models, collection, port }) {
   const place = { collection, grpcPort: portOf({ port }), needsKey: state.access.value.key_needed };
   if (language === "openai") return valuesFor(model, models, place);
+  if (what === "rerank") return rerankValues(model, place);
   const vectors = isThere(collection) ? layouts.value[collection] : null;
   if (what === "hybrid") {
     const both = pair(model, models);
@@ -180,7 +192,8 @@ function Remark({ values, language, what }) {
   const remarks = [
     values.image && `${values.model} embeds the images, ${values.query_model} the texts that search them: their vectors share one space.`,
     what === "hybrid" && `${values.dense_model} finds by meaning, ${values.sparse_model} by words; Qdrant fuses both lists by rank (RRF).`,
-    language !== "openai" && !values.new && `${values.collection} exists. The example overwrites its points 0 and 1.`,
+    what === "rerank" && "A reranker reads the query and each document together: put what a search found into a better order with it.",
+    language !== "openai" && what !== "rerank" && !values.new && `${values.collection} exists. The example overwrites its points 0 and 1.`,
     language !== "openai" && values.new && values.sparse && `Sparse vectors need a name.${values.idf ? " This model needs the modifier idf, too: Qdrant then gives rare words more weight." : ""}`,
     values.new && values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
     values.option && `The key for the provider is yours: the programs read it from the environment variable ${values.option_env}, and this page never asks for it. As a header, ${values.option} does as well.`,

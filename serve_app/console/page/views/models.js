@@ -118,7 +118,7 @@ function Row({ model }) {
       </th>
       <td role="cell" data-label="State"><${State} model=${model} off=${off || state.settings.value?.inference === false} /></td>
       <td role="cell" data-label="Window" class="number">${windowOf(model)}</td>
-      <td role="cell" data-label="Dimensions" class="number">${model.dimensions ?? (model.vector === "sparse" ? "sparse" : NONE)}</td>
+      <td role="cell" data-label="Dimensions" class="number">${model.dimensions ?? (model.vector === "sparse" ? "sparse" : model.vector === "score" ? "score" : NONE)}</td>
       ${priced && html`<td role="cell" data-label="Price" class="number">${model.price_per_million_tokens ? money(model.price_per_million_tokens) : model.external ? NONE : "free"}</td>`}
       <td role="cell" data-label="Last 30 days"><${LastDays} name=${model.name} /></td>
       ${priced && html`<td role="cell" data-label="Free this month"><${Allowance} model=${model} /></td>`}
