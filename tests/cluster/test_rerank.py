@@ -42,5 +42,7 @@ def test_a_request_with_many_documents_is_answered_as_in_one_process(service: Ru
     )
     assert list(scores.values()) == sorted(scores.values(), reverse=True)
     assert answer.json()["usage"]["total_tokens"] == found.tokens.sum()
-    raw = httpx.post(f"{service.rest_address}/rerank", json={"query": QUERY, "texts": DOCUMENTS[:2], "raw_scores": True})
+    raw = httpx.post(
+        f"{service.rest_address}/rerank", json={"query": QUERY, "texts": DOCUMENTS[:2], "raw_scores": True}
+    )
     assert [one["score"] for one in raw.json()] == pytest.approx(sorted(expected[:2], reverse=True), abs=1e-4)

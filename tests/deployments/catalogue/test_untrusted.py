@@ -13,12 +13,20 @@ from deployments.catalogue.bm25_options import Bm25Options, Lenient
 from deployments.catalogue.catalogue import HOME
 from deployments.catalogue.records import untrusted
 from deployments.errors import MalformedRequest
-from serve_app.api import openai
+from serve_app.api import openai, rerank
 from serve_app.api.management import playground
 from serve_app.inference import service_protocol
 from serve_app.ledger.switches import SwitchChange
 
-BODIES = (Bm25Options, openai.Question, playground.Question, service_protocol.Question, SwitchChange)
+BODIES = (
+    Bm25Options,
+    openai.Question,
+    playground.Question,
+    rerank.Question,
+    rerank.TeiQuestion,
+    service_protocol.Question,
+    SwitchChange,
+)
 MANY = 300_000
 
 
@@ -81,5 +89,7 @@ def test_all_bodies_are_walked_here() -> None:
         "serve_app/api/management/routes.py",
         "serve_app/api/management/routes.py",
         "serve_app/api/openai.py",
+        "serve_app/api/rerank.py",
+        "serve_app/api/rerank.py",
         "serve_app/inference/service_protocol.py",
     ]
