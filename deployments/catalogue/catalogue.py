@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import Field
 
 from deployments.catalogue.card import ANY, FolderSource, ModelCard, RoutedCard, Source, routed
 from deployments.catalogue.records import Record, from_file
@@ -25,17 +28,23 @@ _A_PROVIDERS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 """What a provider's own name of a model may be."""
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
 class Catalogue:
     """The models by name and alias, whatever their case."""
 
-    def __init__(self, cards: tuple[ModelCard, ...], path: Path) -> None:
+    def __init__(self, cards: tuple[ModelCard, ...], path: Path, not_yet: Mapping[str, str] = _NONE) -> None:
+        """`not_yet` are models that people know and that cannot be served, with the reason."""
         self.cards = cards
         self.path = path
+        self.not_yet = not_yet
         self._by_name: dict[str, ModelCard] = {}
         for card in cards:
             for name in (card.name, *card.aliases):
                 if self._by_name.setdefault(name.lower(), card) is not card:
                     raise ConfigError(f"{path}: two models answer to the name '{name}'")
+        self._reasons = {name.lower(): reason for name, reason in not_yet.items()}
 
     def __iter__(self) -> Iterator[ModelCard]:
         return iter(self.cards)
@@ -46,22 +55,25 @@ class Catalogue:
     def only(self, names: Iterable[str]) -> Catalogue:
         """The catalogue of just these models, of which each is here."""
         chosen = set(names)
-        return Catalogue(tuple(card for card in self.cards if card.name in chosen), self.path)
+        return Catalogue(tuple(card for card in self.cards if card.name in chosen), self.path, self.not_yet)
 
     def and_routes(self, routes: Iterable[RoutedCard]) -> Catalogue:
         """The catalogue, and all models of some providers."""
-        return Catalogue((*self.cards, *routes), self.path)
+        return Catalogue((*self.cards, *routes), self.path, self.not_yet)
 
     def find(self, name: str, where: str) -> ModelCard:
         """The model called `name`, or the route (`openai/*`).
 
         Raises:
-            UnknownModel: names `where` in the request it stood and the models there are, nearest first.
+            UnknownModel: names `where` in the request it stood and the models there are, nearest first, or why there is
+                none of this name yet.
         """
         card = self._by_name.get(name.lower())
-        if card is None:
-            return self._routed(name, where)
-        return card
+        if card is not None:
+            return card
+        if reason := self._reasons.get(name.lower()):
+            raise UnknownModel(f"{where}: {_shortened(name)} cannot be served yet: {reason}")
+        return self._routed(name, where)
 
     def find_one(self, name: str, where: str) -> ModelCard:
         """The model called `name`, which is no route.
@@ -98,6 +110,7 @@ def _shortened(name: str) -> str:
 class _CatalogueFile(Record):
     include: tuple[Path, ...] = ()
     models: tuple[ModelCard, ...] = ()
+    not_yet: dict[str, str] = Field(default_factory=dict)
 
 
 def locate(path: str | Path) -> Path:
@@ -113,18 +126,19 @@ def load(path: str | Path) -> Catalogue:
         ConfigError: names the file, the key, and what was expected there.
     """
     path = locate(path)
-    return Catalogue(tuple(_cards(path, ())), path)
+    files = list(_files(path, ()))
+    cards = tuple(_anchored(card, at.parent) for at, file in files for card in file.models)
+    return Catalogue(cards, path, {name: why for _, file in files for name, why in file.not_yet.items()})
 
 
-def _cards(path: Path, including: tuple[Path, ...]) -> Iterator[ModelCard]:
-    """The models of a file; `including` are the files that lead to it."""
+def _files(path: Path, including: tuple[Path, ...]) -> Iterator[tuple[Path, _CatalogueFile]]:
+    """A file after those that it includes, with their paths; `including` are the files that lead to it."""
     if path in including:
         raise ConfigError(f"{path}: include: the file includes itself, by way of {including[-1]}")
     file = from_file(_CatalogueFile, path)
     for other in file.include:
-        yield from _cards(_included(other.expanduser(), path.parent), (*including, path))
-    for card in file.models:
-        yield _anchored(card, path.parent)
+        yield from _files(_included(other.expanduser(), path.parent), (*including, path))
+    yield path, file
 
 
 def _included(other: Path, folder: Path) -> Path:

@@ -56,7 +56,8 @@ def served(arguments: Arguments, where: str = "models") -> Catalogue:
             raise ConfigError(
                 f"{card.name}: its provider at {card.provider.host} may not be called; name it in args.providers.hosts"
             )
-    return Catalogue(tuple(chosen), catalogue.locate(arguments.catalogue)).and_routes(_routes(arguments))
+    read = catalogue.load(arguments.catalogue)
+    return Catalogue(tuple(chosen), read.path, read.not_yet).and_routes(_routes(arguments))
 
 
 def provider_hosts(arguments: Arguments) -> frozenset[str]:
