@@ -21,7 +21,7 @@ from serve_app.inference.objects import Slot, no_model
 from serve_app.inference.places import GRPC_PLACES, Place, rest_place
 from serve_app.ledger.meter import Caller
 from serve_app.observability.record import step
-from serve_app.protocol import deadlines
+from serve_app.protocol import deadlines, json_text
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.grpc_services import request_class, response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, read
@@ -66,7 +66,7 @@ class Pipeline:
             return None, ()
         with step("decode"):
             try:
-                content = find_json.parse(text)
+                content = json_text.parse(text)
             except MalformedRequest:
                 return None, ()
             return content, find_json.find(content, place.schema, self._settings.depth, self._settings.objects)
@@ -78,8 +78,8 @@ class Pipeline:
             MalformedRequest: it does.
         """
         try:
-            where = find_json.without_model(find_json.parse(text), place.schema, self._settings.depth)
-        except MalformedRequest:
+            where = find_json.without_model(json_text.parse(text), place.schema, self._settings.depth)
+        except (MalformedRequest, TooLarge):
             return
         if where is not None:
             raise no_model(where)

@@ -15,10 +15,10 @@ from serve_app.api.route_templates import template
 from serve_app.auth import permissions
 from serve_app.auth.access import EVERYTHING, OPEN, Authenticator, credential, for_qdrant
 from serve_app.auth.permissions import Permission
-from serve_app.inference import find_json, provider_keys
+from serve_app.inference import provider_keys
 from serve_app.observability.record import Watch, current
 from serve_app.pipeline import Pipeline
-from serve_app.protocol import paths
+from serve_app.protocol import json_text, paths
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.error_responses import http_error
 from serve_app.protocol.messages import Body, Request, Response, without
@@ -148,7 +148,7 @@ class HttpApi:
         if access.everywhere is None and permission is Permission.READ:
             request, text = await read_text(request, self._pipeline.embedder.settings.current.body_bytes)
             if permissions.may_name_others(text):
-                for other in permissions.other_collections(find_json.parse(text)):
+                for other in permissions.other_collections(json_text.parse(text)):
                     access.check(permission, other)
         if access is EVERYTHING:
             return request

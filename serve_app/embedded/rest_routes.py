@@ -6,17 +6,21 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import numpy as np
 import orjson
+from grpc import StatusCode
 
+from deployments.errors import MalformedRequest, TooLarge
 from serve_app.embedded import legacy_rest, query_parameters
-from serve_app.embedded.engine.errors import malformed, not_found, not_supported
+from serve_app.embedded.engine.errors import GrpcError, malformed, not_found, not_supported
 from serve_app.embedded.engine.protocol import JSON, WRITES, Engine, carried_out
 from serve_app.embedded.not_here import NOT_HERE
+from serve_app.protocol import json_text
 
 TITLE = "qdrant - vector search engine (embedded store)"
 VERSION = "1.19.0"
@@ -99,9 +103,11 @@ def _older_body(read: Callable[[Any], Any]) -> Reader:
 
 def _json(body: bytes) -> Any:
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise malformed("", str(error)) from error
+        return json_text.parse(body)
+    except MalformedRequest as error:
+        raise malformed("", error.message) from error
+    except TooLarge as error:
+        raise GrpcError(StatusCode.RESOURCE_EXHAUSTED, error.message, HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from error
 
 
 def _same(result: Any) -> Any:

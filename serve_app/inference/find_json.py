@@ -34,18 +34,6 @@ def may_hold_objects(body: bytes | bytearray) -> bool:
     return b'"model"' in body or b"\\u" in body
 
 
-def parse(body: bytes | bytearray) -> Any:
-    """The body as Python values.
-
-    Raises:
-        MalformedRequest: it is not JSON.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRequest(f"the body is not JSON: {error.msg} at line {error.lineno}") from error
-
-
 def find(body: Any, schema: str, depth: int = MAX_DEPTH, most: int = ANY_NUMBER) -> list[Slot]:
     """The slots of all inference objects in a parsed body, in the order of the body, at most `depth` levels deep.
 

@@ -19,6 +19,7 @@ from deployments.errors import MalformedRequest
 from serve_app.inference import find_json
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.usage import Usage, models
+from serve_app.protocol import json_text
 
 _NAME = b'"token"'
 _TOKEN = re.compile(rb'"token"[ \t\r\n]*:[ \t\r\n]*("[ !#-\[\]-~]{1,8192}")')
@@ -70,7 +71,7 @@ def read(body: bytes) -> Reading:
     Raises:
         MalformedRequest: the body is not of this protocol.
     """
-    question = untrusted(Question, find_json.parse(body), MalformedRequest)
+    question = untrusted(Question, json_text.parse(body), MalformedRequest)
     vectors: list[Vector | None] = [None] * len(question.inputs)
     slots = [
         Slot(f"inputs[{position}]", _object(asked), named=True, put=partial(vectors.__setitem__, position))

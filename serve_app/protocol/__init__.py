@@ -9,6 +9,7 @@
 | `deadlines` | for how long a request is worked on |
 | `timers` | waits that hardly ever last until their end |
 | `compression` | compressed request bodies |
+| `json_text` | JSON that others send, within the time that one call may take |
 | `offload` | long bodies are looked through in a thread |
 | `paths` | paths in one spelling |
 """

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from deployments.catalogue.records import untrusted
 from deployments.errors import MalformedRequest
 from serve_app.config.settings import LiveSettings
-from serve_app.inference import find_json
+from serve_app.protocol import json_text
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.messages import Request, Response, json_response
 from serve_app.protocol.offload import beside
@@ -39,7 +39,7 @@ async def question(settings: LiveSettings, request: Request, model: type[Q]) -> 
         TooLarge: it is over the limit.
     """
     _, text = await read_text(request, settings.current.body_bytes)
-    return await beside(len(text), lambda: untrusted(model, find_json.parse(text or b"null"), MalformedRequest))
+    return await beside(len(text), lambda: untrusted(model, json_text.parse(text or b"null"), MalformedRequest))
 
 
 def answered(answer: Answer, began: float) -> Response:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from deployments.errors import InferenceError
 from serve_app.inference import find_json
 from serve_app.inference.places import REST_PLACES, SCHEMAS
+from serve_app.protocol import json_text
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +89,6 @@ def test_any_json_is_walked_or_refused(schema: str, body: Any) -> None:
 @given(body=st.binary(max_size=200))
 def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     try:
-        find_json.parse(body)
+        json_text.parse(body)
     except InferenceError as error:
         assert error.message.startswith("the body is not JSON")
