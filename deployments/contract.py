@@ -229,10 +229,17 @@ class ProviderState:
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Images to fetch and decode for a model: `sources` are URLs or base64 strings, `model` the catalogue's name."""
+    """Images to fetch and decode for a model.
+
+    `sources` are URLs or base64 strings, `model` the catalogue's name, `side` that of the square which the model sees,
+    in pixels; `max_bytes` and `max_pixels` are of each image.
+    """
 
     sources: Sequence[str]
     model: str
+    side: int
+    max_bytes: int
+    max_pixels: int
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
     ├── RequestError               the caller's: the request has to change
     │   ├── MalformedRequest         not JSON, or not the schema where we had to look inside
     │   ├── UnknownModel             no model of that name
+    │   ├── AlreadyThere             what is to be made is there already
     │   ├── WrongInput               the input does not fit the model, or is no image, or cannot be fetched
     │   ├── BadOption                an option that the model does not take, or a bad value of one
     │   ├── KeyRefused               an external provider does not take the key that it was shown
@@ -53,6 +54,7 @@ class Kind(Enum):
     BAD_REQUEST = "bad request"
     TOO_LARGE = "too large"
     UNSUPPORTED = "unsupported"
+    CONFLICT = "conflict"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     SWITCHED_OFF = "switched off"
@@ -85,6 +87,12 @@ class MalformedRequest(RequestError):
 
 class UnknownModel(RequestError):
     """No model of that name is served."""
+
+
+class AlreadyThere(RequestError):
+    """What is to be made is there already."""
+
+    kind = Kind.CONFLICT
 
 
 class WrongInput(RequestError):

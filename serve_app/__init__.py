@@ -3,6 +3,7 @@
 | file | what is in it |
 |---|---|
 | `app` | the app builder, which a Serve config file names |
+| `onboarding` | fetches, checks and deploys a model that is added to a running service |
 | `ingress` | the Serve deployment in front; wiring only |
 | `pipeline` | the path of a request: find, embed, forward, usage |
 | `embedder` | plan, admit, meter, embed, fill: what all APIs share |

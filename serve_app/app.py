@@ -69,13 +69,9 @@ def _model(card: ModelCard) -> Application:
 
 
 def _image_loader(cards: Sequence[ModelCard]) -> Application | None:
-    sizes = {card.name: card.image_size for card in cards if card.image_size}
-    limits = {card.name: card.image_limits for card in cards if card.image_limits}
-    if not sizes:
+    if not any(card.image_size for card in cards):
         return None
-    return serve.deployment(max_ongoing_requests=16, user_config={}, max_surge_percent=_SURGE)(ImageLoader).bind(
-        sizes, limits
-    )
+    return serve.deployment(max_ongoing_requests=16, user_config={}, max_surge_percent=_SURGE)(ImageLoader).bind()
 
 
 def _providers(hosts: frozenset[str]) -> Application:

@@ -1,4 +1,4 @@
-"""What the gateway looks after while it runs, every few seconds: its health, gauges, aliases, and where it runs."""
+"""What the gateway looks after every few seconds: its health, gauges, aliases, added models, and where it runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import logging
 
 from serve_app.api.health import Health
+from serve_app.cluster.additions import Additions
 from serve_app.embedder import Embedder
 from serve_app.ledger.ledger import Ledger
 from serve_app.observability.metrics import BATCHES_IN_FLIGHT, LEDGER_BEHIND, QUOTA_USED, WAITING_TOKENS
@@ -19,7 +20,7 @@ _NODES_PATIENCE_S = 2.0
 log = logging.getLogger("ray.serve")
 
 
-async def watch(health: Health, embedder: Embedder, ledger: Ledger, aliases: Aliases) -> None:
+async def watch(health: Health, embedder: Embedder, ledger: Ledger, aliases: Aliases, additions: Additions) -> None:
     """Look again and again, until it is cancelled."""
     for period in itertools.count():
         try:
@@ -28,6 +29,7 @@ async def watch(health: Health, embedder: Embedder, ledger: Ledger, aliases: Ali
             await aliases.look()
             if period % _NODES_PERIODS == 0:
                 await asyncio.wait_for(ledger.look_around(), _NODES_PATIENCE_S)
+            await additions.tend()
         except Exception as error:  # noqa: BLE001  the next look may pass
             log.warning("could not look after the gateway: %s", type(error).__name__)
         await asyncio.sleep(_PERIOD_S)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from deployments.catalogue.card import ImageLimits
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
 from deployments.errors import (
@@ -180,13 +181,20 @@ class Embedder:
         """The decoded images of a group."""
         if self.load_images is None:
             raise InternalError("an image model is served without an image loader")
-        loaded = await self.load_images(ImageBatch([str(source) for source in group.inputs], group.card.name))
+        loaded = await self.load_images(_image_batch(group))
         pixels: list[Input] = []
         for position, image in enumerate(loaded.images):
             if isinstance(image, str):
                 raise WrongInput(f"{group.where(position)}.image: {image}")
             pixels.append(image)
         return pixels
+
+
+def _image_batch(group: Group) -> ImageBatch:
+    card = group.card
+    side, limits = card.image_size or 0, card.image_limits or ImageLimits()  # one that reads images has both
+    sources = [str(source) for source in group.inputs]
+    return ImageBatch(sources, card.name, side, limits.max_bytes, limits.max_pixels)
 
 
 def _by_account(groups: Sequence[Group], results: Sequence[tuple[list[Vector], int]]) -> Usage:

@@ -27,20 +27,25 @@ from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
 from serve_app.batching.router import Router
 from serve_app.batching.vector_cache import VectorCache
+from serve_app.cluster import applications
+from serve_app.cluster.additions import Additions
 from serve_app.cluster.handles import ReplicatedImageLoader, ReplicatedModel, ReplicatedProviders, surely
 from serve_app.cluster.model_states import ModelStates
+from serve_app.cluster.served import ServedModels
 from serve_app.config import arguments, environment
 from serve_app.config.arguments import Arguments
 from serve_app.config.environment import Environment
 from serve_app.config.settings import IngressSettings, LiveSettings
 from serve_app.embedder import Embedder
 from serve_app.inference.provider_keys import OperatorKeys
+from serve_app.ledger.additions import AdditionBoard
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
 from serve_app.ledger.switchboard import Switchboard
 from serve_app.observability import tracing
 from serve_app.observability.record import Watch
+from serve_app.onboarding import RayCluster
 from serve_app.pipeline import Pipeline
 from serve_app.protocol.grpc_services import NAMES
 from serve_app.protocol.messages import RawMessage
@@ -66,28 +71,36 @@ class Ingress:
         cards = arguments.served(chosen)
         variables = environment.read()
         self._settings = LiveSettings()
-        replicated = {name: ReplicatedModel(name, handle) for name, handle in models.items()}
+        board = AdditionBoard()
+        own = {name: ReplicatedModel(name, handle) for name, handle in models.items()}
+        served = ServedModels(cards, own, board, applications.connect)
         self._upstream: Upstream = _upstream(store, variables)
         authenticator = Authenticator(variables)
-        states = ModelStates({card.account: card.deployment for card in cards})
+        states = ModelStates(served.places)
         outside = ReplicatedProviders(providers) if providers else None
         switchboard = Switchboard()
         embedder = Embedder(
-            catalogue=cards,
+            catalogue=served.catalogue,
             settings=self._settings,
-            router=Router({name: model.embed for name, model in replicated.items()}, self._settings),
+            router=Router(served.calls, self._settings),
             load_images=ReplicatedImageLoader(image_loader).load if image_loader else None,
             meter=Meter(Quotas(by_catalogue(authenticator.quotas, cards)), switchboard),
             model_states=states,
             providers=outside.embed if outside else None,
-            vectors=VectorCache(cards, self._settings),
+            vectors=VectorCache(self._settings),
             operator_keys=OperatorKeys(authenticator.provider_keys, frozenset(_open_to(chosen))),
         )
         pipeline = Pipeline(embedder, MeasuredUpstream(self._upstream))
         waiting = embedder.admission.waiting
         self._ledger = Ledger(
-            embedder.meter, switchboard, variables.database_url, count_nodes=_count_nodes, waiting=waiting
+            embedder.meter,
+            switchboard,
+            variables.database_url,
+            count_nodes=_count_nodes,
+            waiting=waiting,
+            additions=board,
         )
+        self._additions = Additions(self._ledger, served, RayCluster(), loads_images=image_loader is not None)
         self._watch = Watch(tracing.start() if variables.asks_for_traces else None)
         health = Health(self._upstream, states)
         port = variables.qdrant_inference_grpc_port
@@ -99,17 +112,18 @@ class Ingress:
             embedder,
             self._ledger,
             states.read,
-            replicated,
+            served.models,
+            additions=self._additions,
             glance=glance,
             providers=ask,
             grpc_port=port,
         )
-        openai = OpenAiApi(authenticator, embedder, replicated)
+        openai = OpenAiApi(authenticator, embedder, served.models)
         others = (console, openai, *rerank.apis(authenticator, embedder))
         self._http = HttpApi(pipeline, authenticator, self._watch, health, others)
         self._grpc = GrpcApi(pipeline, authenticator, self._watch)
         aliases = Aliases(self._upstream, switchboard, variables.qdrant_api_key)
-        look_after = background.watch(health, embedder, self._ledger, aliases)
+        look_after = background.watch(health, embedder, self._ledger, aliases, self._additions)
         self._watching = asyncio.get_running_loop().create_task(look_after)
         self._stop_exporting = export.start(lambda: None)
         await self._ledger.start()  # what is switched off stays off from the first request on
@@ -124,6 +138,7 @@ class Ingress:
         self._watch.log_as(settings.request_log, _request_log)
 
     async def __del__(self) -> None:
+        await self._additions.close()
         await self._ledger.close()
         self._watching.cancel()
         self._stop_exporting()

@@ -33,6 +33,7 @@ WAITING = {
     "test_tokenizing.py",
     "test_remote.py",
     "test_models_add.py",
+    "test_onboarding.py",
     "test_pull.py",
     "test_literals.py",
     "test_pipeline_time.py",

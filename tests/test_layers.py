@@ -21,18 +21,19 @@ ORDER = {
     ),
     "serve_app": (
         "protocol", "observability", "inference", "front", "config", "demo", "console", "ledger", "embedded", "cluster",
-        "batching", "auth", "upstream", "embedder", "pipeline", "api", "background", "ingress", "app",
+        "batching", "auth", "upstream", "embedder", "pipeline", "api", "background", "onboarding", "ingress", "app",
         "cli", "__main__",
     ),
 }  # fmt: skip
 """The folders of each tree, and the files beside them, lowest first: each imports from lower ones only."""
 
 SEEN_BY_THE_GATEWAY = {"contract", "errors", "weighed_cache", "catalogue", "metrics"}
-SETS_UP = ("serve_app/app.py", "serve_app/cli/")
+SETS_UP = ("serve_app/app.py", "serve_app/cli/", "serve_app/onboarding.py")
 KNOWS_RAY = {
     *(f"deployments/{name}.py" for name in ("autoscaling", "metrics/ray_exporter", "replica/gpu", "replica/loading")),
     *(f"serve_app/{name}.py" for name in ("app", "cli/config_check", "cli/launcher", "cluster/handles")),
-    *(f"serve_app/{name}.py" for name in ("cluster/model_states", "embedded/deployment", "front/guard", "ingress")),
+    *(f"serve_app/{name}.py" for name in ("cluster/model_states", "cluster/applications", "onboarding")),
+    *(f"serve_app/{name}.py" for name in ("embedded/deployment", "front/guard", "ingress")),
 }
 NOT_IN_THE_CORE = {"ray", "asyncio", "aiohttp", "httpx", "grpc", "starlette", "onnxruntime"}
 

@@ -61,6 +61,10 @@ class Catalogue:
         """The catalogue, and all models of some providers."""
         return Catalogue((*self.cards, *routes), self.path, self.not_yet)
 
+    def has(self, name: str) -> bool:
+        """Whether a model answers to a name; routes stand for their own only."""
+        return name.lower() in self._by_name
+
     def find(self, name: str, where: str) -> ModelCard:
         """The model called `name`, or the route (`openai/*`).
 

@@ -170,6 +170,8 @@ class ModelStore:
             for name, file in manifest.source.files.items()
         }
         source = manifest.source.model_copy(update={"files": files})
+        if source == manifest.source:  # pinned already: nothing to write, in a cache that may be for reading only
+            return card.model_copy(update={"sources": (source,)})
         with self._lock(card):
             pinned = manifest.model_copy(update={"source": source})
             (self._home(card) / _MANIFEST).write_text(pinned.model_dump_json(indent=2))

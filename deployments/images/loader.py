@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field
 
@@ -38,16 +37,9 @@ class LoaderSettings(FetchRules):
 
 
 class ImageLoader:
-    """Loads images for all vision models.
+    """Loads images for all vision models; each batch says for which one, and how that wants them."""
 
-    Args:
-        sides: each model's square side in pixels, by the catalogue's name.
-        limits: each model's limits, by the same names.
-    """
-
-    def __init__(self, sides: Mapping[str, int], limits: Mapping[str, ImageLimits]) -> None:
-        self._sides = sides
-        self._limits = limits
+    def __init__(self) -> None:
         self._fetches = asyncio.Semaphore(_FETCHED_AT_ONCE)
         self._configure(LoaderSettings())
         self._stop_exporting = export.start(lambda: None)
@@ -68,8 +60,7 @@ class ImageLoader:
     async def load(self, batch: ImageBatch) -> LoadedImages:
         """Load all images of a batch; in the place of one that is bad stands what is wrong with it."""
         async with Fetcher(self._settings) as fetcher:
-            reader = _Reader(batch.model, self._sides[batch.model], self._limits[batch.model])
-            load = _Loading(fetcher, self._fetches, self._threads, reader)
+            load = _Loading(fetcher, self._fetches, self._threads, batch)
             return LoadedImages(await asyncio.gather(*map(load, batch.sources)))
 
     def __del__(self) -> None:
@@ -77,24 +68,17 @@ class ImageLoader:
         self._stop_exporting()
 
 
-class _Reader(NamedTuple):
-    """For whom images are loaded: a model, its square side in pixels, and its limits."""
-
-    model: str
-    side: int
-    limits: ImageLimits
-
-
 class _Loading:
     """Loads the images of one batch."""
 
     def __init__(
-        self, fetcher: Fetcher, fetches: asyncio.Semaphore, threads: ThreadPoolExecutor, reader: _Reader
+        self, fetcher: Fetcher, fetches: asyncio.Semaphore, threads: ThreadPoolExecutor, batch: ImageBatch
     ) -> None:
         self._fetcher = fetcher
         self._fetches = fetches
         self._in_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
-        self._model, self._side, self._limits = reader
+        self._model, self._side = batch.model, batch.side
+        self._limits = ImageLimits(max_bytes=batch.max_bytes, max_pixels=batch.max_pixels)
         self._turns = asyncio.Semaphore(_LOADED_AT_ONCE)
 
     async def __call__(self, source: str) -> Pixels | str:

@@ -1,6 +1,7 @@
 """The replica of a model.
 
 replica   the class of the Serve deployment: takes batches, gives embeddings
+fetching  one that fetches its files if its node does not have them
 settings  its `user_config`
 loading   loads the model and warms it up
 work      a batch on its way

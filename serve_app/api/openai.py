@@ -39,6 +39,7 @@ _TYPES = {
     Kind.BAD_REQUEST: "invalid_request_error",
     Kind.TOO_LARGE: "invalid_request_error",
     Kind.UNSUPPORTED: "invalid_request_error",
+    Kind.CONFLICT: "invalid_request_error",
     Kind.SWITCHED_OFF: "invalid_request_error",
 }
 

@@ -200,7 +200,7 @@ class Router:
         """How many batches of each model are under way."""
         counts = dict.fromkeys([*self._calls, *self._elsewhere], 0)
         for (model, *_), sender in self._senders.items():
-            counts[model] += sender.in_flight
+            counts[model] = counts.get(model, 0) + sender.in_flight  # of one that was taken away, too
         return counts
 
     @property

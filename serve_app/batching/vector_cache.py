@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deployments.catalogue.card import ModelCard
-from deployments.catalogue.catalogue import Catalogue
+from deployments.catalogue.card import ModelCard, RoutedCard
 from deployments.catalogue.options import as_key
 from deployments.contract import SparseVector, Vector
 from deployments.weighed_cache import WeighedCache
@@ -37,9 +36,9 @@ class Known(NamedTuple):
 class VectorCache:
     """Bounded by the setting `vector_cache_bytes`; with 0 it keeps nothing."""
 
-    def __init__(self, catalogue: Catalogue, settings: LiveSettings) -> None:
+    def __init__(self, settings: LiveSettings) -> None:
         self._secret = secrets.token_bytes(32)
-        self._origins = {card.name: _origin(card) for card in catalogue}
+        self._origins: dict[str, tuple[ModelCard, bytes | None]] = {}
         self._settings = settings
         self._room = -1
         self._resize()
@@ -47,7 +46,7 @@ class VectorCache:
 
     def key(self, group: Group, tenant: str | None) -> bytes | None:
         """By what the vector of a group's text is known; None if it is not to be kept."""
-        origin = self._origins.get(group.card.name)
+        origin = self._origin(group.card)
         if not self._room or origin is None or group.direction != "search" or len(group.inputs) != 1:
             return None
         digest = hashlib.blake2b(key=self._secret, digest_size=32)
@@ -66,6 +65,15 @@ class VectorCache:
         own = _own(vector)
         size = own.indices.nbytes + own.values.nbytes if isinstance(own, SparseVector) else own.nbytes
         self._kept.keep(key, Known(own, tokens), size + _OVERHEAD)
+
+    def _origin(self, card: ModelCard) -> bytes | None:
+        """What the vectors of a model depend on, worked out once; of models behind a provider's route nothing is."""
+        if isinstance(card, RoutedCard):
+            return None
+        known = self._origins.get(card.name)
+        if known is None or known[0] is not card:
+            known = self._origins[card.name] = card, _origin(card)
+        return known[1]
 
     def _resize(self) -> None:
         room = self._settings.current.vector_cache_bytes

@@ -8,6 +8,7 @@
 | `launcher` | a whole service on this machine: Ray, Ray Serve and HAProxy |
 | `ports`, `neighbours` | which ports are taken, and who answers there |
 | `models`, `models_add` | `models`: list, pull, benchmark, and add an entry to a catalogue |
+| `remote` | a running service, to which models are added |
 | `config`, `config_check` | `config`: validate a Serve config file without a cluster |
 | `files` | the files that come with the project, and the user's own |
 | `terminal` | one console, one error a line, Ctrl-C without a traceback |

@@ -33,11 +33,15 @@ PULL = _shown(
     ),
 )
 VERIFY = _shown(("sizes only, which takes no time", "models verify --quick"))
-REMOVE = _shown(("give disk space back", "models remove starter/splade-tiny"))
+REMOVE = _shown(
+    ("give disk space back", "models remove starter/splade-tiny"),
+    ("take it out of a running service", "models remove shop/products --url http://localhost:6333"),
+)
 BENCH = _shown(("in full precision", "models bench sentence-transformers/all-minilm-l6-v2 --precision float32"))
 ADD = _shown(
     ("a folder with a checkpoint", "models add ./my-model --name shop/products"),
     ("a repository of the model hub, at a commit", "models add intfloat/e5-small-v2 --revision main"),
+    ("to a service that runs", "models add intfloat/e5-small-v2 --url http://localhost:6333"),
 )
 CHECK = _shown(
     ("nodes of your own size", "config check serve.yaml --node-cpus 16 --node-memory 64Gi"),

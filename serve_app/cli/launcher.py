@@ -166,9 +166,11 @@ class Service:
 
         # `serve.status()` tells the state of the proxies too, but costs 50 ms of this machine's time at each call.
         client: Any = _get_global_client()
+        named = {application.name for application in self.config.applications}
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline:
-            applications = client.list_serve_statuses()
+            # Not those of models that were added: they come when the ingress has read its ledger.
+            applications = [one for one in client.list_serve_statuses() if one.name in named]
             progress({d.name: d.status.value for a in applications for d in a.deployment_statuses})
             for application in applications:
                 if application.app_status.status.value in {"DEPLOY_FAILED", "UNHEALTHY"}:

@@ -23,6 +23,7 @@ from deployments.files.store import ModelStore, State, cache_folder
 from deployments.replica.settings import ReplicaSettings
 from serve_app.cli import examples
 from serve_app.cli.files import STARTER, existing
+from serve_app.cli.remote import RemoteService
 from serve_app.cli.terminal import console, interruptible
 from serve_app.config import arguments
 from serve_app.config.arguments import Arguments
@@ -99,11 +100,23 @@ def verify(
 
 
 @models_app.command(epilog=examples.REMOVE)
-def remove(names: SomeNames, catalogue_file: CatalogueFile = STARTER) -> None:
+def remove(
+    names: SomeNames,
+    catalogue_file: CatalogueFile = STARTER,
+    url: Annotated[
+        str | None,
+        typer.Option(help="a running service to which they were added, and which has them no more then"),
+    ] = None,
+) -> None:
     """Delete model files from the cache, and what was built from them; the catalogue and local folders stay."""
     from deployments.graphs import cache  # noqa: PLC0415  as above, onnx
 
     with interruptible():
+        if url:
+            for name in names:
+                gone = RemoteService(url).remove(name, files=True)
+                console.print(f"removed  {escape(', '.join(gone['models']))}", soft_wrap=True)
+            return
         store = ModelStore(cache_folder())
         for card in _chosen(names, catalogue_file):
             freed = _size(card)

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from deployments.catalogue import entry
-from deployments.catalogue.card import File, FolderSource, HubSource, ModelCard
+from deployments.catalogue.card import ModelCard
 from deployments.catalogue.families import Checkpoint
-from deployments.errors import ModelError, SetupError
-from deployments.files import hub
-from deployments.files.sources import fetch
+from deployments.errors import ConfigError
 from deployments.files.store import ModelStore, cache_folder
-from deployments.onboarding.inspection.inspect import MakeSource, inspect
-from deployments.onboarding.inspection.repository import CONFIG, Repository
-from deployments.onboarding.inspection.sentence_transformers import told_window
+from deployments.onboarding import adding
 from serve_app.cli.files import STARTER, own_catalogue
 from serve_app.cli.models import pull_models
+from serve_app.cli.remote import RemoteService
 from serve_app.cli.terminal import console, interruptible
-
-_READ = re.compile(
-    r"README\.md|artifact\.metadata|model\.safetensors\.index\.json|(tokenizer|modules|idf)\.json|(\w+/)?config\.json"
-    r"|(tokenizer_config|sentence_bert_config|config_sentence_transformers|preprocessor_config)\.json"
-)
-"""The files of a repository that tell what its model is."""
 
 _GUESS = (
     "the window of {} tokens is a guess: no file says how long the texts were that the model was trained on, and this "
@@ -39,7 +36,7 @@ _GUESS = (
 )
 
 
-def add(
+def add(  # noqa: PLR0913, PLR0917  typer makes an option of each
     what: Annotated[str, typer.Argument(help="a folder with a checkpoint, or ORGANIZATION/NAME on the model hub")],
     name: Annotated[
         str | None, typer.Option(help="what to call the model; default: the name of the folder or repository")
@@ -52,12 +49,25 @@ def add(
     ] = None,
     family: Annotated[Checkpoint | None, typer.Option(help="what the model is, if its files do not tell")] = None,
     revision: Annotated[str, typer.Option(help="a commit, tag or branch of the repository")] = "main",
+    url: Annotated[
+        str | None,
+        typer.Option(help="a running service that adds it, in place of a catalogue; shown QDRANT_INFERENCE_ADMIN_KEY"),
+    ] = None,
 ) -> None:
-    """Add a model of your own to a catalogue: inspect its files, check that it works here, write its entry."""
+    """Add a model of your own: to a catalogue, after a check here, or to a service that runs."""
     with interruptible():
+        if url and catalogue_file:
+            raise ConfigError("--url and --catalogue: a model is added to one of them at a time")
+        if url:
+            _add_to_running(RemoteService(url), what, name, family, revision)
+            return
         path, folder = (catalogue_file or own_catalogue()).resolve(), Path(what).expanduser().resolve()
-        with _named(str(folder) if folder.is_dir() else what):
-            found = _of_folder(folder, name, family) if folder.is_dir() else _of_hub(what, revision, name, family)
+        with adding.named(str(folder) if folder.is_dir() else what):
+            found = (
+                adding.of_folder(folder, name, family)
+                if folder.is_dir()
+                else adding.of_hub(what, revision, name, family)
+            )
         entry.expect_new(found.cards, path)
         cards = _checked(found.cards)
         entry.append(cards, path, STARTER)
@@ -66,80 +76,38 @@ def add(
             console.print(_GUESS.format(cards[0].context_window), style="yellow", soft_wrap=True)
 
 
-class _Found(NamedTuple):
-    """The models of a folder or repository; whether their window is only what they have positions for."""
+def _add_to_running(
+    service: RemoteService, what: str, name: str | None, family: Checkpoint | None, revision: str
+) -> None:
+    for wanted in _wanted(what, name, family, revision):
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=console) as bars:
+            task = bars.add_task(what, total=None)
 
-    cards: Sequence[ModelCard]
-    window_is_a_guess: bool
+            def watch(addition: Mapping[str, Any], bars: Progress = bars, task: TaskID = task) -> None:
+                said = " ".join(filter(None, (addition["state"], escape(addition["detail"]))))
+                bars.update(task, description=said, completed=addition["done"], total=addition["total"])
 
-
-@contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Have errors say of which folder or repository they are."""
-    try:
-        yield
-    except SetupError as error:
-        raise type(error)(f"{what}: {error}", error.hint) from error
-
-
-def _found(files: Repository, name: str, card_url: str, source: MakeSource, kind: Checkpoint | None) -> _Found:
-    cards = inspect(files, name, card_url, source, kind)
-    reads = [card for card in cards if card.context_window and card.family != "clip-text"]
-    return _Found(cards, bool(reads) and told_window(files) is None)
+            added = service.add(wanted, watch)
+        console.print(f"[green]ready[/]  {escape(', '.join(added['models']))}", soft_wrap=True)
 
 
-def _of_folder(folder: Path, name: str | None, kind: Checkpoint | None) -> _Found:
-    paths = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    inner = sorted(path for path in paths if path.endswith(f"/{CONFIG}") and path.count("/") == 1)
-    if CONFIG not in paths and inner:
-        raise ModelError(f"there is no {CONFIG}", f"did you mean {folder / inner[-1].removesuffix(CONFIG)}?")
-
-    def source(files: Mapping[str, File]) -> FolderSource:
-        for wanted, file in files.items():
-            if file.path:
-                raise ModelError(f"copy {file.path} to {wanted}: the model is loaded from there")
-        return FolderSource(folder=folder, files=dict(files))
-
-    return _found(Repository(folder, paths), name or folder.name, str(folder), source, kind)
-
-
-def _of_hub(repository: str, revision: str, name: str | None, kind: Checkpoint | None) -> _Found:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise ModelError("this is neither a folder here nor the name of a repository (ORGANIZATION/NAME)")
-    commit, paths = hub.list_files(repository, revision)
-
-    def source(files: Mapping[str, File]) -> HubSource:
-        return HubSource(hub=repository, revision=commit, files=dict(files))
-
-    with tempfile.TemporaryDirectory() as scratch:
-        target, unfinished = Path(scratch, "files"), Path(scratch, "unfinished")
-        target.mkdir()
-        unfinished.mkdir()
-        wanted = source({path: File() for path in sorted(paths) if _READ.fullmatch(path)})
-        fetch(wanted, target, unfinished, lambda *_: None)
-        card = f"https://huggingface.co/{repository}"
-        return _found(Repository(target, paths), name or repository, card, source, kind)
+def _wanted(what: str, name: str | None, family: Checkpoint | None, revision: str) -> list[dict[str, Any]]:
+    """What to send: of a folder, which the service has to see under the same path, the entries."""
+    folder = Path(what).expanduser().resolve()
+    if folder.is_dir():
+        with adding.named(str(folder)):
+            cards = adding.of_folder(folder, name, family).cards
+        return [{"entry": card.model_dump(mode="json", exclude_defaults=True)} for card in cards]
+    given = {"hub": what, "revision": revision, "name": name, "family": family}
+    return [{key: value for key, value in given.items() if value is not None}]
 
 
 def _checked(cards: Sequence[ModelCard]) -> Sequence[ModelCard]:
-    """The cards with the sha256 of their files, after each model has shown that it works; else nothing is kept."""
-    from deployments.families.loading import load_family  # noqa: PLC0415  brings onnxruntime, which takes long to import
-    from deployments.networks.settings import SessionSettings  # noqa: PLC0415
-    from deployments.onboarding.self_check import self_check  # noqa: PLC0415
+    def tell(card: ModelCard, line: str) -> None:
+        console.print(f"  [green]ok[/]  {escape(line)}" if line else f"checking {card.name}", soft_wrap=True)
 
-    store = ModelStore(cache_folder())
-    pull_models(cards)
-    try:
-        for card in cards:
-            console.print(f"checking {card.name}")
-            family = load_family(card, store.folder(card), SessionSettings(precision="float32"))
-            for line in self_check(family, card):
-                console.print(f"  [green]ok[/]  {escape(line)}", soft_wrap=True)
-    except BaseException:
-        for card in cards:
-            store.remove(card)
-        raise
-    return [store.pin(card) for card in cards]
+    return adding.checked(cards, ModelStore(cache_folder()), pull_models, tell)
 
 
 def _tell(cards: Sequence[ModelCard], path: Path) -> None:

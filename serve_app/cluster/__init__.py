@@ -4,5 +4,7 @@
 |---|---|
 | `handles` | calls of models and of the image loader, and what becomes of them when a replica dies |
 | `model_states` | which models are there, by what Ray Serve's controller says |
+| `served` | the models that are served now, and the ways to them |
+| `additions`, `applications` | models that are added while the service runs, and their Serve applications |
 | `cached` | answers that may be late (stale-while-revalidate) |
 """

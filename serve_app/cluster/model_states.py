@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from serve_app.cluster.cached import Cached
+from serve_app.cluster.served import Place
 
 if TYPE_CHECKING:
     from ray.serve.schema import DeploymentStatusOverview
@@ -34,9 +35,9 @@ class ModelState:
 class ModelStates:
     """The state of each model's deployment; none of those that are not known yet."""
 
-    def __init__(self, deployments: Mapping[str, str]) -> None:
-        """`deployments`: the names of the models' deployments, by model."""
-        self._deployments = deployments
+    def __init__(self, places: Mapping[str, Place]) -> None:
+        """`places`: where each model's deployment is; they may change."""
+        self._places = places
         self._states = Cached[Mapping[str, ModelState]](self._ask, {}, _KEPT_S, _PATIENCE_S)
 
     async def __call__(self) -> Mapping[str, str]:
@@ -53,9 +54,17 @@ class ModelStates:
     def _read(self) -> Mapping[str, ModelState]:
         from ray import serve  # noqa: PLC0415  only an ingress replica asks, and it has imported Ray already
 
-        application = serve.get_replica_context().app_name
-        known = serve.status().applications[application].deployments
-        return {model: state(known[name]) for model, name in self._deployments.items() if name in known}
+        own = serve.get_replica_context().app_name
+        applications = {name: one.deployments for name, one in serve.status().applications.items()}
+        return states(self._places, applications, own)
+
+
+def states(
+    places: Mapping[str, Place], applications: Mapping[str, Mapping[str, DeploymentStatusOverview]], own: str
+) -> Mapping[str, ModelState]:
+    """The states of models that are there; `own` is the application of those whose place names none."""
+    found = {model: applications.get(app or own, {}).get(name) for model, (app, name) in list(places.items())}
+    return {model: state(deployment) for model, deployment in found.items() if deployment}
 
 
 def state(deployment: DeploymentStatusOverview) -> ModelState:

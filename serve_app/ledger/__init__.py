@@ -7,6 +7,7 @@ brings back what other ingress replicas have written there.
 |---|---|
 | `meter` | what every request passes: switches and quotas before the models, counting after them |
 | `switches`, `switchboard` | what is off; and the object that the ledger, the meter and the aliases share for it |
+| `additions`, `added_rows` | models that were added while the service ran; their rows in the database |
 | `quotas` | how many tokens a tenant may use, and has used |
 | `counts`, `costs` | usage added up by hour, model, tenant and operation; what it costs |
 | `live_rates`, `history` | what is done in a second, and how long it takes; the last three minutes of it |

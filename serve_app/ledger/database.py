@@ -18,7 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.errors import LedgerUnavailable
-from serve_app.ledger import migration
+from serve_app.ledger import added_rows, migration
+from serve_app.ledger.additions import Change, Row
 from serve_app.ledger.counts import Count
 from serve_app.ledger.quotas import Spender
 from serve_app.ledger.switches import SwitchChange, Switches
@@ -73,6 +74,11 @@ class Database:
                     statement = self._insert(OFF).values(scope=scope, name=name)
                     connection.execute(statement.on_conflict_do_nothing())
             return _switches(connection)
+
+    def change_added(self, change: Change) -> tuple[bool, Sequence[Row]]:
+        """Whether a change of the added models was made, and all of them as they are then."""
+        with self._transaction() as connection:
+            return added_rows.change(connection, change), added_rows.read(connection)
 
     def usage(self, first: int, end: int, tenant: str | None, columns: Sequence[str]) -> list[dict[str, Any]]:
         """Sums from the hour `first` to before `end`, by model, hour or day, and these columns; of one tenant or all.
@@ -160,7 +166,7 @@ def _switches(connection: Connection) -> Switches:
 
 def _response(connection: Connection, request: SyncRequest, month: int, tenants: Collection[str]) -> SyncResponse:
     spent = _spent(connection, month, tenants) if tenants else {}
-    return SyncResponse(_switches(connection), _others(connection, request), spent)
+    return SyncResponse(_switches(connection), _others(connection, request), spent, added=added_rows.read(connection))
 
 
 def _others(connection: Connection, request: SyncRequest) -> list[Mapping[str, Any]]:

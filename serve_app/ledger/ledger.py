@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from deployments.errors import LedgerUnavailable
+from serve_app.ledger.additions import AdditionBoard, Change
 from serve_app.ledger.counts import Counts
 from serve_app.ledger.database_thread import DatabaseThread
 from serve_app.ledger.history import History
@@ -46,6 +47,7 @@ class Ledger:
         period_s: float = PERIOD_S,
         count_nodes: Callable[[], int] = lambda: 1,
         waiting: Callable[[], Mapping[str, int]] = dict,
+        additions: AdditionBoard | None = None,
     ) -> None:
         """`switchboard` is the meter's. `count_nodes` says how many nodes may have ingress replicas; it may block.
 
@@ -53,6 +55,7 @@ class Ledger:
         """
         self.meter = meter
         self._switchboard = switchboard
+        self.additions = additions or AdditionBoard()
         self.others: Sequence[Mapping[str, Any]] = ()
         self.split = False
         self.history = History()
@@ -149,6 +152,16 @@ class Ledger:
         self._switchboard.turn(await self._syncs.do(lambda database: database.switch(change)))
         return self.switches
 
+    async def change_added(self, change: Change) -> bool:
+        """Change the added models, here at once; whether the change was made.
+
+        Raises:
+            LedgerUnavailable: the database is away; one that hangs may yet do it.
+        """
+        done, rows = await self._syncs.do(lambda database: database.change_added(change))
+        self.additions.turn(rows)
+        return done
+
     async def usage(self, first: int, end: int, tenant: str | None, columns: Sequence[str]) -> list[dict[str, Any]]:
         """See `Database.usage`.
 
@@ -217,6 +230,7 @@ class Ledger:
             log.warning("the ledger's database is back after %.0f s", self.behind_s)
         self._away, self._in_step_at = False, time.monotonic()
         self._switchboard.turn(response.switches)
+        self.additions.turn(response.added)
         self.others = response.others
         self.meter.quotas.merge(other["quotas"] for other in response.others)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from deployments.errors import LedgerUnavailable
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest of `migrations/versions`. Migrations only add: older replicas go on working beside newer ones."""
 
 _FOLDER = Path(__file__).parent / "migrations"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from serve_app.ledger.additions import Row
 from serve_app.ledger.counts import Counts
 from serve_app.ledger.quotas import Spender
 from serve_app.ledger.switches import ALL_ON, Switches
@@ -27,8 +28,9 @@ class SyncRequest:
 
 @dataclass(frozen=True)
 class SyncResponse:
-    """What it reads: switches, the other replicas' snapshots, and what tenants have spent in a month."""
+    """What it reads: switches, added models, the other replicas' snapshots, what tenants have spent in a month."""
 
     switches: Switches = ALL_ON
     others: Sequence[Mapping[str, Any]] = ()
     spent: Mapping[Spender, int] = field(default_factory=dict)
+    added: Sequence[Row] = ()

@@ -39,3 +39,13 @@ REPLICAS = Table(
 )
 """Ingress replicas: the number of the last request that was taken in, when (since 1970), and its snapshot for the
 others."""
+
+ADDED = Table(
+    "added_models",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("at", Float, nullable=False),
+)
+"""Models that were added while the service ran: the rows of `additions.Row`."""

@@ -29,6 +29,7 @@ async def nothing() -> None: ...
 
 LEDGER: Any = SimpleNamespace(behind=False, look_around=nothing)
 ALIASES: Any = SimpleNamespace(look=nothing)
+ADDITIONS: Any = SimpleNamespace(tend=nothing)
 AWAY: Any = SimpleNamespace(behind=True)
 
 
@@ -81,7 +82,7 @@ async def test_it_looks_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(health, "check", failing_once)
     UPSTREAM_UP.set(0)
-    task = asyncio.create_task(background.watch(health, Seen().embedder, LEDGER, ALIASES))
+    task = asyncio.create_task(background.watch(health, Seen().embedder, LEDGER, ALIASES, ADDITIONS))
     await asyncio.wait_for(healthy.wait(), 10)
     task.cancel()
     assert UPSTREAM_UP.values[()] == 1

@@ -71,7 +71,7 @@ class Gateway:
             model_states=states or all_ready,
             providers=providers,
             operator_keys=operator_keys or OperatorKeys(),
-            vectors=VectorCache(catalogue, self.settings) if keeps_vectors else None,
+            vectors=VectorCache(self.settings) if keeps_vectors else None,
         )
         self.pipeline = Pipeline(self.embedder, upstream(self.qdrant))
         http = HttpApi(self.pipeline, authenticator, watch, health)

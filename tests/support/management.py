@@ -12,7 +12,7 @@ import orjson
 
 from deployments.catalogue.card import ImageLimits, ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.contract import Batch, Explanation, Model, Running
+from deployments.contract import Batch, Embeddings, Explanation, Model, Running
 from deployments.errors import WrongInput
 from serve_app.api import rerank
 from serve_app.api.health import Health
@@ -21,18 +21,22 @@ from serve_app.api.management.service_health import ServiceHealth
 from serve_app.api.openai import OpenAiApi
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
-from serve_app.batching.router import Router
+from serve_app.batching.router import Call, Router
+from serve_app.cluster.additions import Additions
 from serve_app.cluster.model_states import ModelState
+from serve_app.cluster.served import ServedModels
 from serve_app.config.environment import Environment
 from serve_app.config.settings import IngressSettings, LiveSettings
 from serve_app.embedded.size import StoreSize
 from serve_app.embedder import Embedder
+from serve_app.ledger.additions import AdditionBoard
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Meter
 from serve_app.ledger.quotas import Quotas, by_catalogue
 from serve_app.ledger.switchboard import Switchboard
 from serve_app.pipeline import Pipeline
 from tests.support import openapi
+from tests.support.clusters import FakeCluster
 from tests.support.fakes import FakeModel, FakeQdrant, FakeReranker, FakeSparseModel, load_images
 from tests.support.gateway import all_ready
 from tests.support.provider_sites import LocalProviders
@@ -92,6 +96,10 @@ class FakeConsoleModel(Model):
 
     replicas: FakeReplicas
     name: str
+    call: Call = field(default_factory=FakeModel)
+
+    async def embed(self, batch: Batch) -> Embeddings:
+        return await self.call(batch)
 
     async def running(self) -> Running:
         return await self.replicas.running(self.name)
@@ -132,6 +140,8 @@ class World:
     replicas: FakeReplicas
     states: dict[str, ModelState]
     health: Health
+    additions: Additions
+    cluster: FakeCluster
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         path, _, query = path.partition("?")
@@ -191,30 +201,43 @@ def make_world(
     authenticator = Authenticator(Environment(**variables))
     switchboard = Switchboard()
     replicas, states = FakeReplicas(), {one.name: ModelState("ready", None, 1, 0) for one in catalogue}
+    board, cluster = AdditionBoard(), FakeCluster()
+    asked = {name: FakeConsoleModel(replicas, name, call) for name, call in calls.items()}
+    served = ServedModels(catalogue, asked, board, lambda card, _: FakeConsoleModel(replicas, card.name))
 
     async def read() -> dict[str, ModelState]:
         return states
 
     embedder = Embedder(
-        catalogue=catalogue,
+        catalogue=served.catalogue,
         settings=settings,
-        router=Router(calls, settings),
+        router=Router(served.calls, settings),
         load_images=load_images,
         meter=Meter(Quotas(by_catalogue(authenticator.quotas, catalogue)), switchboard),
         model_states=all_ready,
         providers=outside.embed if outside else None,
     )
     url, waiting = f"sqlite:///{folder / 'ledger.sqlite3'}", embedder.admission.waiting
-    ledger = Ledger(embedder.meter, switchboard, url, period_s=3600, waiting=waiting)
-    asked = {one.name: FakeConsoleModel(replicas, one.name) for one in CARDS}
+    ledger = Ledger(embedder.meter, switchboard, url, period_s=3600, waiting=waiting, additions=board)
+    additions = Additions(ledger, served, cluster, loads_images=True)
     ask = outside.providers.states if outside else None
     health = Health(qdrant, all_ready)
     glance = ServiceHealth(lambda: health.trouble, qdrant, ledger, read, measure_store if embedded else None)
-    console = Console(authenticator, embedder, ledger, read, asked, glance=glance, providers=ask, grpc_port=7777)
+    console = Console(
+        authenticator,
+        embedder,
+        ledger,
+        read,
+        served.models,
+        additions=additions,
+        glance=glance,
+        providers=ask,
+        grpc_port=7777,
+    )
     pipeline = Pipeline(embedder, qdrant)
-    others = (console, OpenAiApi(authenticator, embedder, asked), *rerank.apis(authenticator, embedder))
+    others = (console, OpenAiApi(authenticator, embedder, served.models), *rerank.apis(authenticator, embedder))
     http = HttpApi(pipeline, authenticator, others=others)
-    return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states, health)
+    return World(http, settings, pipeline, ledger, switchboard, qdrant, replicas, states, health, additions, cluster)
 
 
 def tenants_file(folder: Path, quotas: str = "") -> Path:

@@ -4,6 +4,7 @@
 |---|---|
 | `routes` | which route is answered by whom, and which credential it needs |
 | `models` | what each model is, and how it is at the moment |
+| `additions` | models that are added and taken away |
 | `service_health` | how Qdrant, the ledger and the store are doing, and what to do |
 | `usage` | what was used, and what it costs |
 | `playground` | what models make of some inputs |

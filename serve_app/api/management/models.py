@@ -61,7 +61,8 @@ class Models:
         figures = live_rates.by_model(self._ledger.live)
         outside = await self._providers.read()
         described = []
-        for card, running in zip(self._catalogue, await self._how_they_run(states), strict=True):
+        cards = self._catalogue.cards
+        for card, running in zip(cards, await self._how_they_run(cards, states), strict=True):
             external = outside.get(card.name, ProviderState()) if card.provider else None
             state = _with_provider(states.get(card.name, _UNKNOWN), external)
             described.append(
@@ -82,20 +83,19 @@ class Models:
         switches = self._ledger.switches
         return switches.all_off or card.name in switches.models
 
-    async def _how_they_run(self, states: Mapping[str, ModelState]) -> Sequence[Running]:
+    async def _how_they_run(self, cards: Sequence[ModelCard], states: Mapping[str, ModelState]) -> Sequence[Running]:
         """Only models with replicas are asked: others would be woken."""
-        return await asyncio.gather(
-            *(self._how_it_runs(card, states.get(card.name, _UNKNOWN)) for card in self._catalogue)
-        )
+        return await asyncio.gather(*(self._how_it_runs(card, states.get(card.name, _UNKNOWN)) for card in cards))
 
     async def _how_it_runs(self, card: ModelCard, state: ModelState) -> Running:
         if card.provider:
             return Running(card.provider.kind, None)
-        if not state.running:
+        model = self._models.get(card.name)
+        if not state.running or model is None:  # None: it was taken away a moment ago
             self._running.pop(card.name, None)
             return _NOT_KNOWN
         if card.name not in self._running:
-            self._running[card.name] = Cached(self._models[card.name].running, _NOT_KNOWN, _KEPT_S, _PATIENCE_S)
+            self._running[card.name] = Cached(model.running, _NOT_KNOWN, _KEPT_S, _PATIENCE_S)
         return await self._running[card.name].read()
 
 

@@ -10,15 +10,17 @@ from typing import Any
 
 from deployments.contract import Model
 from deployments.errors import Forbidden, InferenceError, UnknownModel
-from serve_app.api.management import OPENAPI, playground, usage
+from serve_app.api.management import OPENAPI, additions, playground, usage
 from serve_app.api.management.json_bodies import Answer, answered, dumped, question
 from serve_app.api.management.models import AskProviders, Models, States, options
 from serve_app.api.management.playground import Playground
 from serve_app.api.management.service_health import ServiceHealth, ledger_state
 from serve_app.auth.access import Access, Authenticator, credential
+from serve_app.cluster.additions import Additions
 from serve_app.console import page
 from serve_app.embedder import Embedder
 from serve_app.ledger import live_rates
+from serve_app.ledger.additions import Wanted
 from serve_app.ledger.ledger import Ledger
 from serve_app.ledger.meter import Caller
 from serve_app.ledger.switches import SwitchChange, Switches
@@ -44,6 +46,7 @@ class Console:
         states: States,
         models: Mapping[str, Model],
         *,
+        additions: Additions,
         glance: ServiceHealth,
         providers: AskProviders | None = None,
         grpc_port: int | None,
@@ -51,6 +54,7 @@ class Console:
         self._authenticator = authenticator
         self._embedder = embedder
         self._ledger = ledger
+        self._additions = additions
         self._described = Models(embedder.catalogue, states, models, ledger, providers)
         self._playground = Playground(embedder, models)
         self._glance = glance
@@ -63,6 +67,7 @@ class Console:
             ("GET", "/inference/health"): self._health,
             ("GET", "/inference/settings"): self._settings,
             ("PUT", "/inference/settings"): self._change_settings,
+            ("POST", "/inference/models"): self._add,
             ("POST", "/inference/playground"): self._play,
         }
 
@@ -85,7 +90,7 @@ class Console:
             return answered(self._access(request), began)
         if (request.method, request.path) == ("GET", "/inference/usage"):
             return await self._usage(request, began)
-        route = self._routes.get((request.method, request.path))
+        route = self._routes.get((request.method, request.path)) or self._route_of_added(request)
         if route is None:
             return await self._file(request)
         access = self._authenticator.known(credential(request.headers))
@@ -128,7 +133,24 @@ class Console:
         )
 
     async def _models(self, _request: Request, _access: Access) -> Answer:
-        return Answer({"models": await self._described.describe(self._embedder.settings.current.free_tokens_per_month)})
+        free_tokens = self._embedder.settings.current.free_tokens_per_month
+        under_way = [additions.shown(one) for one in self._additions.current.values()]
+        return Answer({"models": await self._described.describe(free_tokens), "additions": under_way})
+
+    async def _add(self, request: Request, _access: Access) -> Answer:
+        self._authenticator.admit_admin(credential(request.headers))
+        return Answer(
+            additions.shown(await self._additions.add(await question(self._embedder.settings, request, Wanted)))
+        )
+
+    def _route_of_added(self, request: Request) -> Route | None:
+        is_one = request.method == "DELETE" and request.path.startswith(additions.PREFIX)
+        return self._take_away if is_one else None
+
+    async def _take_away(self, request: Request, _access: Access) -> Answer:
+        self._authenticator.admit_admin(credential(request.headers))
+        asked = additions.removal(request)
+        return Answer(additions.shown(await self._additions.remove(asked.name, files=asked.files)))
 
     async def _options(self, _request: Request, _access: Access) -> Answer:
         return Answer({"models": {card.name: options(card) for card in self._embedder.catalogue}})

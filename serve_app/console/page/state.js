@@ -9,6 +9,7 @@ export const askingAdmin = signal(false);
 export const troubles = signal({});
 export const said = signal(null);
 export const models = signal(null);
+export const additions = signal([]);
 export const settings = signal(null);
 export const collections = signal([]);
 export const live = signal(null);
@@ -172,7 +173,11 @@ async function load(name, work) {
   await attempt(name, work).finally(() => underWay.delete(name));
 }
 
-export const loadModels = () => load("models", async () => (models.value = (await ask("GET", "models")).models));
+export const loadModels = () =>
+  load("models", async () => {
+    const told = await ask("GET", "models");
+    batch(() => ((models.value = told.models), (additions.value = told.additions)));
+  });
 export const loadSettings = () =>
   load("settings", async () => {
     const now = await ask("GET", "settings");

@@ -60,13 +60,15 @@ async def address() -> AsyncIterator[str]:
 
 @pytest.fixture
 def loader() -> ImageLoader:
-    loader = ImageLoader(SIDES, LIMITS)
+    loader = ImageLoader()
     loader.reconfigure(SETTINGS)
     return loader
 
 
 async def load(loader: ImageLoader, *sources: str, model: str = "large") -> list[Pixels | str]:
-    return list((await loader.load(ImageBatch(sources, model))).images)
+    limits = LIMITS[model]
+    batch = ImageBatch(sources, model, SIDES[model], limits.max_bytes, limits.max_pixels)
+    return list((await loader.load(batch)).images)
 
 
 async def test_good_and_bad_images_come_back_in_their_places(loader: ImageLoader, address: str) -> None:
@@ -97,9 +99,9 @@ async def test_each_model_has_its_own_size_and_limits(loader: ImageLoader) -> No
 
 
 async def test_without_configuration_private_addresses_are_refused(address: str) -> None:
-    (message,) = await load(ImageLoader({"large": 16}, {"large": ImageLimits()}), f"{address}/blue")
+    (message,) = await load(ImageLoader(), f"{address}/blue")
     assert message == "the port in the image URL is not allowed; allowed are 80, 443"
-    (message,) = await load(ImageLoader({"large": 16}, {"large": ImageLimits()}), "http://127.0.0.1/blue")
+    (message,) = await load(ImageLoader(), "http://127.0.0.1/blue")
     assert message.startswith("the image URL's host is not allowed or cannot be reached")
 
 

@@ -136,6 +136,6 @@ async def test_another_process_knows_a_text_by_another_digest() -> None:
 
 
 def test_models_whose_files_could_change_without_a_word_are_not_known() -> None:
-    origins = VectorCache(CATALOGUE, Gateway().settings)._origins
-    assert origins["org/dense"]
-    assert origins["org/vision"] is None
+    cache = VectorCache(Gateway().settings)
+    assert cache._origin(CATALOGUE.find("org/dense", ""))
+    assert cache._origin(CATALOGUE.find("org/vision", "")) is None

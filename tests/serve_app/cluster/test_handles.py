@@ -64,7 +64,7 @@ async def test_images_are_fetched_twice_at_most() -> None:
     loader = Dying(9)
     handle: Any = SimpleNamespace(load=SimpleNamespace(remote=loader))
     with pytest.raises(ModelUnavailable, match="the image loader did not answer"):
-        await ReplicatedImageLoader(handle).load(ImageBatch(["http://a/b.png"], "m"))
+        await ReplicatedImageLoader(handle).load(ImageBatch(["http://a/b.png"], "m", 8, 100, 100))
     assert loader.calls == 2
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from serve_app.cluster.model_states import ModelState, ModelStates, state
+from serve_app.cluster.model_states import ModelState, ModelStates, state, states
+from serve_app.cluster.served import Place
 
 TRACEBACK = """ray::ServeReplica() failed
   File "replica.py", line 1
@@ -36,14 +37,20 @@ def test_a_state_in_a_word_with_its_reason_and_replicas(deployment: Any, expecte
 
 
 async def test_the_controller_is_asked_once_in_a_while(monkeypatch: Any) -> None:
-    states = ModelStates({"m": "M"})
+    asking = ModelStates({"m": Place(None, "M")})
     asked = []
 
     def read() -> Any:
         asked.append(1)
         return {"m": ModelState("ready", None, 1, 0)}
 
-    monkeypatch.setattr(states, "_read", read)
-    assert await states() == {"m": "ready"}
-    assert (await states.read())["m"].running == 1
+    monkeypatch.setattr(asking, "_read", read)
+    assert await asking() == {"m": "ready"}
+    assert (await asking.read())["m"].running == 1
     assert len(asked) == 1
+
+
+def test_an_added_model_is_looked_for_in_its_own_application() -> None:
+    places = {"m": Place(None, "M"), "new": Place("added--new", "M"), "gone": Place("added--gone", "M")}
+    there = {"main": {"M": said("HEALTHY", RUNNING=1)}, "added--new": {"M": said("HEALTHY")}}
+    assert states(places, there, "main") == {"m": ModelState("ready", None, 1, 0), "new": ModelState("scaled to zero")}

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 
 from deployments.errors import LedgerUnavailable
 from serve_app.ledger import migration
+from serve_app.ledger.additions import Added, Claimed, Removed, Row, Told
 from serve_app.ledger.counts import Count, Counts, Key
 from serve_app.ledger.database import ALIVE_S, Database
 from serve_app.ledger.switches import SwitchChange
@@ -182,6 +183,7 @@ def test_what_was_counted_before_requests_were_counted_once_keeps_its_sums(datab
     database.sync(request(), 0, ())
     with database._engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE usage DROP COLUMN whole_requests")
+        connection.exec_driver_sql("DROP TABLE added_models")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     database.close()
     migrated = Database(database_url)
@@ -211,3 +213,19 @@ def test_a_database_that_cannot_be_reached_is_an_error_of_its_own(url: str) -> N
         pytest.importorskip("psycopg")
     with pytest.raises(LedgerUnavailable, match="kept in memory"):
         Database(url).sync(request(), 0, ())
+
+
+def test_an_added_model_has_one_row_and_one_owner(database_url: str) -> None:
+    database = Database(database_url)
+    row = Row("m", "{}", "one", 1000.0)
+    assert database.change_added(Added(row)) == (True, [row])
+    assert database.change_added(Added(row._replace(owner="other"))) == (False, [row])
+    assert database.change_added(Told(row._replace(owner="other"))) == (False, [row])
+    assert database.change_added(Claimed("m", "other", 1010.0, before=1000.0)) == (False, [row])
+    taken = row._replace(owner="other", at=1020.0)
+    assert database.change_added(Claimed("m", "other", 1020.0, before=1005.0)) == (True, [taken])
+    assert database.change_added(Told(row)) == (False, [taken])
+    assert database.pull(request(), 0, ()).added == [taken]
+    assert database.change_added(Removed("m")) == (True, [])
+    assert database.change_added(Removed("m")) == (False, [])
+    database.close()

@@ -3,6 +3,7 @@ import { bytes, full, money, NONE, percent, short } from "../format.js";
 import { html, signal } from "../lib.js";
 import { Bar, Name, Sparkline, Switch } from "../parts.js";
 import * as state from "../state.js";
+import { Additions } from "./additions.js";
 
 const opened = signal(null);
 const COLUMNS = ["Model", "State", "Window", "Dimensions", "Price / 1M", "Last 30 days", "Free this month", "Now", "On"];
@@ -31,6 +32,7 @@ export function Models() {
       </thead>
       <tbody role="rowgroup">${state.models.value.map((model) => html`<${Row} key=${model.name} model=${model} />`)}</tbody>
     </table>
+    <${Additions} />
     <${Collections} />
   `;
 }
