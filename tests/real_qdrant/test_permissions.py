@@ -81,7 +81,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, binary: str) -> Any:
 
 @pytest.fixture
 async def direct(server: RealQdrant) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+    # Qdrant closes a connection on which it refused a body, and does not say so: each request has one of its own.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as client:
         yield client
 
 
@@ -109,3 +111,17 @@ async def test_a_credential_opens_here_what_it_opens_there(
         statuses.append([answer.status_code for answer in answers])
     assert statuses[1] == statuses[0]
     assert statuses[2] == statuses[0]
+
+
+async def test_a_body_that_qdrant_refused_costs_nobody_else_an_answer(server: RealQdrant) -> None:
+    """Qdrant answers 401 before it has read the body, and closes the connection then."""
+    upstream = RemoteQdrant([server.url], [server.grpc_url])
+    gateway = Gateway(upstream=lambda _: upstream)
+    for _ in range(20):
+        refused = await gateway.put({"points": [{"id": 1, "vector": VECTOR}] * 2000}, headers={"api-key": "wrong"})
+        assert refused.status_code == 401, refused.text
+        written = await gateway.put(
+            {"points": [{"id": 1, "vector": VECTOR}]}, "/collections/mine/points", headers={"api-key": KEY}
+        )
+        assert written.status_code == 200, written.text
+    await upstream.close()
