@@ -50,9 +50,6 @@ def live(request: pytest.FixtureRequest, programs: None, tmp_path_factory: pytes
     with running(folder, controllers=True) as plane:
         made = [node(pool, number) for pool, count in nodes.items() for number in range(count)]
         plane.apply(yaml.safe_dump_all([*made, *volumes(manifests)]))
-        for name in (one["metadata"]["name"] for one in made):
-            ready = '{"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}]}}'
-            plane.kubectl("patch", "node", name, "--subresource=status", "--type=merge", "--patch", ready)
         plane.apply(manifests.text)
         found = Live(plane, manifests)
         plane.until(lambda: len(found.pods()) >= sum(expected(manifests).values()))

@@ -116,7 +116,7 @@ def running(folder: Path, *, controllers: bool) -> Iterator[ControlPlane]:
         if controllers:
             here = ["--kubeconfig", str(plane.kubeconfig), "--leader-elect=false", "--secure-port=0"]
             accounts = ["--service-account-private-key-file", str(folder / "accounts.pem")]
-            manager = [*here, *accounts, f"--controllers={WITHOUT_KUBELETS}", "--use-service-account-credentials=false"]
+            manager = [*here, *accounts, f"--controllers={WITHOUT_KUBELETS}"]
             stack.enter_context(_process(folder, "kube-controller-manager", manager))
             stack.enter_context(_process(folder, "kube-scheduler", here))
             _install_operator(plane)
