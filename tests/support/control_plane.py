@@ -96,7 +96,7 @@ class ControlPlane:
     def log(self, name: str) -> list[str]:
         return (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
 
-    def until(self, holds: Callable[[], bool], within_s: float = 90) -> None:
+    def until(self, holds: Callable[[], bool], within_s: float = 180) -> None:
         """Wait for what the controllers do."""
         end = time.monotonic() + within_s
         while not holds():

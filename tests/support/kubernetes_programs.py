@@ -96,27 +96,23 @@ def build(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if wanted.inside:
             source = _downloaded(wanted.module, wanted.version)
-            shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+            _copy(source, Path(folder))
         else:
             _module_around(wanted, Path(folder))
         package = f"./{wanted.package.removeprefix(wanted.module).strip('/')}" if wanted.inside else wanted.package
         made = Path(folder) / "made"
-        command = [
-            "go",
-            "build",
-            "-p",
-            "1",
-            "-trimpath",
-            "-mod=mod",
-            "-ldflags",
-            wanted.flags,
-            "-o",
-            str(made),
-            package,
-        ]
+        options = ["-trimpath", "-mod=mod", "-ldflags", wanted.flags, "-o", str(made)]
+        command = ["go", "build", *options, package]
         subprocess.run(command, cwd=folder, env={**os.environ, "CGO_ENABLED": "0"}, check=True)
         cache().mkdir(parents=True, exist_ok=True)
         shutil.move(made, cache() / _file(name))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """To be written to, which Go's own copy of a module is not."""
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
 
 
 def _downloaded(module: str, version: str) -> Path:
@@ -148,7 +144,7 @@ def fetch_definitions(module: str) -> None:
     version, folder = DEFINITIONS[module]
     source = _downloaded(module, version) / folder
     cache().mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, definitions(module), copy_function=shutil.copyfile)
+    _copy(source, definitions(module))
 
 
 def main(names: list[str]) -> None:
