@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from deployments.catalogue.catalogue import HOME
 from serve_app.config.resources import bytes_of
-from tests.support.manifest_schemas import check_ray_pods, check_ray_service
-from tests.support.manifests import COMPONENTS, README, Document, Manifests, composed, selects
+from tests.support.kubernetes_programs import definitions
+from tests.support.manifest_schemas import check_documents, check_others, check_ray_pods, check_ray_service
+from tests.support.manifests import COMPONENTS, OF_COMPONENTS, README, Document, Manifests, composed, selects
 
 PAGE = re.findall(r"^\| `components/([\w-]+)` \|", README, re.MULTILINE)
 
@@ -34,6 +36,21 @@ def test_the_page_lists_every_component() -> None:
 def test_pods_and_the_ray_service_are_still_what_kuberay_and_kubernetes_take(everything: Manifests) -> None:
     check_ray_service(everything.ray_service)
     check_ray_pods(everything)
+    check_documents(everything)
+
+
+def test_documents_of_others_types_are_what_their_makers_take(everything: Manifests) -> None:
+    if not all(definitions(module).is_dir() for module in OF_COMPONENTS.values()):
+        pytest.skip("the types are not there; `make test-manifests` fetches them")
+    assert check_others(everything) == OF_COMPONENTS.keys()
+    (gateway,) = (document for document in everything.documents if document["kind"] == "Gateway")
+    misspelled = {**gateway, "spec": {**gateway["spec"], "gatewayClass": "x"}}
+    everything.documents.append(misspelled)
+    try:
+        with pytest.raises(jsonschema.ValidationError, match="gatewayClass"):
+            check_others(everything)
+    finally:
+        everything.documents.remove(misspelled)
 
 
 @pytest.mark.parametrize("overlay", ["overlays/gpu", "overlays/air-gapped"])

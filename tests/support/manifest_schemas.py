@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -10,16 +11,40 @@ import kubernetes_validate
 import yaml
 
 from deployments.catalogue.catalogue import HOME
-from tests.support.manifests import OF_PROMETHEUS, Manifests
+from tests.support.kubernetes_programs import definitions
+from tests.support.manifests import OF_COMPONENTS, OF_PROMETHEUS, Manifests
 
 KUBERNETES = "1.34"
 
 
 def check_documents(manifests: Manifests) -> None:
-    """All documents but those of KubeRay and Prometheus, whose types Kubernetes does not know."""
+    """All documents but those of others' resource types, which Kubernetes does not know."""
     for document in manifests.documents:
-        if document["kind"] not in {"RayService", *OF_PROMETHEUS}:
+        if document["kind"] not in {"RayService", *OF_PROMETHEUS, *OF_COMPONENTS}:
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def check_others(manifests: Manifests) -> set[str]:
+    """Documents of others' resource types, by what their makers' modules say; the kinds that there were."""
+    checked = set()
+    for document in manifests.documents:
+        if document["kind"] in {*OF_PROMETHEUS, *OF_COMPONENTS}:
+            schema = _schema(definitions(OF_COMPONENTS[document["kind"]]), document["kind"], document["apiVersion"])
+            jsonschema.Draft202012Validator(schema).validate({**document, "metadata": {}})
+            checked.add(document["kind"])
+    return checked
+
+
+def _schema(folder: Path, kind: str, api_version: str) -> dict[str, Any]:
+    for file in sorted(folder.rglob("*.yaml")):
+        text = file.read_text(encoding="utf-8")
+        if f"kind: {kind}\n" not in text or "CustomResourceDefinition" not in text:
+            continue
+        spec = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["spec"]
+        for version in spec["versions"]:
+            if f"{spec['group']}/{version['name']}" == api_version and version["served"]:
+                return strict(version["schema"]["openAPIV3Schema"])
+    raise LookupError(kind, api_version)
 
 
 def check_ray_service(service: dict[str, Any]) -> None:

@@ -28,6 +28,13 @@ COMPONENTS = ("monitoring", "ingress", "gateway", "tls", "external-secrets", "no
 """In an order in which they go together."""
 OF_PROMETHEUS = {"PodMonitor": "podMetricsEndpoints", "PrometheusRule": "groups"}
 """Prometheus Operator's resource types, and the part of each that it reads."""
+OF_COMPONENTS = {
+    **dict.fromkeys(("Gateway", "HTTPRoute", "GRPCRoute"), "sigs.k8s.io/gateway-api"),
+    "Certificate": "github.com/cert-manager/cert-manager",
+    "ExternalSecret": "github.com/external-secrets/external-secrets",
+    **dict.fromkeys(OF_PROMETHEUS, "github.com/prometheus-operator/prometheus-operator"),
+}
+"""Others' resource types, and the Go module that describes each."""
 
 Document = dict[str, Any]
 
