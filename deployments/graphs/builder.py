@@ -59,6 +59,11 @@ class Graph:
         self._graph = self._model.graph  # filled in place: copies of parts would be copies of all weights
         self._graph.name = "model"
 
+    @property
+    def in_float16(self) -> bool:
+        """Whether it computes in float16."""
+        return self._weights == np.float16
+
     def input(self, name: str, dtype: npt.DTypeLike, shape: Sequence[str | int]) -> str:
         """An input of the model; a dimension that varies has a name instead of a size."""
         self._graph.input.append(_value(name, dtype, shape))

@@ -14,6 +14,9 @@ from deployments.graphs.builder import Graph
 
 Channels = tuple[float, float, float]
 
+_MIDDLE = 128
+"""Of a pixel's values."""
+
 
 class Preprocessor(BaseModel):
     """What preprocessor_config.json says of pixel values: (pixel * rescale_factor - image_mean) / image_std."""
@@ -103,21 +106,40 @@ def _end_of_text(graph: Graph, ids: str) -> str:
 
 
 def _patches(graph: Graph, pixels: str, preprocessor: Preprocessor) -> str:
-    """The class token and one token a patch, with their positions: `[batch, 1 + patches, hidden]`.
-
-    In float32 always: its weights are the smallest of the model, and it sums up thousands of pixels at a time.
-    """
+    """The class token and one token a patch, with their positions: `[batch, 1 + patches, hidden]`."""
     checkpoint = graph.checkpoint
-    weight, bias = _patch_layer(checkpoint, preprocessor)
+    embed = _patches_in_float16 if graph.in_float16 else _patches_in_float32
+    tokens = embed(graph, pixels, *_patch_layer(checkpoint, preprocessor))
+    tokens = graph.add("Pad", tokens, graph.constant(np.array([0, 1, 0, 0, 0, 0])))  # room for the class token
+    table = checkpoint["vision_model.embeddings.position_embedding.weight"].copy()
+    table[0] += checkpoint["vision_model.embeddings.class_embedding"]
+    return graph.add("Add", tokens, graph.weight(table))
+
+
+def _patches_in_float32(graph: Graph, pixels: str, weight: Floats, bias: Floats) -> str:
     width, size = weight.shape[0], list(weight.shape[2:])
     planes = graph.add("Transpose", graph.cast(pixels, np.float32), perm=[0, 3, 1, 2])
     grid = graph.add("Conv", planes, graph.constant(weight), graph.constant(bias), kernel_shape=size, strides=size)
     rows = graph.add("Reshape", grid, graph.constant(np.array([0, width, -1])))
-    tokens = graph.add("Transpose", rows, perm=[0, 2, 1])
-    tokens = graph.add("Pad", tokens, graph.constant(np.array([0, 1, 0, 0, 0, 0])))  # room for the class token
-    table = checkpoint["vision_model.embeddings.position_embedding.weight"].copy()
-    table[0] += checkpoint["vision_model.embeddings.class_embedding"]
-    return graph.to_weights(graph.add("Add", tokens, graph.constant(table)))
+    return graph.add("Transpose", rows, perm=[0, 2, 1])
+
+
+def _patches_in_float16(graph: Graph, pixels: str, weight: Floats, bias: Floats) -> str:
+    """As a product of matrices, which sums up in float32 on a GPU whatever its inputs are.
+
+    Pixels become numbers from -1 on, below 1, that float16 holds exactly; so no sum is large before its bias makes it
+    small, and no weight so small that float16 loses bits of it.
+    """
+    width, side = weight.shape[0], weight.shape[2]
+    size = int(graph.checkpoint.setting("vision_config", "image_size"))
+    cells = graph.constant(np.array([0, size // side, side, size // side, 3 * side]))
+    cut = graph.add("Transpose", graph.add("Reshape", pixels, cells), perm=[0, 1, 3, 2, 4])
+    flat = graph.add("Reshape", cut, graph.constant(np.array([0, (size // side) ** 2, 3 * side**2])))
+    half, one = (graph.weight(np.array(value, np.float32)) for value in (1 / _MIDDLE, 1.0))
+    centred = graph.add("Sub", graph.add("Mul", graph.cast(flat, np.float16), half), one)
+    matrix = weight.transpose(2, 3, 1, 0).reshape(-1, width) * np.float32(_MIDDLE)
+    rows = graph.add("MatMul", centred, graph.weight(matrix))
+    return graph.add("Add", rows, graph.weight(bias + matrix.sum(axis=0)))
 
 
 def _patch_layer(checkpoint: Checkpoint, preprocessor: Preprocessor) -> tuple[Floats, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +25,6 @@ from deployments.replica.settings import ReplicaSettings
 from deployments.replica.work import Work
 from deployments.replica.worker import Worker
 
-_TOKENIZING_THREADS = 2
-
 _QUICK = 1000
 """Characters that are tokenized sooner (0.2 ms) than another thread would have begun with it."""
 
@@ -40,7 +39,7 @@ class ModelReplica(Model):
         self._settings: ReplicaSettings | None = None
         self._family: Family | None = None
         self._refusal: SetupError | None = None
-        self._tokenizers = ThreadPoolExecutor(_TOKENIZING_THREADS, thread_name_prefix="tokenizer")
+        self._tokenizers = _tokenizers(1)
         self._measures = ReplicaMeasures(card.name)
         self._worker = Worker(self._measures)
         self._stop_exporting = export.start(self._measure)
@@ -68,6 +67,9 @@ class ModelReplica(Model):
             started = time.perf_counter()
             self._family = await asyncio.to_thread(loading.load, self._card, self._folder, settings)
             self._loaded(time.perf_counter() - started, self._family.running)
+        if self._settings is None or settings.tokenizing_threads != self._settings.tokenizing_threads:
+            before, self._tokenizers = self._tokenizers, _tokenizers(settings.tokenizing_threads)
+            before.shutdown(wait=False)  # which ends what has begun
         self._settings = settings
         self._worker.reconfigure(settings.streams, settings.token_budget)
 
@@ -158,3 +160,12 @@ class ModelReplica(Model):
     def __del__(self) -> None:
         """Serve calls this when it stops a replica."""
         self.close()
+
+
+def _tokenizers(threads: int) -> ThreadPoolExecutor:
+    """Threads that tokenize, each a batch at a time.
+
+    The library would tokenize each batch on all cores of the machine, whatever is reserved for this process.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return ThreadPoolExecutor(threads, thread_name_prefix="tokenizer")

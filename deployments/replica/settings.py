@@ -12,10 +12,12 @@ class ReplicaSettings(SessionSettings):
 
     `token_budget` bounds the tokens of a chunk, padding included. On CPUs, more than a few hundred of them gain
     nothing, cost memory, and make the searches behind them wait. `threads` 0 is as many as the cores reserved for a
-    replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's.
+    replica (`num_cpus`); one that has less than a whole core reserved uses all of the machine's. `tokenizing_threads`
+    is how many batches are tokenized at the same time, ahead of their runs.
     """
 
     token_budget: int = Field(default=256, gt=0)
+    tokenizing_threads: int = Field(default=2, ge=1)
 
     def session(self) -> SessionSettings:
         """The part for which the model has to be loaded anew."""

@@ -172,6 +172,17 @@ def test_a_float16_graph_gives_float32_that_is_close(tmp_path: Path, kind: str) 
     assert np.abs(exact - half).max() > 1e-5, "this was not float16"
 
 
+def test_float16_pixels_lose_next_to_nothing_before_the_layers(tmp_path: Path) -> None:
+    """Of bright images too, whose sums would be large if their middle were not taken off first."""
+    build, settings = builders(tmp_path)["vision"], SessionSettings(provider="cpu")
+    bright = {"pixels": np.full((1, tiny.IMAGE, tiny.IMAGE, 3), 255, np.uint8)}
+    (exact,), (half,) = (
+        open_session(lambda _, weights=weights: build(weights), settings).run(bright)
+        for weights in (np.float32, np.float16)
+    )
+    assert half == pytest.approx(exact, rel=0.02, abs=0.01)
+
+
 @pytest.mark.parametrize("kind", ["encoder", "splade", "colbert", "text", "vision"])
 def test_a_float16_graph_is_sound_and_half_as_large(tmp_path: Path, kind: str) -> None:
     build = builders(tmp_path)[kind]

@@ -148,6 +148,29 @@ async def test_long_texts_are_tokenized_beside_the_event_loop(replica: ModelRepl
     assert threads[1].startswith("tokenizer")
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+async def test_as_many_batches_are_tokenized_at_a_time_as_the_settings_say(
+    replica: ModelReplica, loads: Loads, threads: int
+) -> None:
+    await replica.reconfigure({"token_budget": 12, "streams": 1, "tokenizing_threads": threads})
+    assert len(loads) == 1, "the model was loaded again"
+    prepare, full, over = loads[0].prepare, threading.Semaphore(0), threading.Event()
+
+    def held(batch: Batch) -> Prepared:
+        full.release()
+        assert over.wait(10)
+        return prepare(batch)
+
+    loads[0].prepare = held  # type: ignore[method-assign]
+    tasks = [asyncio.create_task(replica.embed(Batch(["x" * 2000], "update"))) for _ in range(4)]
+    for _ in range(threads):
+        assert await asyncio.to_thread(full.acquire, timeout=10)
+    await asyncio.sleep(0.05)
+    assert not full.acquire(blocking=False), "more at a time"
+    over.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_an_error_reaches_only_its_own_caller(replica: ModelReplica, loads: Loads) -> None:
     busy = await keep_busy(replica, loads[0])
     bad = await queued(replica, ["broken", "xxxxxxx"], "update")
