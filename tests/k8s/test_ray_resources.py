@@ -117,6 +117,16 @@ def test_threads_are_as_many_as_cores(manifests: Manifests) -> None:
         assert deployment["user_config"]["threads"] == max(1, counted), deployment["name"]
 
 
+def test_replicas_tokenize_on_their_share_of_a_gpu_nodes_cores() -> None:
+    """Ray does not count them, so that nothing else settles there."""
+    manifests = Manifests("overlays/gpu")
+    pod = given(manifests.worker_groups["gpu"]["template"])
+    for deployment in manifests.serve_config["applications"][0]["deployments"]:
+        if share := deployment["ray_actor_options"].get("num_gpus"):
+            threads = deployment["user_config"]["tokenizing_threads"]
+            assert threads == max(1, int(share * pod.cpus)), deployment["name"]
+
+
 def test_replicas_keep_to_their_share_of_a_gpus_memory() -> None:
     deployments = Manifests("overlays/gpu").serve_config["applications"][0]["deployments"]
     sharing = [deployment for deployment in deployments if "num_gpus" in deployment["ray_actor_options"]]
