@@ -112,5 +112,10 @@ def test_no_process_calls_its_makers(service: RunningService) -> None:
         if told.get(SECRET):
             ours += 1
             assert told.items() >= silent.items(), process
-        assert all(ip_address(address.ip).is_loopback for address in open_to), process
+        assert [address for address in open_to if not _is_here(address.ip)] == [], process
     assert ours > 5
+
+
+def _is_here(ip: str) -> bool:
+    address = ip_address(ip)
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
