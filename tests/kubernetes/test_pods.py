@@ -12,15 +12,8 @@ import yaml
 
 from tests.support.control_plane import ControlPlane, running
 from tests.support.manifests import README, Document, Manifests, composed, selects
+from tests.support.nodes import ALLOCATABLE
 
-ALLOCATABLE = {
-    "cpu": {"cpu": "7900m", "memory": "29Gi"},
-    "small": {"cpu": "3900m", "memory": "13Gi"},
-    "qdrant": {"cpu": "3900m", "memory": "13Gi"},
-    "gpu": {"cpu": "7900m", "memory": "29Gi", "nvidia.com/gpu": "1"},
-    "machine": {"cpu": "4950m", "memory": "8Gi"},
-}
-"""What clouds leave for pods of 8 cores and 32 GiB, and of 4 and 16; a machine of 6 cores and 9 GiB with kind."""
 NAMESPACE = "qdrant-inference"
 
 
