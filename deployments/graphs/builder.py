@@ -25,6 +25,9 @@ _PAGE = 4096
 """Where a constant in a file of its own may begin, so that it can be mapped into memory."""
 
 _OPSET = 20
+_CUDA_OPSET = 18
+"""Of graphs for CUDA: its provider has kernels for the Pad and ReduceMax of this one, and not for those of 19 and 20
+(docs/OperatorKernels.md in onnxruntime's repository). They would run on the CPU, and what they read be copied there."""
 _IR_VERSION = 10
 
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -38,23 +41,37 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """The operators behind Hugging Face's names."""
 
+_CUDA_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = _ACTIVATIONS | {
+    "gelu": ("Gelu", {"domain": FUSED}),
+    "gelu_new": ("FastGelu", {"domain": FUSED}),
+    "gelu_pytorch_tanh": ("FastGelu", {"domain": FUSED}),
+}
+"""The opset of CUDA has no Gelu of its own."""
+
 
 class Graph:
     """A graph in the making, with the weights of one checkpoint.
 
     The graph computes in the type of its weights, float32 or float16, but for what is cast on purpose. What is large
     is written to the file `external`, if there is one: a graph with all its weights in it has 2 GiB at most, which is
-    protobuf's limit.
+    protobuf's limit. What is in float16 is `for_cuda` too: no other provider runs it.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, external: BinaryIO | None = None
+        self,
+        checkpoint: Checkpoint,
+        weights: npt.DTypeLike = np.float32,
+        external: BinaryIO | None = None,
+        *,
+        for_cuda: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self._weights = np.dtype(weights)
         self._external = external
         self._made: dict[Hashable, str] = {}
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(FUSED, 1)]
+        for_cuda = for_cuda or self.in_float16
+        self._activations = _CUDA_ACTIVATIONS if for_cuda else _ACTIVATIONS
+        opsets = [helper.make_opsetid("", _CUDA_OPSET if for_cuda else _OPSET), helper.make_opsetid(FUSED, 1)]
         self._model = onnx.ModelProto(ir_version=_IR_VERSION, opset_import=opsets)
         self._graph = self._model.graph  # filled in place: copies of parts would be copies of all weights
         self._graph.name = "model"
@@ -122,10 +139,10 @@ class Graph:
         Raises:
             ModelError: there is none of that name.
         """
-        if name not in _ACTIVATIONS:
-            known = ", ".join(_ACTIVATIONS)
+        if name not in self._activations:
+            known = ", ".join(self._activations)
             raise ModelError(f"{self.checkpoint.folder}: hidden_act '{name}' cannot be run here, only {known}")
-        operator, attributes = _ACTIVATIONS[name]
+        operator, attributes = self._activations[name]
         return self.add(operator, value, **attributes)
 
     def matmul(self, value: str, name: str) -> str:

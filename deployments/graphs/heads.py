@@ -136,7 +136,7 @@ def begun(  # noqa: PLR0913  what a graph needs and what it reads
     model = transformer(checkpoint)
     if np.dtype(weights) == np.float16 and not model.float16:
         raise ModelError(f"{checkpoint.folder}: the hidden states of this model are too large for float16")
-    graph = Graph(checkpoint, weights, external)
+    graph = Graph(checkpoint, weights, external, for_cuda=rows == "ragged")
     tokens = read_rows(graph, rows, masked=masked)
     if pairs and _tells_segments(checkpoint, model):
         tokens = tokens._replace(segments=read_segments(graph, tokens))

@@ -103,6 +103,23 @@ class BiasGelu(OpRun):
         return ((total * (1 + erf) / 2).astype(value.dtype),)
 
 
+class Gelu(OpRun):
+    op_domain = FUSED
+
+    def _run(self, value: Any, **_: Any) -> tuple[Any, ...]:  # the reference gives it the attributes of ONNX's own
+        wide = value.astype(np.float32)
+        return ((wide * (1 + np.vectorize(math.erf)(wide / math.sqrt(2))) / 2).astype(value.dtype),)
+
+
+class FastGelu(OpRun):
+    op_domain = FUSED
+
+    def _run(self, value: Any) -> tuple[Any, ...]:
+        wide = value.astype(np.float32)
+        inner = math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)
+        return ((wide * (1 + np.tanh(inner)) / 2).astype(value.dtype),)
+
+
 class QuickGelu(OpRun):
     op_domain = FUSED
 
@@ -124,6 +141,8 @@ class ReferenceSession:
                 SkipLayerNormalization,
                 SimplifiedLayerNormalization,
                 BiasGelu,
+                Gelu,
+                FastGelu,
                 QuickGelu,
             ],
         )

@@ -17,7 +17,7 @@ from deployments.graphs import clip, heads
 from deployments.graphs.builder import Graph
 from deployments.networks.session import open_session
 from deployments.networks.settings import SessionSettings
-from tests.support import tiny
+from tests.support import cuda_kernels, tiny
 
 IDS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]], np.int32)
 LENGTHS = np.array([5, 3], np.int32)
@@ -181,6 +181,13 @@ def test_float16_pixels_lose_next_to_nothing_before_the_layers(tmp_path: Path) -
         for weights in (np.float32, np.float16)
     )
     assert half == pytest.approx(exact, rel=0.02, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "splade", "colbert", "text", "vision"])
+def test_nothing_large_of_a_float16_graph_would_leave_the_gpu(tmp_path: Path, kind: str) -> None:
+    """CLIP looks for the end of a text among its token ids, which CUDA has no ArgMax for."""
+    left = cuda_kernels.without_kernel(builders(tmp_path)[kind](np.float16))
+    assert left == ({"ArgMax"} if kind == "text" else set())
 
 
 @pytest.mark.parametrize("kind", ["encoder", "splade", "colbert", "text", "vision"])

@@ -19,7 +19,7 @@ from deployments.graphs import heads, pooling, ragged
 from deployments.networks.opening import Graphs, open_network
 from deployments.networks.ragged import ragged as inputs_of
 from deployments.networks.settings import SessionSettings
-from tests.support import packed_operators, tiny
+from tests.support import cuda_kernels, packed_operators, tiny
 from tests.support.architectures import ARCHITECTURES, Made
 
 LENGTHS = (5, 40, 1, 22, 62, 30, 2)
@@ -123,14 +123,21 @@ def test_onnxruntime_knows_every_operator_as_it_is_used(
         return
     model = ragged.encoder(Checkpoint(folder), weights, "weighted-mean", True)
     assert without_kernel(model) == "PackedMultiHeadAttention"
+    assert cuda_kernels.without_kernel(model) == set()
 
 
 def test_onnxruntime_knows_the_operators_of_the_other_heads(tmp_path: Path) -> None:
     linear = {"linear.weight": tiny.Weights().weight(tiny.PROJECTION, tiny.HIDDEN)}
     (tmp_path / "colbert").mkdir()
     colbert = Checkpoint(tiny.write(tmp_path / "colbert", tiny.bert_tensors() | linear))
-    assert without_kernel(ragged.colbert(colbert, np.float16, True)) == "PackedMultiHeadAttention"
-    assert without_kernel(ragged.splade(Checkpoint(written(tmp_path, None)), np.float16)) == "PackedMultiHeadAttention"
+    bert = Checkpoint(written(tmp_path, None))
+    for model in (
+        ragged.colbert(colbert, np.float16, True),
+        ragged.splade(bert, np.float16),
+        *(ragged.encoder(bert, np.float16, name, False) for name in ("max", "cls", "last", "mean")),
+    ):
+        assert without_kernel(model) == "PackedMultiHeadAttention"
+        assert cuda_kernels.without_kernel(model) == set()
 
 
 def without_kernel(model: bytes) -> str:

@@ -92,7 +92,7 @@ def test_every_family_that_reads_texts_with_a_network_has_rows_for_every_provide
 ) -> None:
     monkeypatch.setattr(opening, "provider_of", lambda settings: settings.provider)
     for spec in FAMILIES.values():
-        if spec.modality == "text" and "context_window" in spec.needs:
+        if "context_window" in spec.needs:
             for provider in get_args(Provider):
                 assert rows_of(spec.name, SessionSettings(provider=provider)) in {"padded", "packed", "ragged"}
 
