@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from serve_app.cluster.cached import Cached
 from serve_app.cluster.served import Place
-
-if TYPE_CHECKING:
-    from ray.serve.schema import DeploymentStatusOverview
 
 _KEPT_S = 1.5
 """To ask costs the controller some 50 ms."""
@@ -52,30 +50,44 @@ class ModelStates:
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> Mapping[str, ModelState]:
-        from ray import serve  # noqa: PLC0415  only an ingress replica asks, and it has imported Ray already
+        # Only an ingress replica asks, and it has imported Ray already.
+        from ray import serve  # noqa: PLC0415
+        from ray.serve.context import _get_global_client  # noqa: PLC0415
 
-        own = serve.get_replica_context().app_name
-        applications = {name: one.deployments for name, one in serve.status().applications.items()}
-        return states(self._places, applications, own)
-
-
-def states(
-    places: Mapping[str, Place], applications: Mapping[str, Mapping[str, DeploymentStatusOverview]], own: str
-) -> Mapping[str, ModelState]:
-    """The states of models that are there; `own` is the application of those whose place names none."""
-    found = {model: applications.get(app or own, {}).get(name) for model, (app, name) in list(places.items())}
-    return {model: state(deployment) for model, deployment in found.items() if deployment}
+        # `serve.status()` tells the same, but makes models of all of it and pickles classes for that, in this process.
+        client: Any = _get_global_client()
+        details = client.get_serve_details()
+        return states(self._places, details["applications"], serve.get_replica_context().app_name)
 
 
-def state(deployment: DeploymentStatusOverview) -> ModelState:
+def states(places: Mapping[str, Place], applications: Mapping[str, Any], own: str) -> Mapping[str, ModelState]:
+    """The states of models that are there; `own` is the application of those whose place names none.
+
+    `applications` are those of Ray Serve's details, as its REST API has them.
+    """
+    found: dict[str, ModelState] = {}
+    for model, (application, name) in list(places.items()):
+        deployment = applications.get(application or own, {}).get("deployments", {}).get(name)
+        if deployment:
+            found[model] = state(deployment)
+    return found
+
+
+def state(deployment: Mapping[str, Any]) -> ModelState:
     """The state of a deployment."""
-    counts = {getattr(name, "value", name): count for name, count in deployment.replica_states.items()}
-    running, starting = counts.get("RUNNING", 0), counts.get("STARTING", 0)
-    if deployment.status.value in {"UNHEALTHY", "DEPLOY_FAILED"}:
-        return ModelState("failed", _reason(deployment.message), running, starting)
+    status = _word(deployment["status"])
+    counts = Counter(_word(replica["state"]) for replica in deployment.get("replicas", ()))
+    running, starting = counts["RUNNING"], counts["STARTING"]
+    if status in {"UNHEALTHY", "DEPLOY_FAILED"}:
+        return ModelState("failed", _reason(deployment.get("message", "")), running, starting)
     if running:
         return ModelState("ready", None, running, starting)
-    return ModelState("scaled to zero" if deployment.status.value == "HEALTHY" else "loading", None, 0, starting)
+    return ModelState("scaled to zero" if status == "HEALTHY" else "loading", None, 0, starting)
+
+
+def _word(value: Any) -> str:
+    """What may be a word or a member of an enumeration, depending on whether Ray made JSON of it."""
+    return str(getattr(value, "value", value))
 
 
 def _reason(message: str) -> str:

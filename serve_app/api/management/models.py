@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Any
 
 from deployments.catalogue.card import ANY, ModelCard, RoutedCard
 from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.providers import Provider
+from deployments.catalogue.records import Options
 from deployments.contract import Model, ProviderState, Running
 from serve_app.cluster.cached import Cached
 from serve_app.cluster.model_states import ModelState
@@ -151,8 +153,7 @@ def options(card: ModelCard) -> dict[str, Any]:
     """JSON Schema of each option that an inference object for this model may have."""
     if card.provider:
         return _options_of_provider(card.provider, card.dimensions)
-    schema = card.spec.options.model_json_schema()
-    own = {name: {**part, "$defs": schema.get("$defs", {})} for name, part in schema["properties"].items()}
+    own = _options_of_family(card.spec.options)
     if card.instruction:
         what = f"what the query is for; default: {card.instruction.default}"
         own = {**own, "instruction": {"type": "string", "description": what}}
@@ -160,6 +161,13 @@ def options(card: ModelCard) -> dict[str, Any]:
         return own
     shortest = min(card.matryoshka)
     return {**own, "mrl": {"type": "integer", "minimum": shortest, "maximum": card.dimensions, "description": _MRL}}
+
+
+@lru_cache
+def _options_of_family(family: type[Options]) -> dict[str, Any]:
+    """Kept: to work it out takes milliseconds, and the console asks every few seconds for all models."""
+    schema = family.model_json_schema()
+    return {name: {**part, "$defs": schema.get("$defs", {})} for name, part in schema["properties"].items()}
 
 
 _MRL = "cuts the vector to its first N numbers"

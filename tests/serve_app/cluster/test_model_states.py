@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +16,8 @@ deployments.errors.ModelFilesError: /models/a: model.safetensors is missing
 
 
 def said(status: str, message: str = "", **replicas: int) -> Any:
-    return SimpleNamespace(status=SimpleNamespace(value=status), message=message, replica_states=replicas)
+    running = [{"state": state} for state, count in replicas.items() for _ in range(count)]
+    return {"status": status, "message": message, "replicas": running}
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,7 @@ async def test_the_controller_is_asked_once_in_a_while(monkeypatch: Any) -> None
 
 def test_an_added_model_is_looked_for_in_its_own_application() -> None:
     places = {"m": Place(None, "M"), "new": Place("added--new", "M"), "gone": Place("added--gone", "M")}
-    there = {"main": {"M": said("HEALTHY", RUNNING=1)}, "added--new": {"M": said("HEALTHY")}}
+    there = {"main": {"deployments": {"M": said("HEALTHY", RUNNING=1)}},
+             "added--new": {"deployments": {"M": said("HEALTHY")}}}  # fmt: skip
+
     assert states(places, there, "main") == {"m": ModelState("ready", None, 1, 0), "new": ModelState("scaled to zero")}
