@@ -18,7 +18,7 @@ from grpc import StatusCode
 from deployments.errors import MalformedRequest, TooLarge
 from serve_app.embedded import legacy_rest, query_parameters
 from serve_app.embedded.engine.errors import GrpcError, malformed, not_found, not_supported
-from serve_app.embedded.engine.protocol import JSON, WRITES, Engine, Waiting, carried_out
+from serve_app.embedded.engine.protocol import JSON, WRITES, Engine, carried_out
 from serve_app.embedded.not_here import NOT_HERE
 from serve_app.protocol import json_text
 
@@ -228,22 +228,8 @@ def file(engine: Engine, method: str, path: str) -> Path | None:
     return engine.snapshot_file(found[1]["collection_name"], found[1]["snapshot_name"])
 
 
-@dataclass(frozen=True)
-class Question:
-    """A request that has been read, and not yet carried out."""
-
-    route: Route
-    collection: str
-    request: Any
-    waiting: Waiting
-    started: float
-
-
-def read(method: str, path: str, query: str, body: bytes) -> Question | bytes:
-    """What a request asks for, or at once the answer that is always the same; the path is percent-encoded.
-
-    Whatever is wrong with it is raised (see `errors.refusal`).
-    """
+def answer(engine: Engine, method: str, path: str, query: str, body: bytes) -> bytes:
+    """Carry out a request; the path is percent-encoded. Whatever is wrong with it is raised (see `errors.refusal`)."""
     started = time.perf_counter()
     path = path.rstrip("/") or "/"
     if (method, path) in FIXED:
@@ -252,20 +238,15 @@ def read(method: str, path: str, query: str, body: bytes) -> Question | bytes:
     if found is not None:
         route, parameters = found
         waiting = query_parameters.read(route.operation, query)
-        request = route.read({**parameters, _QUERY: query}, body)
-        return Question(route, parameters.get("collection_name", ""), request, waiting, started)
+        collection, request = parameters.get("collection_name", ""), route.read({**parameters, _QUERY: query}, body)
+        result = carried_out(engine, route.operation, collection, request, waiting)
+        if isinstance(result, Path):
+            return result.read_bytes()
+        return _encoded(route.answered(result), time.perf_counter() - started)
     for beginning, what in _PATTERNS_NOT_HERE:
         if beginning.fullmatch(path):
             raise not_supported(what)
     raise not_found("there is no such route")
-
-
-def answer(engine: Engine, asked: Question) -> bytes:
-    """Carry out a request; what is wrong with it is raised, as above."""
-    result = carried_out(engine, asked.route.operation, asked.collection, asked.request, asked.waiting)
-    if isinstance(result, Path):
-        return result.read_bytes()
-    return _encoded(asked.route.answered(result), time.perf_counter() - asked.started)
 
 
 def _encoded(result: Any, seconds: float) -> bytes:

@@ -18,8 +18,8 @@ from google.protobuf.message import Message
 from typing_extensions import override
 
 from serve_app.embedded.address import KEY_HEADER
-from serve_app.embedded.rest_routes import PLAIN_TEXT, Question
-from serve_app.embedded.store import Answer, EmbeddedStore, GrpcError
+from serve_app.embedded.rest_routes import PLAIN_TEXT
+from serve_app.embedded.store import EmbeddedStore, GrpcError
 from serve_app.protocol.grpc_services import is_method, request_class
 
 _MAX_MESSAGE = 256 * 1024 * 1024
@@ -75,14 +75,6 @@ class _Workers:
     def of(self, *, writes: bool) -> ThreadPoolExecutor:
         return self._writer if writes else self._readers
 
-    async def answer(self, store: EmbeddedStore, method: str, path: str, query: str, body: bytes) -> Answer:
-        """A request's answer. The next bodies are read while the engine, which lets go of the GIL, writes one."""
-        run = asyncio.get_running_loop().run_in_executor
-        if not store.writes(method, path):
-            return await run(self._readers, store.rest, method, path, query, body)
-        asked = await run(self._readers, store.read, method, path, query, body)
-        return await run(self._writer, store.carry_out, asked) if isinstance(asked, Question) else asked
-
     def close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
@@ -115,7 +107,9 @@ def _http(store: EmbeddedStore, workers: _Workers, key: str) -> web.Application:
         if found is not None:
             return web.FileResponse(found, headers={"content-type": "application/tar"})
         body = await request.read()
-        status, content = await workers.answer(store, request.method, path, query, body)
+        worker = workers.of(writes=store.writes(request.method, path))
+        loop = asyncio.get_running_loop()
+        status, content = await loop.run_in_executor(worker, store.rest, request.method, path, query, body)
         kind = "text/plain" if path in PLAIN_TEXT else "application/json"
         later = _RETRY_AFTER.search(content) if status == HTTPStatus.TOO_MANY_REQUESTS else None
         headers = {"retry-after": later[1].decode()} if later else None

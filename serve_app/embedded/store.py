@@ -16,9 +16,6 @@ from serve_app.embedded.engine.errors import GrpcError, refusal
 
 __all__ = ["EmbeddedStore", "GrpcError"]
 
-Answer = tuple[int, bytes]
-"""Status and body."""
-
 
 class EmbeddedStore:
     """Collections in `folder`, which outlive the process: what was answered is on disk.
@@ -43,31 +40,18 @@ class EmbeddedStore:
         """The same of a gRPC method."""
         return grpc_methods.writes(method)
 
-    def rest(self, method: str, path: str, query: str, body: bytes) -> Answer:
+    def rest(self, method: str, path: str, query: str, body: bytes) -> tuple[int, bytes]:
         """Status and JSON body of the answer, in Qdrant's shape also when it is an error.
 
         `path` is percent-encoded. Of `query` little changes anything: every write is complete when it is answered, and
         all that could be said about ordering and consistency holds.
         """
-        asked = self.read(method, path, query, body)
-        return self.carry_out(asked) if isinstance(asked, rest_routes.Question) else asked
-
-    def read(self, method: str, path: str, query: str, body: bytes) -> rest_routes.Question | Answer:
-        """The first half of `rest`, in which nothing is changed; an answer if there is nothing to carry out."""
         try:
             reading.begin()
-            asked = rest_routes.read(method, path, query, body)
+            return HTTPStatus.OK, rest_routes.answer(self._engine, method, path, query, body)
         except Exception as error:  # noqa: BLE001  whatever it is, the answer has Qdrant's shape
-            return _refused(error)
-        return asked if isinstance(asked, rest_routes.Question) else (HTTPStatus.OK, asked)
-
-    def carry_out(self, asked: rest_routes.Question) -> Answer:
-        """The second half."""
-        try:
-            reading.begin()
-            return HTTPStatus.OK, rest_routes.answer(self._engine, asked)
-        except Exception as error:  # noqa: BLE001  as above
-            return _refused(error)
+            refused = refusal(error)
+            return refused.status, orjson.dumps({"status": {"error": refused.message}, "time": 0.0, "result": None})
 
     def file(self, method: str, path: str) -> Path | None:
         """The file that a REST request asks for, if there is one: `rest` gives the same as bytes."""
@@ -91,8 +75,3 @@ class EmbeddedStore:
     def close(self) -> None:
         """Give the folder free for others. No call may follow."""
         self._engine.close()
-
-
-def _refused(error: Exception) -> Answer:
-    refused = refusal(error)
-    return refused.status, orjson.dumps({"status": {"error": refused.message}, "time": 0.0, "result": None})
