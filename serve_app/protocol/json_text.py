@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 
 from deployments.errors import MalformedRequest, TooLarge
-from serve_app.protocol.offload import LONG
 
 MOST_CONTAINERS = 1_000_000
 """Objects and arrays in a body. They take half a microsecond each, in which nothing else of the process runs."""
@@ -20,7 +19,7 @@ def parse(text: bytes | bytearray) -> Any:
         MalformedRequest: it is not JSON.
         TooLarge: it has more than `MOST_CONTAINERS` objects and arrays, brackets in its texts counted with them.
     """
-    if len(text) >= LONG and text.count(b"{") + text.count(b"[") > MOST_CONTAINERS:
+    if len(text) > 2 * MOST_CONTAINERS and text.count(b"{") + text.count(b"[") > MOST_CONTAINERS:
         raise TooLarge(f"the body has more than {MOST_CONTAINERS:,} objects and arrays; send it in parts")
     try:
         return orjson.loads(text)

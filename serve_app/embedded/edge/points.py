@@ -50,6 +50,8 @@ def payload(value: Any, where: str) -> dict[str, Any]:
 
 def check_depth(value: dict[str, Any], key: str | None = None) -> None:
     """A payload, at the path `key` where that is given, must not nest deeper than `MAX_DEPTH`."""
+    if key is None and not any(isinstance(inner, dict | list) for inner in value.values()):
+        return
     levels = key.count(".") + key.count("[") if key else 0
     values: list[Any] = [value]
     while values and levels <= MAX_DEPTH:
