@@ -40,7 +40,7 @@ export class Rerank extends Component {
   }
 
   render() {
-    return html`<div class="playground">
+    return html`<div class="playground searching">
       <form aria-label="Rerank" onSubmit=${run} onKeyDown=${(event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && run(event)}>
         <label>Query <input type="search" required value=${query.value} onInput=${(event) => (query.value = event.target.value)} /></label>
         <label>Documents, one a line
@@ -52,7 +52,7 @@ export class Rerank extends Component {
         <p class="buttons"><button class="main" disabled=${busy.value}>${busy.value ? "Ranking …" : "Rank"}</button>
           <${CopyButton} text=${() => curl("POST", PATH, body())} what="the request as curl" label="Copy as curl" /></p>
       </form>
-      <section aria-label="Results" aria-live="polite" aria-busy=${busy.value}>
+      <section class="results" aria-label="Results" aria-live="polite" aria-busy=${busy.value}>
         ${ranked.value ? html`<${Ranked} ...${ranked.value} />` : html`<p class="empty">The documents appear here, the best first.</p>`}
       </section>
     </div>`;
