@@ -138,17 +138,23 @@ class ImageLimits(Record):
     max_pixels: int = Field(default=50_000_000, ge=1, le=PIXELS_OF_A_BOMB)
 
 
+_FEW: Any = Field(max_length=100, fail_fast=True)
+"""Of a list: callers who add models send some."""
+
+
 class ModelCard(Record):
     """One model of the catalogue."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][^#\s\\]*$")
-    aliases: tuple[str, ...] = ()
+    aliases: Annotated[tuple[str, ...], _FEW] = ()
     family: Annotated[str, AfterValidator(_known)]
     dimensions: int | None = Field(default=None, gt=0, description="of each vector; none for sparse models")
     context_window: int | None = Field(default=None, gt=0, description="in tokens; none if there is no limit")
     pooling: Literal["mean", "cls", "last", "max", "weighted-mean"] | None = None
-    projections: tuple[str, ...] = Field(default=(), description="folders of linear layers behind the pooling")
-    matryoshka: tuple[int, ...] = Field(
+    projections: Annotated[tuple[str, ...], _FEW] = Field(
+        default=(), description="folders of linear layers behind the pooling"
+    )
+    matryoshka: Annotated[tuple[int, ...], _FEW] = Field(
         default=(), description="the lengths to which vectors can be cut, by how the model was trained"
     )
     query_weights: str | None = Field(
@@ -165,7 +171,7 @@ class ModelCard(Record):
     price_per_million_tokens: float = Field(default=0.0, ge=0)
     licence: str
     model_card_url: str
-    sources: tuple[AnySource, ...] = ()
+    sources: Annotated[tuple[AnySource, ...], _FEW] = ()
     provider: Provider | None = None
 
     @model_validator(mode="after")

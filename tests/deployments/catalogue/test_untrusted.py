@@ -16,6 +16,7 @@ from deployments.errors import MalformedRequest
 from serve_app.api import openai, rerank
 from serve_app.api.management import playground
 from serve_app.inference import service_protocol
+from serve_app.ledger.additions import Wanted
 from serve_app.ledger.switches import SwitchChange
 
 BODIES = (
@@ -26,6 +27,7 @@ BODIES = (
     rerank.TeiQuestion,
     service_protocol.Question,
     SwitchChange,
+    Wanted,
 )
 MANY = 300_000
 
@@ -86,6 +88,7 @@ def test_all_bodies_are_walked_here() -> None:
     ]
     assert readers == [
         "serve_app/api/management/json_bodies.py",
+        "serve_app/api/management/routes.py",
         "serve_app/api/management/routes.py",
         "serve_app/api/management/routes.py",
         "serve_app/api/openai.py",
