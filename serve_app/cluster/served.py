@@ -30,7 +30,7 @@ class LiveCatalogue(Catalogue):
     """A catalogue that gets and loses models. Who looks at it twice may see two states."""
 
     def __init__(self, fixed: Catalogue) -> None:
-        super().__init__(fixed.cards, fixed.path)
+        super().__init__(fixed.cards, fixed.path, fixed.not_yet)
         self.fixed = fixed
 
     def turn(self, added: tuple[ModelCard, ...]) -> None:
