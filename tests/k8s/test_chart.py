@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from deployments.catalogue.catalogue import HOME
-from tests.support.kubernetes_programs import program
+from tests.support.kubernetes_programs import KUBERNETES, program
 from tests.support.manifests import COMPONENTS, Document, Manifests, composed
 
 CHART = HOME / "k8s" / "chart"
@@ -28,17 +28,10 @@ def helm_template(folder: Path, values: dict[str, Any]) -> str:
     helm = program("helm")
     if helm is None:
         pytest.skip("helm is not there; `make test-manifests` builds it")
-    (folder / "values.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    command = [
-        helm,
-        "template",
-        "inference",
-        CHART,
-        "--namespace",
-        "qdrant-inference",
-        "--values",
-        folder / "values.yaml",
-    ]
+    file = folder / "values.yaml"
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    options = ["--namespace", "qdrant-inference", "--kube-version", KUBERNETES, "--values", file]
+    command = [helm, "template", "inference", CHART, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
