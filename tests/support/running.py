@@ -21,7 +21,7 @@ import yaml
 
 from deployments.catalogue.catalogue import HOME
 
-START_TIMEOUT_S = 180
+START_TIMEOUT_S = 240
 STOP_TIMEOUT_S = 60
 
 _TROUBLE = re.compile(r"\b(ERROR|Traceback|Fatal|SIG[A-Z]+|died|killed)\b")
