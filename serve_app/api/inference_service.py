@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from http import HTTPStatus
 
 import orjson
 
-from deployments.errors import AccessError, InferenceError, RequestError, TooLarge, Unauthenticated
+from deployments.errors import AccessError, InferenceError, Overloaded, RequestError, TooLarge, Unauthenticated
 from serve_app.auth.access import Access, Authenticator, credential
 from serve_app.embedder import Embedder
 from serve_app.inference import service_protocol
@@ -59,7 +60,7 @@ async def _admitted(embedder: Embedder, authenticator: Authenticator, request: R
         _, text = await read_text(request, limit)
         return await beside(len(text), partial(service_protocol.read, text)), access
     try:
-        _, text = await read_text(request, min(limit, UNKNOWN_CALLERS_BYTES))
+        text = await _unknown.text(request, min(limit, UNKNOWN_CALLERS_BYTES))
     except TooLarge as error:
         raise Unauthenticated(
             f"a body of more than {UNKNOWN_CALLERS_BYTES} bytes needs its key in a header, api-key or authorization; "
@@ -70,6 +71,51 @@ async def _admitted(embedder: Embedder, authenticator: Authenticator, request: R
     _admit_any(authenticator, service_protocol.tokens_in(text))
     reading = await beside(len(text), partial(service_protocol.read, text))
     return reading, authenticator.admit_server(reading.token.encode() if reading.token is not None else None)
+
+
+class UnknownBodies:
+    """Reads bodies that have to tell whose they are; who sends one slowly takes memory and a turn of the replica."""
+
+    AT_ONCE_S = 0.05
+    MOST = 64
+    """Bodies that have not come at once and are waited for."""
+
+    PATIENCE_S = 2.0
+    """For how long."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+
+    async def text(self, request: Request, limit: int) -> bytes:
+        """A body as `read_text` gives it.
+
+        Raises:
+            Overloaded: too many others are waited for.
+            Unauthenticated: it did not come in time.
+            RequestError: as `read_text`.
+        """
+        reading = asyncio.ensure_future(read_text(request, limit))
+        try:
+            await asyncio.wait({reading}, timeout=self.AT_ONCE_S)
+            if not reading.done():
+                await self._waited_for(reading)
+            return reading.result()[1]
+        finally:
+            reading.cancel()
+
+    async def _waited_for(self, reading: asyncio.Future[tuple[Request, bytes]]) -> None:
+        if self._waiting >= self.MOST:
+            raise Overloaded("too many callers show no key in a header and send their bodies slowly")
+        self._waiting += 1
+        try:
+            await asyncio.wait({reading}, timeout=self.PATIENCE_S)
+        finally:
+            self._waiting -= 1
+        if not reading.done():
+            raise Unauthenticated("a body that comes slowly needs its key in a header")
+
+
+_unknown = UnknownBodies()
 
 
 def _admit_any(authenticator: Authenticator, tokens: Sequence[bytes]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import time
+from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -68,3 +71,22 @@ async def test_a_token_is_found_wherever_it_stands(order: tuple[str, ...]) -> No
     body = {**asked(text('say "token": "none"')), "token": KEY}
     answer = await Guarded(**TOKENS).send("POST", "/inference", {name: body[name] for name in order})
     assert answer.status_code == 200
+
+
+async def test_slow_bodies_of_strangers_take_few_places_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference_service.UnknownBodies, "PATIENCE_S", 0.3)
+    gateway = Guarded(**TOKENS)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    began = time.monotonic()
+    waiting = [asyncio.create_task(gateway.client.post("/inference", content=slow())) for _ in range(200)]
+    await asyncio.sleep(0.15)
+    known = {**asked(text("tea")), "token": KEY}
+    assert (await gateway.send("POST", "/inference", known)).status_code == 200, "a body at once takes no place"
+    statuses = Counter(answer.status_code for answer in await asyncio.gather(*waiting))
+    assert statuses == {401: 64, 429: 136}
+    assert time.monotonic() - began < 20, "a guard against a minute"
+    assert (await gateway.client.post("/inference", content=slow())).status_code == 401, "places are free again"
