@@ -24,6 +24,9 @@ def with_random_models(running: RunningService, *cases: Case) -> RunningService:
     config = yaml.safe_load(running.config.read_text())
     (application,) = config["applications"]
     application["args"] = {"catalogue": str(catalogue)}
+    # What the file does not list reserves a whole core, and two of these leave no room on a machine with two.
+    small = {"ray_actor_options": {"num_cpus": 0.1}}
+    application["deployments"] += [{"name": case.card.deployment, **small} for case in cases]
     running.config.write_text(yaml.safe_dump(config))
     return running
 
