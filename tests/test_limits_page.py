@@ -11,6 +11,9 @@ from deployments.images.loader import LoaderSettings
 from serve_app.api.openai import MOST_INPUTS
 from serve_app.api.rerank import MOST_DOCUMENTS
 from serve_app.config.settings import IngressSettings
+from serve_app.embedded.edge.filter_work import MOST_CHECKS
+from serve_app.embedded.edge.filters import MOST_CONDITIONS
+from serve_app.protocol.json_text import MOST_CONTAINERS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
 ROWS = {
@@ -27,6 +30,11 @@ INGRESS, IMAGES, LOADER = IngressSettings(), ImageLimits(), LoaderSettings()
         ("images among them", f"{INGRESS.images}"),
         ("a text", f"{INGRESS.text_characters:,} characters"),
         ("nesting of a body", f"{INGRESS.depth} levels"),
+        ("objects and arrays in a body that is looked into", f"{MOST_CONTAINERS:,}"),
+        (
+            "conditions of a filter in the embedded store",
+            f"{MOST_CONDITIONS:,}; those without a payload index, times points: {MOST_CHECKS:,}",
+        ),
         ("tokens that wait for a model at a gateway", f"{INGRESS.queue_tokens:,}"),
         ("a request with inference objects", f"{INGRESS.timeout_s:g} s"),
         ("Qdrant's silence", f"{INGRESS.qdrant_timeout_s:g} s"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
 from grpc import StatusCode
 
-from serve_app.embedded.edge import answers, config, indexes, reading, shard, shard_keys, snapshots
+from serve_app.embedded.edge import answers, config, filter_work, indexes, reading, shard, shard_keys, snapshots
 from serve_app.embedded.edge.engine_config import vector_name_operation
 from serve_app.embedded.edge.filters import FILTER
 from serve_app.embedded.edge.folders import write_json
@@ -146,6 +146,13 @@ class Collection:
         limits = self.config.get("strict_mode_config")
         return StrictMode(self.config, self.indexes() if limits and limits.get("enabled") else {})
 
+    def check_work(self, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Refuse filters that would keep all others waiting."""
+        chosen = [one for body in bodies for one in filter_work.filters(body)]
+        points = self._info().points_count if chosen else 0
+        for one in chosen:
+            filter_work.check(one, points, self.indexes)
+
     def pay_for_reading(self, cost: Callable[[], int]) -> None:
         """Take what a request costs from what the strict mode allows a minute."""
         if self._rates.reads:
@@ -201,6 +208,7 @@ class Collection:
         where = "operations[{}]" if len(body) > 1 else ""
         read = [operations(self.kinds, one, where.format(number)) for number, one in enumerate(body)]
         self.strict_mode().check_updates(body, lambda: self._info().points_count)
+        self.check_work(content for operation in body for content in operation.values())
         self._pay_for_writing(body, [points for _, points in read])
         try:
             self._write([operation for operation, _ in read], sum(count for _, count in read))
@@ -257,6 +265,7 @@ class Collection:
         """A page of points in the order of their ids, or of a payload field."""
         given = SCROLL(body, "")
         self.strict_mode().check_read(body)
+        self.check_work([body])
         self.pay_for_reading(lambda: read_cost(body))
         self._check_names(given)
         payloads = given.get("with_payload", True)
@@ -283,6 +292,7 @@ class Collection:
         """How many points pass a filter."""
         given = COUNT(body, "")
         self.strict_mode().check_read({"exact": True, **body})
+        self.check_work([body])
         self.pay_for_reading(lambda: read_cost(body))
         return {"count": self._count(given.get("filter"), is_exact=given.get("exact", True))}
 
@@ -294,6 +304,7 @@ class Collection:
         """The values of a payload field, with how many points have each."""
         given = FACET(body, "")
         self.strict_mode().check_read(body)
+        self.check_work([body])
         self.pay_for_reading(lambda: read_cost(body))
         request = reading.built(
             edge.FacetRequest,
@@ -307,13 +318,14 @@ class Collection:
         return {"hits": [{"value": _facet_value(hit.value), "count": hit.count} for hit in hits]}
 
     def query_many(self, requests: list[edge.QueryRequest]) -> list[list[JSON]]:
-        """The points of several queries' answers."""
-        batch = edge.QueryBatchRequest(requests)
-        found = self.shard.read(lambda engine: engine.query_batch(batch))
+        """The points of several queries' answers. The engine keeps the GIL, so each query waits for others' turns."""
         return [
-            [answers.scored(one, request.with_payload, request.with_vector) for one in points]
-            for points, request in zip(found, requests, strict=True)
+            [answers.scored(one, request.with_payload, request.with_vector) for one in self._queried(request)]
+            for request in requests
         ]
+
+    def _queried(self, request: edge.QueryRequest) -> list[edge.ScoredPoint]:
+        return self.shard.read(lambda engine: engine.query(request))
 
     def _check_names(self, given: JSON) -> None:
         names = given.get("with_vector")

@@ -82,6 +82,7 @@ def _grouped(  # noqa: PLR0913, PLR0917
         wanted = {**query, "limit": window, "with_payload": [key], "with_vector": False}
         request = _that_has(reader.request(wanted), key)
         collection.strict_mode().check_groups(body)
+        collection.check_work([body])
         collection.pay_for_reading(lambda: query_cost(body))
         [points] = collection.query_many([request])
         groups = _sorted_into_groups(points, key, limit, size)

@@ -31,6 +31,7 @@ def nearest_in_sample(collection: Collection, body: JSON) -> tuple[list[Any], li
     """The ids of a random sample of points, ascending, and for each the nearest others of the sample."""
     given = MATRIX(body, "")
     collection.strict_mode().check_matrix(body)
+    collection.check_work([body])
     collection.pay_for_reading(lambda: given.get("sample", 10) * read_cost(body))
     using = given.get("using", "")
     if using not in collection.kinds:

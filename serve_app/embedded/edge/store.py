@@ -256,6 +256,7 @@ class EdgeStore:
         reader = self._reader(target)
         requests = [reader.request(one) for one in body]
         target.strict_mode().check_queries(body)
+        target.check_work(body)
         target.pay_for_reading(lambda: sum(map(query_cost, body)))
         return [{"points": points} for points in target.query_many(requests)] if requests else []
 
