@@ -211,7 +211,7 @@ async def test_the_playground_compares_texts_with_images(watched: Watched) -> No
 
 
 async def test_a_search_shows_what_it_found_and_the_request_that_did_it(watched: Watched, recipes: str) -> None:
-    page = await watched.open("playground?tab=search", "playground?tab=rerank")
+    page = await watched.open("playground?tab=search")
     await page.get_by_label("Collection").select_option(recipes)
     for vector, model in (("dense", MINILM), ("splade", SPLADE)):
         await page.get_by_label("Vector").select_option(vector)
@@ -225,7 +225,7 @@ async def test_a_search_shows_what_it_found_and_the_request_that_did_it(watched:
 
 
 async def test_a_search_in_all_vectors_at_once_with_a_filter(watched: Watched, recipes: str) -> None:
-    page = await watched.open("playground?tab=search", "playground?tab=rerank")
+    page = await watched.open("playground?tab=search")
     await page.get_by_label("Collection").select_option(recipes)
     await expect(page.get_by_label("Vector").locator("option:checked")).to_have_text("All (RRF)")
     await page.get_by_role("button", name="A history of Rome").click()
@@ -246,7 +246,7 @@ async def test_a_search_that_is_refused_shows_the_service_s_words(watched: Watch
     await page.get_by_role("button", name="Switch off").click()
     await page.wait_for_timeout(2000)
     try:
-        await watched.open("playground?tab=search", "playground?tab=rerank")
+        await watched.open("playground?tab=search")
         await page.get_by_label("Collection").select_option(recipes)
         await page.get_by_label("Query", exact=True).fill("bake cookies")
         await page.get_by_role("button", name="Search", exact=True).click()
