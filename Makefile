@@ -25,7 +25,7 @@ test: $(SETUP)  ## run all tests
 	$(BIN)/qdrant-inference models pull
 	$(PYTEST)
 
-test-unit: $(SETUP)  ## run the tests that wait for nothing (80 seconds)
+test-unit: $(SETUP)  ## run the tests that wait for nothing (a minute on two cores)
 	$(BIN)/qdrant-inference models pull
 	$(PYTEST) -m 'not cluster and not slow'
 

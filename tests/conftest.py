@@ -20,7 +20,7 @@ from tests.support.running import RunningService
 
 # A machine that does other things, too, is no failure.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
+settings.register_profile("quick", settings.get_profile("busy"), max_examples=25)
 
 STARTING_RAY = {"cluster", "conformance", "chaos"}
 """The folders of tests that start a service, Ray included."""
@@ -36,12 +36,18 @@ WAITING = {
     "test_models_add.py",
     "test_onboarding.py",
     "test_pull.py",
+    "attack",
     "test_literals.py",
+    "test_simulation.py",
     "test_pipeline_time.py",
     "test_provider_key_leaks.py",
     "ledger",
 }
 """Folders and files of tests that wait for a disk, a clock, servers, programs or long texts: `slow` as a whole."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("quick" if "not slow" in str(config.getoption("markexpr")) else "busy")
 
 
 class Shares(LoadScopeScheduling):
@@ -57,9 +63,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """What no test is run of is not imported: Ray and all that a service needs take seconds."""
-    left_out = "not cluster" in str(config.getoption("markexpr")) and collection_path.name in STARTING_RAY
-    return True if left_out else None
+    """What no test is run of is not imported: Ray, the engine and their like take seconds."""
+    chosen = str(config.getoption("markexpr"))
+    left_out = {"not cluster": STARTING_RAY, "not slow": WAITING}
+    names = {name for words, group in left_out.items() if words in chosen for name in group}
+    return True if collection_path.name in names else None
 
 
 @pytest.hookimpl(wrapper=True)

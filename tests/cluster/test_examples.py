@@ -51,7 +51,7 @@ def image_url() -> Iterator[str]:
         def log_message(self, *_: Any) -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/circle.png?token=unlogged-query"
     server.shutdown()
     server.server_close()

@@ -60,7 +60,7 @@ def test_the_health_check_asks_whether_the_service_is_ready(status: int | None, 
         assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode != 0
         return
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), Ready) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         assert (subprocess.run(command, check=False, timeout=60).returncode == 0) is healthy
         server.shutdown()
 

@@ -140,6 +140,7 @@ def test_the_console_names_every_family() -> None:
     assert {line.strip().partition(":")[0].strip('"') for line in kinds.strip().splitlines()} == set(FAMILIES)
 
 
+@pytest.mark.slow
 def test_the_records_import_nothing_heavy() -> None:
     script = (
         "import sys, deployments.catalogue.families\n"

@@ -95,6 +95,7 @@ def test_other_models_take_no_options(starter: Catalogue) -> None:
         check(starter, "starter/splade-tiny", {"k": 1.0})
 
 
+@pytest.mark.slow
 def test_checking_imports_nothing_heavy() -> None:
     script = (
         "import sys, deployments.catalogue.options, deployments.families.protocol\n"

@@ -60,6 +60,7 @@ def test_each_model_says_how_it_runs_itself(starter: Catalogue, tmp_path: Path) 
     assert bm25.running == Running(None, None)
 
 
+@pytest.mark.slow
 def test_bm25_brings_neither_a_network_nor_a_tokenizer() -> None:
     script = (
         "import sys, deployments.families.bm25\nassert not {'onnxruntime', 'tokenizers', 'onnx'} & set(sys.modules)"

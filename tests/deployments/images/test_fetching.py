@@ -299,6 +299,7 @@ async def test_a_name_that_is_never_resolved_is_given_up(site: Site) -> None:
     assert message == "the image could not be fetched within 0.2 seconds (timeout_s)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/slow", "/stalled"])
 async def test_a_body_below_the_minimum_rate_is_given_up_before_the_time_is_over(
     site: Site, path: str, monkeypatch: pytest.MonkeyPatch

@@ -186,7 +186,7 @@ class Console(Root):
 def neighbour(request: pytest.FixtureRequest) -> Iterator[int]:
     """The port of somebody who answers HTTP."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), request.param) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
 

@@ -61,7 +61,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         def log_message(self, *_: Any) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     there.url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(remote, "_POLL_S", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

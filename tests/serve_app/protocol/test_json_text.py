@@ -21,6 +21,7 @@ def test_a_body_of_nothing_but_containers_is_refused_unread(item: bytes) -> None
     assert time.process_time() - began < 0.5, "counting takes a hundredth of that"
 
 
+@pytest.mark.slow
 def test_vectors_and_texts_as_long_as_a_body_may_be_are_read() -> None:
     vectors = b'{"points":[' + b",".join([b'{"id":1,"vector":[' + b"0.1," * 2000 + b"0.1]}"] * 4000) + b"]}"
     assert len(vectors) == pytest.approx(BYTES, rel=0.1)

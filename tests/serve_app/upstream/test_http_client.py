@@ -360,6 +360,7 @@ async def test_an_answer_that_does_not_begin_in_time_is_given_up_and_not_asked_f
         assert (server.connections, len(server.heads)) == (1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [b"content-length: 10\r\n", b""])
 async def test_a_body_may_come_after_that_time_but_not_stop_for_too_long(head: bytes) -> None:
     async with Scripted([b"HTTP/1.1 200 OK\r\n" + head + b"\r\nbegin"]) as server:
@@ -370,6 +371,7 @@ async def test_a_body_may_come_after_that_time_but_not_stop_for_too_long(head: b
             await read(answer.body)
 
 
+@pytest.mark.slow
 async def test_a_body_that_keeps_coming_is_never_cut() -> None:
     async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -387,6 +389,7 @@ async def test_a_body_that_keeps_coming_is_never_cut() -> None:
     server.close()
 
 
+@pytest.mark.slow
 async def test_an_upload_is_not_cut_while_its_bytes_move_and_is_when_they_do_not() -> None:
     async def slowly(pause_s: float) -> AsyncIterator[bytes]:
         for _ in range(5):
