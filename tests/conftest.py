@@ -37,13 +37,17 @@ WAITING = {
     "test_onboarding.py",
     "test_pull.py",
     "attack",
+    "test_architectures.py",
+    "test_cross_encoder.py",
+    "test_layouts.py",
     "test_literals.py",
     "test_simulation.py",
     "test_pipeline_time.py",
     "test_provider_key_leaks.py",
+    "test_ragged.py",
     "ledger",
 }
-"""Folders and files of tests that wait for a disk, a clock, servers, programs or long texts: `slow` as a whole."""
+"""Folders and files of tests that wait for a disk, a clock, servers, programs or long sums: `slow` as a whole."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
