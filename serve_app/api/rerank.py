@@ -75,6 +75,9 @@ class TeiQuestion(BaseModel):
     model: str | None = Field(default=None, min_length=1)
 
 
+Q = TypeVar("Q", Question, TeiQuestion)
+
+
 def apis(authenticator: Authenticator, embedder: Embedder) -> Sequence[RerankApi | TeiRerankApi]:
     """All that rerankers answer."""
     ranker = Ranker(authenticator, embedder)
@@ -94,6 +97,18 @@ class Ranker:
     def __init__(self, authenticator: Authenticator, embedder: Embedder) -> None:
         self.authenticator = authenticator
         self.embedder = embedder
+
+    async def read(self, request: Request, form: type[Q]) -> tuple[Q, ModelCard, Caller] | None:
+        """What is asked for, of which model, and by whom; None if the request is no POST.
+
+        Raises:
+            InferenceError: who asks is not known, or the body is not of this form.
+        """
+        access = self.authenticator.known(credential(request.headers))
+        if request.method != "POST":
+            return None
+        asked = await question(self.embedder.settings, request, form)
+        return asked, self.chosen(asked.model), Caller(access.tenant, operation="rerank", keys=request.keys)
 
     def chosen(self, name: str | None) -> ModelCard:
         """The reranker of a name; without one the only one that is served.
@@ -157,12 +172,10 @@ class RerankApi:
             InferenceError: see `refusal` for its shape.
         """
         ranker = self._ranker
-        access = ranker.authenticator.known(credential(request.headers))
-        if request.method != "POST":
+        read = await ranker.read(request, Question)
+        if read is None:
             return _no_such_route({self._error_key: _ONLY_POST})
-        asked = await question(ranker.embedder.settings, request, Question)
-        card = ranker.chosen(asked.model)
-        caller = Caller(access.tenant, operation="rerank", keys=request.keys)
+        asked, card, caller = read
         texts = [one if isinstance(one, str) else one.text for one in asked.documents]
         ranked, used = await ranker.rank(card, asked.query, texts, "documents", caller)
         results: list[dict[str, Any]] = [
@@ -197,12 +210,10 @@ class TeiRerankApi:
             InferenceError: see `refusal` for its shape.
         """
         ranker = self._ranker
-        access = ranker.authenticator.known(credential(request.headers))
-        if request.method != "POST":
+        read = await ranker.read(request, TeiQuestion)
+        if read is None:
             return _no_such_route({"error": _ONLY_POST, "error_type": "validation"})
-        asked = await question(ranker.embedder.settings, request, TeiQuestion)
-        card = ranker.chosen(asked.model)
-        caller = Caller(access.tenant, operation="rerank", keys=request.keys)
+        asked, card, caller = read
         ranked, used = await ranker.rank(card, asked.query, asked.texts, "texts", caller)
         body = [
             {"index": one.position, "score": one.score if asked.raw_scores else sigmoid(one.score)}
