@@ -93,6 +93,5 @@ def test_all_bodies_are_walked_here() -> None:
         "serve_app/api/management/routes.py",
         "serve_app/api/openai.py",
         "serve_app/api/rerank.py",
-        "serve_app/api/rerank.py",
         "serve_app/inference/service_protocol.py",
     ]
