@@ -1,15 +1,19 @@
 """Takes the pictures of the console in `docs/console`: `python -m tests.pictures`, on a service of its own.
 
 The service has the demo's data, and searches go on while the pictures are taken. It takes two minutes.
+`--all FOLDER` takes every view in both themes and three widths instead, whole, for somebody to look through.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import itertools
+import json
 import tempfile
 import threading
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,16 +33,34 @@ LIVE_S = 40
 QUESTIONS = ("read a zip archive", "parse a date", "random numbers", "copy an object", "sort a list", "send a mail")
 
 
+WIDTHS = (1440, 1024, 390)
+
+
 def main() -> None:
     """Start the service, fill it, take the pictures, stop it."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--all", type=Path, metavar="FOLDER", help="every view, light and dark, wide and narrow")
+    everything: Path | None = options.parse_args().all
     with tempfile.TemporaryDirectory() as folder:
         service = RunningService(Path(folder)).start()
         try:
             walkthrough.tell(service.rest_address, Console(), lambda *_: True)
             with searches(service.rest_address):
-                asyncio.run(take_all(service.rest_address))
+                if everything:
+                    everything.mkdir(parents=True, exist_ok=True)
+                    add_in_vain(service.rest_address)
+                    asyncio.run(take_matrix(service.rest_address, everything))
+                else:
+                    asyncio.run(take_all(service.rest_address))
         finally:
             service.stop()
+
+
+def add_in_vain(address: str) -> None:
+    """An addition that fails."""
+    wanted = json.dumps({"hub": "nobody/has-this"}).encode()
+    headers = {"content-type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(f"{address}/inference/models", wanted, headers)).close()
 
 
 @contextmanager
@@ -150,6 +172,91 @@ async def save(page: Page, name: str) -> None:
     """A picture of what is to be seen, when it has come to rest."""
     await page.wait_for_timeout(1500)
     await page.screenshot(path=FOLDER / f"{name}.png")
+
+
+async def take_matrix(address: str, folder: Path) -> None:
+    """Every view in each theme and width."""
+    async with browser() as running:
+        for scheme, width in itertools.product(("light", "dark"), WIDTHS):
+            size = {"width": width, "height": 900}
+            async with console(running, address, viewport=size, color_scheme=scheme) as watched:
+                for name, take in MATRIX.items():
+                    await watched.page.goto("about:blank")
+                    await take(watched)
+                    await watched.page.wait_for_timeout(1500)
+                    await watched.page.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)
+
+
+def opened(view: str) -> Callable[[Watched], Awaitable[object]]:
+    """Goes to a view."""
+    return lambda watched: watched.open(view)
+
+
+async def opened_row(watched: Watched) -> None:
+    """The models with one opened, and the question before a switch."""
+    page = await watched.open()
+    await page.get_by_role("button", name=CAPTION_MODEL, exact=True).click()
+
+
+async def asked(watched: Watched) -> None:
+    """The question before a switch."""
+    page = await watched.open()
+    await page.get_by_role("switch", name=CAPTION_MODEL).click()
+
+
+async def over_time(watched: Watched) -> None:
+    """Usage of a day, with its figures as a table."""
+    page = await watched.open("usage")
+    await page.get_by_role("button", name="Day", exact=True).click()
+    await page.get_by_text("as a table").click()
+
+
+async def tried(watched: Watched) -> None:
+    """The playground with outputs."""
+    page = await watched.open("playground")
+    await page.get_by_role("button", name="Embed", exact=True).click()
+    await page.locator("mark").first.wait_for()
+
+
+async def searched(watched: Watched) -> None:
+    """A search with a filter."""
+    page = await watched.open("playground?tab=search")
+    await page.get_by_label("Collection").select_option(TEXTS)
+    await page.get_by_role("button", name="Add filter").click()
+    await page.get_by_label("Query", exact=True).fill("how do I read a zip archive")
+    await page.get_by_role("button", name="Search", exact=True).click()
+    await page.locator(".found li").first.wait_for()
+
+
+async def searched_images(watched: Watched) -> None:
+    """A search for images."""
+    page = await watched.open("playground?tab=search")
+    await page.get_by_label("Collection").select_option(IMAGES)
+    await page.get_by_label("Query", exact=True).fill("a red star on a white background")
+    await page.get_by_role("button", name="Search", exact=True).click()
+    await page.locator(".found img").first.wait_for()
+
+
+async def api(watched: Watched) -> None:
+    """The API's pages."""
+    await watched.page.goto(f"{watched.home}docs")
+    await watched.page.locator(".operation").first.wait_for()
+
+
+MATRIX: Mapping[str, Callable[[Watched], Awaitable[object]]] = {
+    "models": opened("models"),
+    "model": opened_row,
+    "switch": asked,
+    "usage": opened("usage"),
+    "over-time": over_time,
+    "live": opened("live"),
+    "examples": opened("examples?what=hybrid&language=rust"),
+    "playground": tried,
+    "search": searched,
+    "search-images": searched_images,
+    "api": api,
+}
+"""What is looked at, by name."""
 
 
 if __name__ == "__main__":

@@ -12,10 +12,7 @@ from playwright._impl._driver import compute_driver_executable
 from serve_app.console.page import FOLDER
 
 LANGUAGES = ("http", "curl", "python", "typescript", "rust", "java", "csharp", "go")
-OF_REQUESTS = ("http", "curl")
-"""Templates that hybrid search shares: a request looks alike whatever is in its body."""
-
-TEMPLATES = (*LANGUAGES, "openai", *(f"hybrid/{language}" for language in LANGUAGES if language not in OF_REQUESTS))
+TEMPLATES = (*LANGUAGES, "openai")
 
 _FILL = """
 const { page, address, models, asked } = given;
@@ -24,13 +21,13 @@ const { readFileSync } = await import("node:fs");
 const { hybridValues, pair, valuesFor } = await import(`${page}/example_values.js`);
 const { fill, steps } = await import(`${page}/template.js`);
 const { LITERALS } = await import(`${page}/literals.js`);
-const filled = ({ name, language, ...how }) => {
+const filled = ({ name, language: asked, ...how }) => {
   const model = models.find((one) => one.name === name);
-  const isHybrid = language.startsWith("hybrid/");
-  const file = language.replace(/^hybrid.(http|curl)$/, "$1");
-  const template = readFileSync(`${page}/examples/${file}.txt`, "utf8");
+  const isHybrid = asked.startsWith("hybrid/");
+  const language = asked.replace("hybrid/", "");
+  const template = readFileSync(`${page}/examples/${language}.txt`, "utf8");
   const values = isHybrid ? hybridValues(pair(model, models), how) : valuesFor(model, models, how);
-  return steps(fill(template, values, LITERALS[language.replace("hybrid/", "")])).map((step) => step.code);
+  return steps(fill(template, values, LITERALS[language])).map((step) => step.code);
 };
 return asked.map(filled);
 """

@@ -7,15 +7,20 @@ const close = () => (confirming.value = null);
 
 export function ConfirmDialog() {
   const asked = confirming.value;
-  const accept = () => {
+  const accept = (event) => {
+    event.preventDefault();
+    const also = new FormData(event.target).has("also");
     close();
-    asked.act();
+    asked.act(also);
   };
   return html`<${Modal} open=${Boolean(asked)} title=${asked?.title} onClose=${close}>
-    <p>${asked?.text}</p>
-    <p class="buttons">
-      <button onClick=${close}>Cancel</button>
-      <button class="main" onClick=${accept}>${asked?.verb}</button>
-    </p>
+    <form onSubmit=${accept} key=${asked?.title}>
+      <p>${asked?.text}</p>
+      ${asked?.also && html`<label class="check"><input type="checkbox" name="also" /> ${asked.also}</label>`}
+      <p class="buttons">
+        <button type="button" onClick=${close}>Cancel</button>
+        <button class="main">${asked?.verb}</button>
+      </p>
+    </form>
   <//>`;
 }

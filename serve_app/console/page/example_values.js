@@ -60,6 +60,12 @@ export function hybridValues({ dense, sparse }, { existing, ...place }) {
   const values = {
     ...TEXTS,
     ...where(place),
+    what: "two texts, each embedded by both models",
+    hybrid: true,
+    sparse: true,
+    named: true,
+    maps: true,
+    env: place.needsKey,
     new: existing === undefined,
     idf: sparse.modifier === "idf",
     dimensions: dense.dimensions,
@@ -116,6 +122,7 @@ export function valuesFor(model, models, { existing, ...place }) {
     new: existing === undefined,
     named: Boolean(vector),
     vector,
+    sparse_vector: vector,
     option,
     option_env: variable(option),
     maps: Boolean(vector) || Boolean(option), // Rust

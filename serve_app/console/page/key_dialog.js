@@ -24,7 +24,7 @@ export function KeyDialog() {
   const problem = state.keyProblem.value;
   return html`<${Modal} open=${admin || Boolean(who?.key_needed && !who.known)} title=${admin ? "Admin key" : "API key"} onClose=${admin ? close : null}>
     <form onSubmit=${enter}>
-      <p>${admin ? "The admin key turns inference on and off." : "This service needs a key, as Qdrant does."} ${KEPT}</p>
+      <p>${admin ? "The admin key turns inference on and off, and adds models." : "This service needs a key, as Qdrant does."} ${KEPT}</p>
       <label>
         Key
         <input name="key" type="password" autocomplete="off" spellcheck=${false} required autofocus

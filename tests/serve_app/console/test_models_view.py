@@ -63,8 +63,12 @@ async def test_the_days_shown_go_on_at_midnight(world: Callable[..., World], chr
     ("keys", "shown", "why_not"),
     [
         (KEYS, ADMIN, None),
-        (KEYS, MASTER, "You need the admin key to turn a switch."),
-        ({"qdrant_api_key": MASTER}, MASTER, "Nobody can turn a switch until QDRANT_INFERENCE_ADMIN_KEY is set."),
+        (KEYS, MASTER, "You need the admin key to turn switches and to add models."),
+        (
+            {"qdrant_api_key": MASTER},
+            MASTER,
+            "Nobody can turn switches or add models until QDRANT_INFERENCE_ADMIN_KEY is set.",
+        ),
     ],
 )
 async def test_switches_say_who_may_turn_them(

@@ -166,11 +166,8 @@ class Program extends Component {
   }
 }
 
-/** The file of a template; a request looks alike whatever is in its body. */
-function template({ language, what }) {
-  const isOwn = what === "rerank" || (what === "hybrid" && !["http", "curl"].includes(language));
-  return isOwn ? `${what}/${language}` : language;
-}
+/** The file of a template. */
+const template = ({ language, what }) => (what === "rerank" ? `${what}/${language}` : language);
 
 /** What the example is filled with; null if the collection is there and has no vector for it. */
 function filled({ language, what, model, models, collection, port }) {
@@ -194,7 +191,7 @@ function Remark({ values, language, what }) {
     what === "hybrid" && `${values.dense_model} finds by meaning, ${values.sparse_model} by words; Qdrant fuses both lists by rank (RRF).`,
     what === "rerank" && "A reranker reads the query and each document together: put what a search found into a better order with it.",
     language !== "openai" && what !== "rerank" && !values.new && `${values.collection} exists. The example overwrites its points 0 and 1.`,
-    language !== "openai" && values.new && values.sparse && `Sparse vectors need a name.${values.idf ? " This model needs the modifier idf, too: Qdrant then gives rare words more weight." : ""}`,
+    values.new && values.sparse && what !== "hybrid" && `Sparse vectors need a name.${values.idf ? " This model needs the modifier idf, too: Qdrant then gives rare words more weight." : ""}`,
     values.new && values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
     values.option && `The key for the provider is yours: the programs read it from the environment variable ${values.option_env}, and this page never asks for it. As a header, ${values.option} does as well.`,
     language === "openai" && "The service speaks OpenAI's embeddings API for dense models of text: any client of it works with another base_url.",

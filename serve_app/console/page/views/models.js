@@ -3,7 +3,7 @@ import { bytes, full, money, NONE, percent, short } from "../format.js";
 import { html, signal } from "../lib.js";
 import { Bar, Name, Sparkline, Switch } from "../parts.js";
 import * as state from "../state.js";
-import { Additions } from "./additions.js";
+import { Additions, askToRemove, removable } from "./additions.js";
 
 const opened = signal(null);
 const COLUMNS = ["Model", "State", "Window", "Dimensions", "Price / 1M", "Last 30 days", "Free this month", "Now", "On"];
@@ -84,7 +84,7 @@ function WhyNot() {
   if (who.may_change_settings) return null;
   const missing = who.admin === "none";
   return html`<p class="why-not">
-    <span id=${WHY_NOT}>${missing ? "Nobody can turn a switch until QDRANT_INFERENCE_ADMIN_KEY is set." : "You need the admin key to turn a switch."}</span>
+    <span id=${WHY_NOT}>${missing ? "Nobody can turn switches or add models until QDRANT_INFERENCE_ADMIN_KEY is set." : "You need the admin key to turn switches and to add models."}</span>
     ${!missing && html` <button onClick=${() => (state.askingAdmin.value = true)}>Enter admin key</button>`}
   </p>`;
 }
@@ -170,6 +170,7 @@ function Allowance({ model }) {
 }
 
 function Details({ model }) {
+  const added = removable(model.name);
   const facts = {
     Aliases: model.aliases.join(", "),
     "Prefix of queries": quoted(model.prefixes.query),
@@ -192,6 +193,7 @@ function Details({ model }) {
       <p class="buttons">
         <a href=${`#/examples?model=${encodeURIComponent(model.name)}`}>Examples</a>
         <a href=${`#/playground?model=${encodeURIComponent(model.name)}`}>Try it</a>
+        ${added && html`<button class="quiet" onClick=${() => askToRemove(added)}>Remove model</button>`}
       </p>
     </td>
   </tr>`;
