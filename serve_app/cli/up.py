@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from deployments.errors import ConfigError
+from deployments.errors import ConfigError, reason
 from deployments.files.store import cache_folder
 from serve_app.cli.files import LOCAL, existing
 from serve_app.cli.launcher import Service
@@ -67,7 +68,7 @@ def up(  # noqa: PLR0913, PLR0917  typer makes an option of each
     ready = False
     with reported_errors():
         try:
-            _into_environment({"QDRANT_URL": qdrant, "QDRANT_INFERENCE_DATA": data})
+            _into_environment({"QDRANT_URL": _urls(qdrant), "QDRANT_INFERENCE_DATA": data})
             with running(config, _overrides(host, port, grpc_port, catalogue, models)) as service:
                 _introduce(service, time.monotonic() - began)
                 ready = True
@@ -75,6 +76,15 @@ def up(  # noqa: PLR0913, PLR0917  typer makes an option of each
         except KeyboardInterrupt:
             console.print("stopped; nothing is left running")
     raise typer.Exit(0 if ready else 130)
+
+
+def _urls(qdrant: str | None) -> str | None:
+    """The option as it was given, once it is known to be good: an error of the environment would name a variable."""
+    try:
+        environment.urls(qdrant or "http://localhost")
+    except ValueError as error:
+        raise ConfigError(f"--qdrant: {error}") from error
+    return qdrant
 
 
 def _into_environment(values: Mapping[str, object | None]) -> None:
@@ -97,6 +107,7 @@ def running(config: Path, overrides: Overrides = AS_IN_THE_FILE) -> Iterator[Ser
         interrupt_on_signals()
         _check_store(settings)
         service.check_ports(lambda taken: _advice(service, taken))
+        _check_folder(settings)
         _expect_another_address(service, settings)
         pull_missing(service.models())
         _start(service)
@@ -110,6 +121,21 @@ def _check_store(settings: environment.Environment) -> None:
 
     if not settings.qdrant_url:
         check_form(settings.data)
+
+
+def _check_folder(settings: environment.Environment) -> None:
+    """Say now that the folder of data cannot be written to, or that another service has the store there."""
+    from serve_app.embedded.edge.folders import lock  # noqa: PLC0415  as above
+
+    if not settings.qdrant_url:
+        lock(settings.data).close()
+        return
+    if settings.qdrant_inference_database_url is None:
+        try:
+            settings.data.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=settings.data).close()
+        except OSError as error:
+            raise ConfigError(f"{settings.data}: the ledger cannot be written here: {reason(error)}") from error
 
 
 def _advice(service: Service, taken: Sequence[str]) -> str:

@@ -18,6 +18,15 @@ def _split(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(","))
 
 
+def urls(value: str) -> tuple[str, ...]:
+    """One URL or several with commas between them.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return _are_urls(_split(value))
+
+
 def _are_urls(values: tuple[str, ...]) -> tuple[str, ...]:
     if not all(url.scheme in {"http", "https"} and url.hostname for url in map(urlsplit, values)):
         raise ValueError("expected a URL such as http://localhost:6333, or several with commas between them")
