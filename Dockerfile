@@ -11,7 +11,6 @@
 # onnxruntime-gpu as pinned in constraints.txt needs CUDA 13 and cuDNN 9.
 
 FROM ubuntu:24.04 AS cpu-base
-FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS gpu-base
 
 # What the packages are installed with; nothing of it is in the images but the virtual environment. What nothing here runs goes
 # from that: pip, sympy (of onnxruntime's tools, 75 MB), Ray's Java (33 MB). The largest that stay: onnxruntime (267 MB), Ray
@@ -32,11 +31,6 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/r
     .venv/bin/pip install --constraint constraints.txt --editable '.[cpu,postgres,tracing]' \
     && .venv/bin/pip uninstall --yes sympy mpmath pip && rm -r .venv/lib/python3*/site-packages/ray/jars
 
-FROM build AS gpu-build
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
-    .venv/bin/pip install --constraint constraints.txt --editable '.[gpu,postgres,tracing]' \
-    && .venv/bin/pip uninstall --yes sympy mpmath pip && rm -r .venv/lib/python3*/site-packages/ray/jars
-
 FROM cpu-base AS cpu
 # hadolint ignore=DL3008,SC2016
 RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates python3 \
@@ -53,6 +47,13 @@ EXPOSE 6333 6334
 HEALTHCHECK --start-period=10m --interval=10s --timeout=5s CMD ["python", "-Ic", "import http.client as h, sys; \
 c = h.HTTPConnection('127.0.0.1', 6333, timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
 CMD ["qdrant-inference", "up", "--host", "0.0.0.0", "--data", "/data"]
+
+# The same on CUDA. Below `cpu`, because some builders (buildah 1.28) build every stage that stands above the one they were asked for.
+FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS gpu-base
+FROM build AS gpu-build
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
+    .venv/bin/pip install --constraint constraints.txt --editable '.[gpu,postgres,tracing]' \
+    && .venv/bin/pip uninstall --yes sympy mpmath pip && rm -r .venv/lib/python3*/site-packages/ray/jars
 
 FROM gpu-base AS gpu
 # hadolint ignore=DL3008,SC2016

@@ -1,16 +1,15 @@
 """A Kubernetes without machines: etcd, API server, controllers, scheduler, KubeRay; on the loopback address alone.
 
 Nodes are objects that tests make, and no pod runs: seen is what is taken, what is made of it, and where pods would go.
+`tests.on_kubernetes` puts a machine to it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import ssl
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -32,8 +31,13 @@ TYPES = {
 }
 """The resource types that the manifests use, by what stands in the names of their files."""
 OPERATOR = "system:serviceaccount:kuberay-system:kuberay-operator"
-ADMIN_TOKEN, OPERATOR_TOKEN = "admin", "operator"
-"""For a server on the loopback address that lives as long as a test."""
+ADMIN_TOKEN, OPERATOR_TOKEN, NODE_TOKEN = "admin", "operator", "node"
+"""For a server that nobody else reaches and that lives as long as a test."""
+NODE = "machine"
+WITHOUT_MACHINES = (
+    "--endpoint-reconciler-type=none",  # 127.0.0.1 is no address for others
+    "--disable-admission-plugins=TaintNodesByCondition",  # no kubelet would take the taint away
+)
 WITHOUT_KUBELETS = "*,-node-lifecycle-controller,-taint-eviction-controller"
 """All controllers but those that would find every node gone."""
 
@@ -41,21 +45,27 @@ WITHOUT_KUBELETS = "*,-node-lifecycle-controller,-taint-eviction-controller"
 class ControlPlane:
     """The API server that is running, and what else writes its log."""
 
-    def __init__(self, folder: Path, authority: trustme.CA) -> None:
-        self.folder = folder
-        self.etcd_port, self.peer_port, self.port, self.metrics, self.probes = free_ports(5)
-        self.url = f"https://127.0.0.1:{self.port}"
+    def __init__(
+        self, folder: Path, authority: trustme.CA, address: str = "127.0.0.1", inside: Sequence[str] = ()
+    ) -> None:
+        """`inside` is the beginning of every command, which leads to where the address is."""
+        self.folder, self.address, self.inside = folder, address, inside
+        self.etcd_port, self.peer_port, free, self.metrics, self.probes = free_ports(5)
+        self.port = 6443 if inside else free
+        self.url = f"https://{address}:{self.port}"
         authority.cert_pem.write_to_path(folder / "ca.pem")
-        certificate = authority.issue_cert("127.0.0.1")
+        certificate = authority.issue_cert(address, "10.96.0.1", "kubernetes.default.svc")
         certificate.cert_chain_pems[0].write_to_path(folder / "server.pem")
         certificate.private_key_pem.write_to_path(folder / "server-key.pem")
         authority.issue_cert("accounts").private_key_pem.write_to_path(folder / "accounts.pem")
         groups = "system:serviceaccounts,system:serviceaccounts:kuberay-system"
         (folder / "tokens.csv").write_text(
             f'{ADMIN_TOKEN},admin,admin,"system:masters"\n{OPERATOR_TOKEN},{OPERATOR},operator,"{groups}"\n'
+            f'{NODE_TOKEN},system:node:{NODE},node,"system:nodes"\n'
         )
         self.kubeconfig = self._kubeconfig("admin", ADMIN_TOKEN)
         self.operators_kubeconfig = self._kubeconfig("operator", OPERATOR_TOKEN)
+        self.nodes_kubeconfig = self._kubeconfig("node", NODE_TOKEN)
 
     def _kubeconfig(self, name: str, token: str) -> Path:
         file = self.folder / f"{name}.yaml"
@@ -71,16 +81,15 @@ class ControlPlane:
         file.write_text(yaml.safe_dump(content))
         return file
 
-    def kubectl(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [
-            "kubectl",
-            "--kubeconfig",
-            str(self.kubeconfig),
-            "--cache-dir",
-            str(self.folder / "seen"),
-            *arguments,
-        ]
-        return subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=120)
+    def kubectl_command(self, *arguments: str) -> list[str]:
+        options = ["--kubeconfig", str(self.kubeconfig), "--cache-dir", str(self.folder / "seen")]
+        return [*self.inside, "kubectl", *options, *arguments]
+
+    def kubectl(
+        self, *arguments: str, given: str | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        command = self.kubectl_command(*arguments)
+        return subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=timeout)
 
     def apply(self, text: str, *options: str) -> str:
         """Server-side, with unknown and double fields refused. A refusal fails the test; warnings are returned."""
@@ -109,39 +118,49 @@ def running(folder: Path, *, controllers: bool) -> Iterator[ControlPlane]:
     """An API server with all resource types; if wanted with controllers, scheduler and operator."""
     with ExitStack() as stack:
         plane = ControlPlane(folder, trustme.CA())
-        stack.enter_context(_process(folder, "etcd", _etcd(plane)))
-        stack.enter_context(_process(folder, "kube-apiserver", _api_server(plane)))
-        plane.until(lambda: _is_ready(plane), within_s=180)
-        _install_types(plane)
+        start_api_server(plane, stack, WITHOUT_MACHINES)
         if controllers:
-            here = ["--kubeconfig", str(plane.kubeconfig), "--leader-elect=false", "--secure-port=0"]
-            accounts = ["--service-account-private-key-file", str(folder / "accounts.pem")]
-            manager = [*here, *accounts, f"--controllers={WITHOUT_KUBELETS}"]
-            stack.enter_context(_process(folder, "kube-controller-manager", manager))
-            stack.enter_context(_process(folder, "kube-scheduler", here))
-            _install_operator(plane)
-            stack.enter_context(_process(folder, "kuberay-operator", _operator(plane), plane.operators_kubeconfig))
+            start_controllers(plane, stack, WITHOUT_KUBELETS)
+            install_operator(plane)
+            stack.enter_context(process(plane, "kuberay-operator", _operator(plane), plane.operators_kubeconfig))
         yield plane
 
 
+def start_api_server(plane: ControlPlane, stack: ExitStack, options: Sequence[str]) -> None:
+    """Until it answers, with all resource types."""
+    stack.enter_context(process(plane, "etcd", _etcd(plane)))
+    stack.enter_context(process(plane, "kube-apiserver", [*_api_server(plane), *options]))
+    plane.until(lambda: plane.kubectl("get", "--raw", "/readyz").returncode == 0)
+    _install_types(plane)
+
+
+def start_controllers(plane: ControlPlane, stack: ExitStack, controllers: str) -> None:
+    here = ["--kubeconfig", str(plane.kubeconfig), "--leader-elect=false", "--secure-port=0"]
+    accounts = ["--service-account-private-key-file", str(plane.folder / "accounts.pem")]
+    authority = ["--root-ca-file", str(plane.folder / "ca.pem")]
+    manager = [*here, *accounts, *authority, f"--controllers={controllers}"]
+    stack.enter_context(process(plane, "kube-controller-manager", manager))
+    stack.enter_context(process(plane, "kube-scheduler", here))
+
+
 @contextmanager
-def _process(folder: Path, name: str, arguments: Sequence[str], kubeconfig: Path | None = None) -> Iterator[None]:
+def process(plane: ControlPlane, name: str, arguments: Sequence[str], kubeconfig: Path | None = None) -> Iterator[None]:
+    """One of its programs, until the context ends."""
     path = program(name)
     assert path is not None, name
     environment = {**os.environ, "ETCD_UNSUPPORTED_ARCH": "arm64", "KUBECONFIG": str(kubeconfig or "")}
-    with (folder / f"{name}.log").open("w") as log:
-        process = subprocess.Popen(
-            [path, *arguments], stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=folder
-        )
+    command = [*plane.inside, str(path), *arguments]
+    with (plane.folder / f"{name}.log").open("w") as log:
+        started = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=plane.folder)
         try:
             yield
         finally:
-            process.terminate()
+            started.terminate()
             try:
-                process.wait(5)
+                started.wait(5)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                started.kill()
+                started.wait()
 
 
 def _etcd(plane: ControlPlane) -> list[str]:
@@ -161,20 +180,18 @@ def _api_server(plane: ControlPlane) -> list[str]:
     folder = plane.folder
     return [
         f"--etcd-servers=http://127.0.0.1:{plane.etcd_port}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",
-        "--endpoint-reconciler-type=none",  # 127.0.0.1 is no address for others
+        f"--bind-address={plane.address}",
+        f"--advertise-address={plane.address}",
         f"--secure-port={plane.port}",
         f"--tls-cert-file={folder / 'server.pem'}",
         f"--tls-private-key-file={folder / 'server-key.pem'}",
         f"--cert-dir={folder}",
         f"--token-auth-file={folder / 'tokens.csv'}",
-        "--authorization-mode=RBAC",
+        "--authorization-mode=Node,RBAC",
         f"--service-account-key-file={folder / 'accounts.pem'}",
         f"--service-account-signing-key-file={folder / 'accounts.pem'}",
         "--service-account-issuer=https://kubernetes.default.svc",
         "--service-cluster-ip-range=10.96.0.0/16",
-        "--disable-admission-plugins=TaintNodesByCondition",  # no kubelet would take the taint away
     ]
 
 
@@ -184,16 +201,6 @@ def _operator(plane: ControlPlane) -> list[str]:
         f"--health-probe-bind-address=127.0.0.1:{plane.probes}",
         "--leader-election-namespace=kuberay-system",
     ]
-
-
-def _is_ready(plane: ControlPlane) -> bool:
-    context = ssl.create_default_context(cafile=str(plane.folder / "ca.pem"))
-    request = urllib.request.Request(f"{plane.url}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
-    try:
-        with urllib.request.urlopen(request, timeout=5, context=context) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def _install_types(plane: ControlPlane) -> None:
@@ -209,7 +216,7 @@ def _install_types(plane: ControlPlane) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _install_operator(plane: ControlPlane) -> None:
+def install_operator(plane: ControlPlane) -> None:
     """The rights that KubeRay's own manifests give it, in its namespace."""
     plane.kubectl("create", "namespace", "kuberay-system")
     folder = definitions("github.com/ray-project/kuberay/ray-operator") / "rbac"

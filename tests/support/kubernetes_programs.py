@@ -2,7 +2,8 @@
 
     python -m tests.support.kubernetes_programs [NAME ...]
 
-builds those that are not there yet: about 20 minutes on two quiet cores the first time, and nothing after that.
+builds those that are not there yet, by default what manifests need without pods: about 20 minutes on two quiet cores
+the first time, and nothing after that.
 """
 
 from __future__ import annotations
@@ -47,7 +48,13 @@ PROGRAMS = {
     "kube-controller-manager": _of_kubernetes("kube-controller-manager"),
     "kube-scheduler": _of_kubernetes("kube-scheduler"),
     "kuberay-operator": Program("github.com/ray-project/kuberay/ray-operator", KUBERAY, ".", inside=True),
+    "kubelet": _of_kubernetes("kubelet"),
+    "kube-proxy": _of_kubernetes("kube-proxy"),
+    "coredns": Program("github.com/coredns/coredns", "v1.12.4", ".", inside=True),
+    "kube-router": Program("github.com/cloudnativelabs/kube-router/v2", "v2.1.0", "cmd/kube-router", inside=True),
 }
+WITHOUT_PODS = ("helm", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kuberay-operator")
+"""What `make test-manifests` needs; the others run pods."""
 DEFINITIONS = {
     "github.com/ray-project/kuberay/ray-operator": (KUBERAY, "config"),
     "sigs.k8s.io/gateway-api": ("v1.4.1", "config/crd/standard"),
@@ -81,7 +88,7 @@ def definitions(module: str) -> Path:
 
 def missing() -> list[str]:
     """What `make test-manifests` would have to build or fetch."""
-    programs = [name for name in PROGRAMS if program(name) is None]
+    programs = [name for name in WITHOUT_PODS if program(name) is None]
     etcd = [] if shutil.which("etcd") else ["etcd"]
     return [*etcd, *programs, *(module for module in DEFINITIONS if not definitions(module).is_dir())]
 
@@ -153,7 +160,7 @@ def main(names: list[str]) -> None:
     for module in DEFINITIONS:
         if not names and not definitions(module).is_dir():
             fetch_definitions(module)
-    for name in names or PROGRAMS:
+    for name in names or WITHOUT_PODS:
         if program(name) is None:
             sys.stdout.write(f"building {name}\n")
             sys.stdout.flush()
