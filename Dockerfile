@@ -13,8 +13,8 @@
 FROM ubuntu:24.04 AS cpu-base
 
 # What the packages are installed with; nothing of it is in the images but the virtual environment. What nothing here runs goes
-# from that: pip, sympy (of onnxruntime's tools, 75 MB), Ray's Java (33 MB). The largest that stay: onnxruntime (267 MB), Ray
-# (200 MB), NumPy (71 MB).
+# from that: sympy (of onnxruntime's tools, 75 MB), Ray's Java (33 MB). The largest that stay: onnxruntime (267 MB), Ray
+# (200 MB), NumPy (71 MB). pip stays: it fetches models that come as wheels, the starter models among them.
 FROM ubuntu:24.04 AS build
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*
@@ -29,7 +29,7 @@ COPY configs configs
 FROM build AS cpu-build
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
     .venv/bin/pip install --constraint constraints.txt --editable '.[cpu,postgres,tracing]' \
-    && .venv/bin/pip uninstall --yes sympy mpmath pip && rm -r .venv/lib/python3*/site-packages/ray/jars
+    && .venv/bin/pip uninstall --yes sympy mpmath && rm -r .venv/lib/python3*/site-packages/ray/jars
 
 FROM cpu-base AS cpu
 # hadolint ignore=DL3008,SC2016
@@ -53,7 +53,7 @@ FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS gpu-base
 FROM build AS gpu-build
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
     .venv/bin/pip install --constraint constraints.txt --editable '.[gpu,postgres,tracing]' \
-    && .venv/bin/pip uninstall --yes sympy mpmath pip && rm -r .venv/lib/python3*/site-packages/ray/jars
+    && .venv/bin/pip uninstall --yes sympy mpmath && rm -r .venv/lib/python3*/site-packages/ray/jars
 
 FROM gpu-base AS gpu
 # hadolint ignore=DL3008,SC2016

