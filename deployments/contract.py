@@ -19,6 +19,12 @@ Pixels = npt.NDArray[np.uint8]
 Reads = Literal["text", "image", "pair"]
 """What inputs are."""
 
+Fit = Literal["crop", "stretch"]
+"""How a picture becomes a square: its short side as long as the square's, and the middle taken; or both sides."""
+
+Resample = Literal["bicubic", "bilinear"]
+"""How its pixels are interpolated."""
+
 Direction = Literal["update", "search"]
 """Whether vectors are made to be stored or to search with; the words of Qdrant's inference-service protocol."""
 
@@ -112,6 +118,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def reads(self) -> Reads:
+        """What the inputs are, all of one kind."""
+        first = self.inputs[0]
+        return "text" if isinstance(first, str) else "pair" if isinstance(first, Pair) else "image"
 
 
 @dataclass(frozen=True)
@@ -232,7 +244,7 @@ class ImageBatch:
     """Images to fetch and decode for a model.
 
     `sources` are URLs or base64 strings, `model` the catalogue's name, `side` that of the square which the model sees,
-    in pixels; `max_bytes` and `max_pixels` are of each image.
+    in pixels, and `fit` and `resample` say how it is made; `max_bytes` and `max_pixels` are of each image.
     """
 
     sources: Sequence[str]
@@ -240,6 +252,8 @@ class ImageBatch:
     side: int
     max_bytes: int
     max_pixels: int
+    fit: Fit = "crop"
+    resample: Resample = "bicubic"
 
 
 @dataclass(frozen=True)

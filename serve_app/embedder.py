@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from deployments.catalogue.card import ImageLimits
+from deployments.catalogue.card import ImageLimits, ImageShape
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
 from deployments.errors import (
@@ -193,8 +193,11 @@ class Embedder:
 def _image_batch(group: Group) -> ImageBatch:
     card = group.card
     side, limits = card.image_size or 0, card.image_limits or ImageLimits()  # one that reads images has both
+    shape = card.image_shape or ImageShape()
     sources = [str(source) for source in group.inputs]
-    return ImageBatch(sources, card.name, side, limits.max_bytes, limits.max_pixels)
+    return ImageBatch(
+        sources, card.name, side, limits.max_bytes, limits.max_pixels, fit=shape.fit, resample=shape.resample
+    )
 
 
 def _by_account(groups: Sequence[Group], results: Sequence[tuple[list[Vector], int]]) -> Usage:

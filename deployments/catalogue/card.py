@@ -16,6 +16,7 @@ from deployments.catalogue import faults
 from deployments.catalogue.families import FAMILIES, FIELDS, FamilySpec, Modality, VectorKind
 from deployments.catalogue.providers import PREFIXES, Endpoint, Prefix, Provider
 from deployments.catalogue.records import Record
+from deployments.contract import Fit, Resample
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -26,6 +27,11 @@ ANY = "*"
 """Stands for any model of a provider."""
 
 _OF_PROVIDERS = frozenset({"context_window", "instruction"})
+
+
+def _is_given(value: Any) -> bool:
+    """Whether a field has a value; the token 0 is one."""
+    return value is not None and value is not False and value not in ((), "")
 
 
 def _known(family: str) -> str:
@@ -138,6 +144,13 @@ class ImageLimits(Record):
     max_pixels: int = Field(default=50_000_000, ge=1, le=PIXELS_OF_A_BOMB)
 
 
+class ImageShape(Record):
+    """How a picture becomes the square that a model sees."""
+
+    fit: Fit = "crop"
+    resample: Resample = "bicubic"
+
+
 _FEW: Any = Field(max_length=100, fail_fast=True)
 """Of a list: callers who add models send some."""
 
@@ -168,6 +181,11 @@ class ModelCard(Record):
     markers: Markers | None = None
     image_size: int | None = Field(default=None, gt=0, description="side of the square that the model sees, in pixels")
     image_limits: ImageLimits | None = None
+    image_shape: ImageShape | None = Field(default=None, description="if it is not made as for CLIP")
+    filled_with: int | None = Field(
+        default=None, ge=0, description="the token with which texts are filled up to the window, and which is read too"
+    )
+    lowercase: bool = Field(default=False, description="whether texts are read in lower case")
     price_per_million_tokens: float = Field(default=0.0, ge=0)
     licence: str
     model_card_url: str
@@ -187,7 +205,7 @@ class ModelCard(Record):
         if self.modality == "pair" and self.prefixes != Prefixes():
             raise ValueError(f"{what} has no 'prefixes'")
         for name in sorted(FIELDS):
-            given = bool(getattr(self, name))
+            given = _is_given(getattr(self, name))
             if not given and name in needs:
                 raise ValueError(f"{what} needs '{name}'")
             if given and name not in needs | may_have:
@@ -210,13 +228,13 @@ class ModelCard(Record):
 
     @property
     def modality(self) -> Modality:
-        """What the model reads."""
-        return self.spec.modality
+        """What the model reads, of several kinds the first."""
+        return self.spec.reads[0]
 
     @property
     def reads(self) -> tuple[Modality, ...]:
         """All that the model reads; which models of an external provider read images, the provider knows."""
-        return ("text", "image") if self.provider and self.provider.spec.images else (self.modality,)
+        return ("text", "image") if self.provider and self.provider.spec.images else self.spec.reads
 
     @property
     def account(self) -> str:

@@ -18,7 +18,7 @@ VectorKind = Literal["dense", "sparse", "multivector", "score"]
 
 Modality = Literal["text", "image", "pair"]
 Precision = Literal["float32", "bfloat16", "float16"]
-Checkpoint = Literal["dense", "sparse", "late-interaction", "clip", "cross-encoder"]
+Checkpoint = Literal["dense", "sparse", "late-interaction", "clip", "text-image", "cross-encoder"]
 """What files on disk hold; `--family` of `models add`. A CLIP holds two models."""
 
 
@@ -28,7 +28,7 @@ class FamilySpec:
 
     Attributes:
         kind: what a result is to Qdrant.
-        modality: what its models read.
+        reads: what its models read; of several kinds, the vectors lie in one space.
         provider: the module whose `load(card, folder, settings)` gives a `deployments.families.protocol.Family`.
         needs: the fields that a model's card must have, of those in `FIELDS`.
         may_have: those that it may have beside them; it can have no others of `FIELDS`.
@@ -42,7 +42,7 @@ class FamilySpec:
 
     name: str
     kind: VectorKind
-    modality: Modality
+    reads: tuple[Modality, ...]
     provider: str
     needs: frozenset[str]
     may_have: frozenset[str] = frozenset()
@@ -56,14 +56,15 @@ class FamilySpec:
 FIELDS = frozenset(
     {"dimensions", "context_window", "pooling", "projections", "matryoshka", "instruction", "output", "markers"}
     | {"query_weights", "log_twice"}
-    | {"image_size", "image_limits", "sources"}
+    | {"filled_with", "lowercase"}
+    | {"image_size", "image_limits", "image_shape", "sources"}
 )
 """The fields of a card that not every family has."""
 
 _DENSE = FamilySpec(
     name="dense",
     kind="dense",
-    modality="text",
+    reads=("text",),
     provider="deployments.families.dense",
     needs=frozenset({"dimensions", "context_window", "pooling", "sources"}),
     may_have=frozenset({"projections", "matryoshka", "instruction", "output"}),
@@ -72,7 +73,7 @@ _DENSE = FamilySpec(
 _SPARSE = FamilySpec(
     name="sparse",
     kind="sparse",
-    modality="text",
+    reads=("text",),
     provider="deployments.families.sparse",
     needs=frozenset({"context_window", "sources"}),
     may_have=frozenset({"output", "query_weights", "log_twice"}),
@@ -84,7 +85,7 @@ _SPARSE = FamilySpec(
 _BM25 = FamilySpec(
     name="bm25",
     kind="sparse",
-    modality="text",
+    reads=("text",),
     provider="deployments.families.bm25",
     needs=frozenset(),
     options=Bm25Options,
@@ -93,7 +94,7 @@ _BM25 = FamilySpec(
 _LATE_INTERACTION = FamilySpec(
     name="late-interaction",
     kind="multivector",
-    modality="text",
+    reads=("text",),
     provider="deployments.families.late_interaction",
     needs=frozenset({"dimensions", "context_window", "markers", "sources"}),
     may_have=frozenset({"projections", "output"}),
@@ -103,7 +104,7 @@ _LATE_INTERACTION = FamilySpec(
 _CLIP_TEXT = FamilySpec(
     name="clip-text",
     kind="dense",
-    modality="text",
+    reads=("text",),
     provider="deployments.families.clip_text",
     needs=frozenset({"dimensions", "context_window", "sources"}),
     checkpoint="clip",
@@ -112,17 +113,27 @@ _CLIP_TEXT = FamilySpec(
 _CLIP_VISION = FamilySpec(
     name="clip-vision",
     kind="dense",
-    modality="image",
+    reads=("image",),
     provider="deployments.families.clip_vision",
     needs=frozenset({"dimensions", "image_size", "image_limits", "sources"}),
+    may_have=frozenset({"image_shape"}),
     checkpoint="clip",
     suffix="-vision",
+)
+_TEXT_IMAGE = FamilySpec(
+    name="text-image",
+    kind="dense",
+    reads=("text", "image"),
+    provider="deployments.families.text_image",
+    needs=frozenset({"dimensions", "context_window", "image_size", "image_limits", "sources"}),
+    may_have=frozenset({"image_shape", "filled_with", "lowercase", "output", "matryoshka"}),
+    checkpoint="text-image",
 )
 
 _CROSS_ENCODER = FamilySpec(
     name="cross-encoder",
     kind="score",
-    modality="pair",
+    reads=("pair",),
     provider="deployments.families.cross_encoder",
     needs=frozenset({"context_window", "sources"}),
     may_have=frozenset({"output"}),
@@ -133,6 +144,16 @@ _CROSS_ENCODER = FamilySpec(
 )
 
 FAMILIES: dict[str, FamilySpec] = {
-    spec.name: spec for spec in (_DENSE, _SPARSE, _BM25, _LATE_INTERACTION, _CLIP_TEXT, _CLIP_VISION, _CROSS_ENCODER)
+    spec.name: spec
+    for spec in (
+        _DENSE,
+        _SPARSE,
+        _BM25,
+        _LATE_INTERACTION,
+        _CLIP_TEXT,
+        _CLIP_VISION,
+        _TEXT_IMAGE,
+        _CROSS_ENCODER,
+    )
 }
 """All families by name, as the catalogue's key `family` has it."""

@@ -8,6 +8,8 @@ late_interaction  text to a vector a token: ColBERT
 cross_encoder     query and document to a score
 clip_text         the text side of CLIP
 clip_vision       the image side of CLIP
+text_image        both sides of a model by one name: SigLIP
+vision            what models that read images share
 bm25              text to a sparse vector, by Qdrant's own code
 text              what dense, sparse and clip_text share: a tokenizer, a network, and what is done with its output
 tokenizing        from texts to token ids, and how a text was read

@@ -24,7 +24,8 @@ class TextModel:
     """A tokenizer, a network, and what is done with its output."""
 
     def __init__(self, card: ModelCard, folder: Path, network: Network, finish: Finish) -> None:
-        self.tokenizer = TextTokenizer(folder / "tokenizer.json", int(card.context_window or 0))
+        window = int(card.context_window or 0)
+        self.tokenizer = TextTokenizer(folder / "tokenizer.json", window, lowercase=card.lowercase)
         self._network = network
         self.running = network.running
         self._finish = finish

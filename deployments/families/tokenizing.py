@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, normalizers
 
 from deployments.contract import Explanation, Pair
 from deployments.errors import ModelFilesError, WrongInput
@@ -29,8 +29,8 @@ class PairIds(NamedTuple):
 class TextTokenizer:
     """A tokenizer that cuts texts off at a context window, in tokens with the special ones counted."""
 
-    def __init__(self, path: Path, window: int) -> None:
-        """Read a `tokenizer.json`.
+    def __init__(self, path: Path, window: int, *, lowercase: bool = False) -> None:
+        """Read a `tokenizer.json`; `lowercase` reads texts so, whatever that says.
 
         Raises:
             ModelFilesError: it is missing or damaged.
@@ -39,6 +39,8 @@ class TextTokenizer:
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises nothing more specific
             raise ModelFilesError(f"{path}: {error}") from error
+        if lowercase:
+            _read_in_lowercase(self._tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(window)
         self._window = window
@@ -137,6 +139,11 @@ class TextTokenizer:
         except TypeError:  # a text has half of a surrogate pair, which no UTF-8 can hold
             encodings = self._tokenizer.encode_batch_fast([_well_formed(each) for each in texts])
         return encodings
+
+
+def _read_in_lowercase(tokenizer: Tokenizer) -> None:
+    own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
 
 
 def _well_formed(text: str | tuple[str, str]) -> str | tuple[str, str]:

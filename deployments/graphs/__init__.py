@@ -7,5 +7,7 @@ heads    text models: encoders, and the heads of sparse and late-interaction mod
 ragged   the same for texts without rows
 pooling  from the tokens of those to a row a text
 clip     both sides of CLIP
+siglip   both sides of SigLIP
+towers   what CLIP and SigLIP share
 cache    graphs that were built before
 """

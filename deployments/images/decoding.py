@@ -1,7 +1,8 @@
-"""From an image file's bytes to the square of pixels that a CLIP model takes.
+"""From an image file's bytes to the square of pixels that a model takes.
 
-The numbers are those of Hugging Face's CLIPImageProcessor before it scales and normalizes, to within 1 of 255. For a
-JPEG that is decoded at reduced scale they are so on average; single pixels at sharp edges differ by up to 20.
+The numbers are those of Hugging Face's CLIPImageProcessor or SiglipImageProcessor before they scale and normalize, to
+within 1 of 255. For a JPEG that is decoded at reduced scale they are so on average; single pixels at sharp edges differ
+by up to 20.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import re
 import numpy as np
 from PIL import Image
 
-from deployments.catalogue.card import ImageLimits
-from deployments.contract import Pixels
+from deployments.catalogue.card import ImageLimits, ImageShape
+from deployments.contract import Pixels, Resample
 from deployments.errors import WrongInput
 from deployments.images import files
 
+_AS_FOR_CLIP = ImageShape()
 _PLAIN = str.maketrans("-_", "+/", " \t\r\n")
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _SIDES = 3
@@ -34,6 +36,10 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """By EXIF orientation, how to turn what is stored."""
+_RESAMPLING: dict[Resample, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
 _ON_ITS_SIDE = {5, 6, 7, 8}
 """Orientations in which width and height change places."""
 _RIGHT_TO_LEFT = {2, 3, 6, 7}
@@ -58,8 +64,8 @@ def from_base64(text: str, max_bytes: int) -> bytes:
         raise WrongInput("the image is neither an http(s) URL nor valid base64") from error
 
 
-def decode(data: bytes, size: int, limits: ImageLimits) -> Pixels:
-    """Decode an image file and cut it to uint8 `[size, size, 3]`, RGB: the first frame, turned as its EXIF data says.
+def decode(data: bytes, size: int, limits: ImageLimits, shape: ImageShape = _AS_FOR_CLIP) -> Pixels:
+    """Decode an image file and make it uint8 `[size, size, 3]`, RGB: the first frame, turned as its EXIF data says.
 
     Raises:
         WrongInput: over the limits (looked up in the file's header, before anything is decoded), no image of a kind
@@ -67,10 +73,10 @@ def decode(data: bytes, size: int, limits: ImageLimits) -> Pixels:
     """
     _check_bytes(len(data), limits.max_bytes)
     file = files.read(data)
-    _check_pixels(file, size, limits)
+    _check_pixels(file, size, limits, shape)
     # Pillow's decoders raise whatever a broken file makes them stumble over.
     try:
-        return _square(file, size)
+        return _square(file, size, shape)
     except Exception as error:
         raise files.damaged() from error
 
@@ -80,7 +86,7 @@ def _check_bytes(count: int, most: int) -> None:
         raise WrongInput(f"the image has {count} bytes; at most {most} are allowed (max_bytes)")
 
 
-def _check_pixels(file: files.ImageFile, size: int, limits: ImageLimits) -> None:
+def _check_pixels(file: files.ImageFile, size: int, limits: ImageLimits, shape: ImageShape) -> None:
     """Look at the size that the header states. Over its own limit, Pillow would warn whoever listens.
 
     A long thin image is small in the file, but not once it is resized.
@@ -90,24 +96,29 @@ def _check_pixels(file: files.ImageFile, size: int, limits: ImageLimits) -> None
         raise WrongInput(
             f"the image has {file.width} x {file.height} pixels; at most {most} in all are allowed (max_pixels)"
         )
-    if math.prod(_resized(file.width, file.height, size)) > most:
+    if math.prod(_resized(file.width, file.height, size, shape)) > most:
         raise WrongInput(
             f"the image of {file.width} x {file.height} pixels is too long and thin: resized, it has over {most} "
             "(max_pixels)"
         )
 
 
-def _resized(width: float, height: float, size: int) -> tuple[int, int]:
-    """Width and height once the short side is `size`; the long one is rounded down, as torchvision's Resize does."""
+def _resized(width: float, height: float, size: int, shape: ImageShape) -> tuple[int, int]:
+    """Width and height once the short side is `size`; the long one is rounded down, as torchvision's Resize does.
+
+    Of a picture that is stretched, both are.
+    """
+    if shape.fit == "stretch":
+        return size, size
     short = min(width, height)
     return int(size * width // short), int(size * height // short)
 
 
-def _square(file: files.ImageFile, size: int) -> Pixels:
-    """Resize the short side of the upright image to `size` (bicubic) and take the centre."""
+def _square(file: files.ImageFile, size: int, shape: ImageShape) -> Pixels:
+    """Resize the upright image and take the centre."""
     image, box = _upright(file, size)
-    sides = _resized(box[2] - box[0], box[3] - box[1], size)
-    image = image.resize(sides, Image.Resampling.BICUBIC, box)
+    sides = _resized(box[2] - box[0], box[3] - box[1], size, shape)
+    image = image.resize(sides, _RESAMPLING[shape.resample], box)
     left, top = (image.width - size) // 2, (image.height - size) // 2
     return np.asarray(image.crop((left, top, left + size, top + size)))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from deployments.catalogue.card import ImageLimits
+from deployments.catalogue.card import ImageLimits, ImageShape
 from deployments.catalogue.records import validated
 from deployments.contract import ImageBatch, LoadedImages, Pixels
 from deployments.errors import WrongInput
@@ -78,6 +78,7 @@ class _Loading:
         self._fetches = fetches
         self._in_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
         self._model, self._side = batch.model, batch.side
+        self._shape = ImageShape(fit=batch.fit, resample=batch.resample)
         self._limits = ImageLimits(max_bytes=batch.max_bytes, max_pixels=batch.max_pixels)
         self._turns = asyncio.Semaphore(_LOADED_AT_ONCE)
 
@@ -96,11 +97,11 @@ class _Loading:
             with replica.image(self._model, "url", "fetch", "not fetched"):
                 data = await self._fetcher.fetch(source, self._limits.max_bytes)
             with replica.image(self._model, "url", "decode image", "not decoded", "loaded"):
-                return await self._in_thread(decode, data, self._side, self._limits)
+                return await self._in_thread(decode, data, self._side, self._limits, self._shape)
 
     async def _from_text(self, source: str) -> Pixels:
         with replica.image(self._model, "base64", "decode image", "not decoded", "loaded"):
             return await self._in_thread(self._from_base64, source)
 
     def _from_base64(self, source: str) -> Pixels:
-        return decode(from_base64(source, self._limits.max_bytes), self._side, self._limits)
+        return decode(from_base64(source, self._limits.max_bytes), self._side, self._limits, self._shape)

@@ -55,15 +55,17 @@ class Graphs:
     ragged: RaggedGraph | None = None
 
 
-def open_network(card: ModelCard, folder: Path, settings: SessionSettings, graphs: Graphs) -> Network:
-    """The network of a text model. A ready file takes rows of one text.
+def open_network(
+    card: ModelCard, folder: Path, settings: SessionSettings, graphs: Graphs, ready: str = READY
+) -> Network:
+    """The network of a text model. A ready file, called `ready`, takes rows of one text.
 
     Raises:
         ModelError: the model cannot be run here, or not with these settings, or reads less than its card says.
         ModelFilesError: a file is missing or damaged.
     """
-    if is_ready(folder):
-        return _ready(card, folder, settings)
+    if is_ready(folder, ready):
+        return _ready(card, folder, settings, ready)
     checkpoint = Checkpoint(folder, card.projections if card.vector_kind == "multivector" else ())
     if (card.context_window or 0) > graphs.positions(checkpoint):
         end = graphs.positions(checkpoint)
@@ -95,12 +97,12 @@ def rows_of(family: str, settings: SessionSettings) -> Rows:
     return settings.rows
 
 
-def is_ready(folder: Path) -> bool:
+def is_ready(folder: Path, name: str = READY) -> bool:
     """Whether a folder has an ONNX file in place of a checkpoint."""
-    return (folder / READY).is_file() and not has_tensors(folder)
+    return (folder / name).is_file() and not has_tensors(folder)
 
 
-def open_ready(card: ModelCard, folder: Path, settings: SessionSettings) -> Session:
+def open_ready(card: ModelCard, folder: Path, settings: SessionSettings, name: str = READY) -> Session:
     """A folder's ONNX file.
 
     Raises:
@@ -109,8 +111,8 @@ def open_ready(card: ModelCard, folder: Path, settings: SessionSettings) -> Sess
 
     def file(weights: npt.DTypeLike) -> Path:
         if np.dtype(weights) != np.float32:
-            raise ModelError(f"{folder}: {READY} runs in the precision it was stored in, not in {np.dtype(weights)}")
-        return folder / READY
+            raise ModelError(f"{folder}: {name} runs in the precision it was stored in, not in {np.dtype(weights)}")
+        return folder / name
 
     return open_session(file, settings, (*card.spec.unsuitable_precisions, "float16"))
 
@@ -124,8 +126,8 @@ def open_built(card: ModelCard, build: Build, settings: SessionSettings) -> Sess
     return open_session(build, settings, tuple(card.spec.unsuitable_precisions))
 
 
-def _ready(card: ModelCard, folder: Path, settings: SessionSettings) -> Network:
-    session = open_ready(card, folder, settings)
+def _ready(card: ModelCard, folder: Path, settings: SessionSettings, name: str) -> Network:
+    session = open_ready(card, folder, settings, name)
     session.expect(READY_INPUTS, card.output)
     return PaddedNetwork(session, partial(run_ready, output=card.output), Padded(int(card.context_window or 0)))
 
@@ -136,5 +138,6 @@ _ROWS: Mapping[str, Mapping[Provider, Rows]] = {
     "cross-encoder": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
     "sparse": {"cpu": "padded", "openvino": "padded", "cuda": "ragged"},
     "clip-text": {"cpu": "padded", "openvino": "padded", "cuda": "padded"},
+    "text-image": {"cpu": "padded", "openvino": "padded", "cuda": "padded"},
 }
 """By family and provider: how texts share rows."""

@@ -87,7 +87,7 @@ def of_hub(repository: str, revision: str, name: str | None, kind: Checkpoint | 
 
 def _found(files: Repository, name: str, card_url: str, source: MakeSource, kind: Checkpoint | None) -> Found:
     cards = inspect(files, name, card_url, source, kind)
-    reads = [card for card in cards if card.context_window and card.family != "clip-text"]
+    reads = [card for card in cards if card.context_window and card.spec.checkpoint not in {"clip", "text-image"}]
     return Found(cards, bool(reads) and told_window(files) is None)
 
 

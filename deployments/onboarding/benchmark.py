@@ -66,13 +66,15 @@ def _median_time(call: Callable[[], object], seconds: float) -> float:
 
 
 def _inputs(family: Family, card: ModelCard) -> Sequence[Any]:
-    """A text of each length that the model can read, a query with such a text, or an image."""
+    """A text of each length that the model can read, or a query with such a text, and an image if it reads images."""
+    side = int(card.image_size or 0)
+    images = [np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)] if "image" in card.reads else []
     if card.modality == "image":
-        side = int(card.image_size or 0)
-        return [np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)]
+        return images
     window = card.context_window or max(_LENGTHS)
     make = _pair if card.modality == "pair" else _repeated
-    return [_sized(family, make, length) for length in sorted({min(length, window) for length in _LENGTHS})]
+    lengths = {int(card.context_window or 0)} if card.filled_with is not None else {min(n, window) for n in _LENGTHS}
+    return [*(_sized(family, make, length) for length in sorted(lengths)), *images]
 
 
 def _sized(family: Family, make: Callable[[int], Any], tokens: int) -> Any:

@@ -43,16 +43,17 @@ def self_check(family: Family, card: ModelCard) -> list[str]:
     """
     try:
         return [
-            f"{direction}: {line}"
-            for direction in _DIRECTIONS[card.modality]
-            for line in _check(family, card, direction)
+            f"{reads + ', ' if len(card.reads) > 1 else ''}{direction}: {line}"
+            for reads in card.reads
+            for direction in _DIRECTIONS[reads]
+            for line in _check(family, card, reads, direction)
         ]
     except InferenceError as error:
         raise ModelError(f"{card.name}: {error.message}") from error
 
 
-def _check(family: Family, card: ModelCard, direction: Direction) -> list[str]:
-    inputs = _inputs(card)
+def _check(family: Family, card: ModelCard, reads: Modality, direction: Direction) -> list[str]:
+    inputs = _inputs(card, reads)
     together = _embed(family, inputs, direction)
     alone = [vector for position in range(len(inputs)) for vector in _embed(family, inputs[position:][:1], direction)]
     return [
@@ -65,10 +66,10 @@ def _check(family: Family, card: ModelCard, direction: Direction) -> list[str]:
     ]
 
 
-def _inputs(card: ModelCard) -> _Inputs:
-    if card.modality == "pair":
+def _inputs(card: ModelCard, reads: Modality) -> _Inputs:
+    if reads == "pair":
         return [Pair(_TEXTS[0], text) for text in _TEXTS]
-    return _TEXTS if card.modality == "text" else _images(int(card.image_size or 0))
+    return _TEXTS if reads == "text" else _images(int(card.image_size or 0))
 
 
 def _embed(family: Family, inputs: _Inputs, direction: Direction) -> list[Vector]:

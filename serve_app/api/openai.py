@@ -194,7 +194,7 @@ def _cut(dimensions: int | None, card: ModelCard) -> Mapping[str, int]:
 
 
 def _is_offered(card: ModelCard) -> bool:
-    return card.vector_kind == "dense" and card.modality == "text"
+    return card.vector_kind == "dense" and "text" in card.reads
 
 
 def _shown(card: ModelCard) -> dict[str, Any]:

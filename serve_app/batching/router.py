@@ -14,6 +14,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import orjson
 
 from deployments.contract import Batch, Direction, Embeddings, Pair, Pixels, Vector
@@ -29,7 +30,10 @@ Call = Callable[[Batch], Awaitable[Embeddings]]
 """One call of a model's deployment."""
 
 Key = tuple[str, Direction, bytes, bytes]
-"""Whose inputs may share a batch: those for the same model, in one direction, with equal options, in one lane."""
+"""Whose inputs may share a batch: those for the same model, in one direction, with equal options, in one lane.
+
+Beside those of others, there is a lane for images and one for all else.
+"""
 
 
 _OF_AN_INPUT = (WrongInput, TooLarge)
@@ -229,7 +233,7 @@ class Router:
                 batches that were under way for nobody else are cancelled.
             asyncio.TimeoutError: the vectors did not come in time; it leaves the queue likewise.
         """
-        sender = self._sender(model, direction, options, lane)
+        sender = self._sender(model, direction, options, lane, values)
         settled = _Settled(until, self._timers)
         request = PendingRequest(len(values), perf_counter(), settled.tell)
         sender.add(values, request)
@@ -246,9 +250,11 @@ class Router:
             raise request.error
         return request.vectors, request.tokens
 
-    def _sender(self, model: str, direction: Direction, options: Mapping[str, Any], lane: Lane | None) -> _Sender:
+    def _sender(
+        self, model: str, direction: Direction, options: Mapping[str, Any], lane: Lane | None, values: Sequence[Input]
+    ) -> _Sender:
         as_key = orjson.dumps(options, option=orjson.OPT_SORT_KEYS) if options else b""
-        key = model, direction, as_key, lane.key if lane else b""
+        key = model, direction, as_key, lane.key if lane else _lane_key(values)
         sender = self._senders.get(key)
         if sender is None:
             if lane:
@@ -261,3 +267,8 @@ class Router:
     def _send_ready(self) -> None:
         for sender in self._senders.values():
             sender.send_ready()
+
+
+def _lane_key(values: Sequence[Input]) -> bytes:
+    """Images and texts for one model travel apart."""
+    return b"image" if values and isinstance(values[0], np.ndarray) else b""

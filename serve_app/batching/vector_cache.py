@@ -47,7 +47,7 @@ class VectorCache:
     def key(self, group: Group, tenant: str | None) -> bytes | None:
         """By what the vector of a group's text is known; None if it is not to be kept."""
         origin = self._origin(group.card)
-        if not self._room or origin is None or group.direction != "search" or len(group.inputs) != 1:
+        if not self._room or origin is None or not _is_one_search(group):
             return None
         digest = hashlib.blake2b(key=self._secret, digest_size=32)
         for part in (origin, as_key(group.options, ""), (tenant or "").encode(), str(group.inputs[0]).encode()):
@@ -82,10 +82,14 @@ class VectorCache:
             self._kept = WeighedCache[bytes, Known](room)
 
 
+def _is_one_search(group: Group) -> bool:
+    return group.direction == "search" and group.reads == "text" and len(group.inputs) == 1
+
+
 def _origin(card: ModelCard) -> bytes | None:
     """What the vectors of a model depend on; None if that could change without a word, or is a matter of others."""
     files = [file for source in card.sources for file in source.files.values()]
-    if card.provider or card.modality != "text" or not all(file.sha256 for file in files):
+    if card.provider or "text" not in card.reads or not all(file.sha256 for file in files):
         return None
     return hashlib.sha256(card.model_dump_json().encode()).digest()
 

@@ -145,7 +145,7 @@ def bench(
         settings = records.validated(SessionSettings, wanted, "--provider, --precision")
         family = load_family(card, ModelStore(cache_folder()).folder(card), settings)
         console.print(f"{card.name} {in_process.runs_as(card, settings)}, {os.cpu_count()} cores")
-        inputs = f"{card.modality}s"
+        inputs = _inputs_of(card)
         table = _table("tokens of each", f"{inputs}/s", "tokens/s", "one alone", justify="right")
         with Live(table, console=console, auto_refresh=False) as live:
             for result in benchmark.measure(family, card, seconds):
@@ -154,9 +154,13 @@ def bench(
                 live.refresh()
 
 
+def _inputs_of(card: ModelCard) -> str:
+    return " and ".join(f"{one}s" for one in card.reads)
+
+
 def _gives(card: ModelCard) -> str:
     kind = "scores" if card.vector_kind == "score" else f"{card.vector_kind} vectors"
-    return f"{kind} of {card.modality}s"
+    return f"{kind} of {_inputs_of(card)}"
 
 
 def pull_missing(cards: Sequence[ModelCard]) -> None:

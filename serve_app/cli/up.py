@@ -220,7 +220,7 @@ def _example(service: Service, settings: environment.Environment) -> str:
     """One line that creates a collection, stores a text, and finds it; by the first dense model, if there is one."""
     address = service.rest_address
     key = ' -H "api-key: $QDRANT_API_KEY"' if settings.asks_for_a_key else ""
-    card = next((card for card in service.models() if card.vector_kind == "dense" and card.modality == "text"), None)
+    card = next((card for card in service.models() if card.vector_kind == "dense" and "text" in card.reads), None)
     if card is None:
         return f"curl -s{key} {address}/inference/models"
     send = f"curl -s{key} -H 'Content-Type: application/json'"

@@ -123,7 +123,7 @@ class Additions:
         for other in self.current.values():
             if other.name != addition.name and application(other) == application(addition):
                 raise AlreadyThere(f"'{other.name}' was added already, whose name is too much like this one")
-        if any(card.modality == "image" for card in cards) and not self._loads_images:
+        if any(card.image_size for card in cards) and not self._loads_images:
             raise WrongInput("this service has no image loader, because no model of its catalogue reads images")
 
     async def remove(self, name: str, *, files: bool) -> Addition:

@@ -134,7 +134,7 @@ def _open(slot: Slot, asked: _Asked, groups: dict[_Key, Group]) -> _Opened:
     prefix = prefix_of(card, asked.direction, _instruction(options, card, asked.direction, where))
     own = checked(card, options, where)
     key = asked.keys.key(card, given, where)
-    reads: Reads = "image" if card.provider and slot.wanted.input == "image" else card.modality
+    reads: Reads = "image" if slot.wanted.input == "image" and "image" in card.reads else card.modality
     place = card.name, own.key, reads, digest(key)
     group = groups.setdefault(place, Group(card, asked.direction, own.options, reads, key))
     sparse = card.vector_kind == "sparse"

@@ -18,6 +18,8 @@ from transformers import (
     CLIPImageProcessor,
     CLIPModel,
     PreTrainedTokenizerFast,
+    SiglipImageProcessor,
+    SiglipModel,
 )
 
 from deployments.catalogue.card import Markers
@@ -95,6 +97,20 @@ def _clip_vision(case: Case, folder: Path) -> np.ndarray:
     return normalize(model.get_image_features(**pixels).pooler_output).numpy()
 
 
+def _text_image(case: Case, folder: Path) -> np.ndarray:
+    """SigLIP reads texts that are filled up to its window, as its processor fills them, without a mask."""
+    if case.card.filled_with is None:
+        return (_clip_vision if case.reads == "image" else _clip_text)(case, folder)
+    model = SiglipModel.from_pretrained(folder, dtype=torch.float32).eval()
+    if case.reads == "image":
+        pixels = SiglipImageProcessor.from_pretrained(folder)(case.inputs, return_tensors="pt")
+        return normalize(model.get_image_features(**pixels).pooler_output).numpy()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), pad_token="<pad>")
+    window = int(case.card.context_window or 0)
+    read = tokenizer(case.inputs, padding="max_length", truncation=True, max_length=window, return_tensors="pt")
+    return normalize(model.get_text_features(input_ids=read["input_ids"]).pooler_output).numpy()
+
+
 def _cross_encoder(case: Case, folder: Path) -> np.ndarray:
     """As sentence-transformers calls its tokenizer and model."""
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
@@ -120,6 +136,7 @@ _FAMILIES: dict[str, Callable[[Case, Path], np.ndarray]] = {
     "late-interaction": _late_interaction,
     "clip-text": _clip_text,
     "clip-vision": _clip_vision,
+    "text-image": _text_image,
     "cross-encoder": _cross_encoder,
 }
 

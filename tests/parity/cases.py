@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from deployments.catalogue import catalogue
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import HOME
-from deployments.contract import Direction
+from deployments.contract import Direction, Reads
 from deployments.files.store import ModelStore, cache_folder
 from tests.parity.inputs import CAPTIONS, PAIRS, TEXTS, images
 from tests.support import architectures, rerankers, tiny
@@ -31,19 +31,22 @@ class Case:
     write: Write | None = None
     direction: Direction = "update"
     libraries: Sequence[str] = ("transformers", "fastembed")
+    reads: Reads | None = None
 
     @property
     def name(self) -> str:
-        """The model's name; late interaction has two results."""
+        """The model's name; late interaction, and a model of texts and images, have two results."""
+        if self.reads:
+            return f"{self.card.name} ({self.reads})"
         return f"{self.card.name} ({self.direction})" if self.card.markers else self.card.name
 
     @property
     def inputs(self) -> Sequence[Any]:
-        if self.card.family == "clip-vision":
+        if (self.reads or self.card.modality) == "image":
             return list(images(int(self.card.image_size or 0)))
         if self.card.family == "cross-encoder":
             return PAIRS
-        return CAPTIONS if self.card.family == "clip-text" else TEXTS
+        return CAPTIONS if self.card.family in {"clip-text", "text-image"} else TEXTS
 
     def folder(self, scratch: Path) -> Path:
         """The folder with the model's files; a random model's are made in an empty one."""
@@ -111,6 +114,26 @@ def _clip(folder: Path, *, activation: str, end: int | None = None) -> Path:
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor | size))
     return _written(folder, tokenizer, tiny.clip_tensors(words), config)
+
+
+def _siglip(folder: Path) -> Path:
+    tokenizer = tiny.unigrams()
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps(
+            {
+                "image_processor_type": "SiglipImageProcessor",
+                "image_mean": [0.5] * 3,
+                "image_std": [0.5] * 3,
+                "resample": 3,
+                "rescale_factor": 1 / 255,
+                "size": {"height": tiny.IMAGE, "width": tiny.IMAGE},
+            }
+        )
+    )
+    settings = {"tokenizer_class": "SiglipTokenizer", "pad_token": "<pad>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    words = tokenizer.get_vocab_size()
+    return _written(folder, tokenizer, tiny.siglip_tensors(words), tiny.siglip_config(words))
 
 
 def _written(folder: Path, tokenizer: Tokenizer, tensors: tiny.Tensors, config: dict[str, Any]) -> Path:
@@ -217,6 +240,17 @@ def _random_others() -> Iterator[Case]:
         yield Case(_card(f"clip-vision-{activation}", "clip-vision", **image), write)
 
 
+def _random_text_image() -> Iterator[Case]:
+    size: dict[str, Any] = {"image_size": tiny.IMAGE, "image_limits": {}}
+    shape = {"fit": "stretch", "resample": "bicubic"}
+    card = _card("siglip", "text-image", filled_with=1, image_shape=shape, **size)
+    for reads in card.reads:
+        yield Case(card, _siglip, libraries=("transformers",), reads=reads)
+    clip = _card("clip", "text-image", **size, dimensions=tiny.PROJECTION)
+    for reads in clip.reads:
+        yield Case(clip, partial(_clip, activation="quick_gelu"), libraries=("transformers",), reads=reads)
+
+
 def _random_rerankers() -> Iterator[Case]:
     for name in rerankers.RERANKERS:
         fields: dict[str, Any] = {"dimensions": None, "context_window": rerankers.window(name)}
@@ -230,5 +264,6 @@ CASES = [
     *_random_modules(),
     *_random_sparse(),
     *_random_others(),
+    *_random_text_image(),
     *_random_rerankers(),
 ]

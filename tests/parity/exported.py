@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from deployments.architectures.checkpoint import Checkpoint
-from deployments.graphs import clip, heads
+from deployments.graphs import clip, heads, towers
 from tests.parity.cases import Case
 
 _BESIDE = ("tokenizer.json", "config.json", "preprocessor_config.json")
@@ -57,8 +57,8 @@ _HEADS: dict[str, Callable[[Checkpoint], bytes]] = {
 }
 
 
-def _preprocessor(folder: Path) -> clip.Preprocessor:
-    return clip.Preprocessor.model_validate_json((folder / "preprocessor_config.json").read_bytes())
+def _preprocessor(folder: Path) -> towers.Preprocessor:
+    return towers.Preprocessor.model_validate_json((folder / "preprocessor_config.json").read_bytes())
 
 
 def _logits(splade: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,10 +13,13 @@ import orjson
 import pytest
 from qdrant_client import grpc as q
 
+from deployments.catalogue.catalogue import Catalogue
+from deployments.contract import ImageBatch, LoadedImages
 from deployments.errors import UpstreamUnavailable
 from serve_app.config.settings import IngressSettings
 from serve_app.protocol.messages import Request, Response
-from tests.support.fakes import FakeModel, FakeQdrant, dense
+from tests.support.cards import BOTH
+from tests.support.fakes import FakeModel, FakeQdrant, dense, load_images
 from tests.support.gateway import UPSERT, Context, Gateway
 
 
@@ -253,3 +257,27 @@ async def test_rest_and_grpc_compute_the_same_vectors(gateway: Gateway) -> None:
     await gateway.grpc.answer("Query", q.QueryPoints(query=query), Context())
     sent: Any = gateway.qdrant.messages[0][1]
     assert gateway.qdrant.body["query"] == pytest.approx(list(sent.query.nearest.dense.data))
+
+
+async def test_texts_and_images_go_to_one_model_by_one_name() -> None:
+    """One question and one picture in a request: two calls of the model, and the image loader stretches."""
+    both, asked = FakeModel(), list[ImageBatch]()
+
+    async def loader(batch: ImageBatch) -> LoadedImages:
+        asked.append(batch)
+        return await load_images(batch)
+
+    catalogue = Catalogue((BOTH,), Path("test.yaml"))
+    gateway = Gateway(catalogue, models={"org/both": both}, keeps_vectors=True, load=loader)
+    wanted = [{"text": "aGk=", "model": "ORG/both"}, {"image": "aGk=", "model": "org/both"}]
+    for kind in wanted:
+        answer = await gateway.client.post("/collections/c/points/query", content=orjson.dumps({"query": kind}))
+        assert answer.json()["usage"]["inference"]["models"]["org/both"]["tokens"] > 0
+    await gateway.put({"points": [{"id": n, "vector": vector} for n, vector in enumerate(wanted)]})
+    assert [batch.reads for batch in both.batches] == ["text", "image", "text", "image"]
+    assert {(batch.model, batch.side, batch.fit, batch.resample) for batch in asked} == {
+        ("org/both", 2, "stretch", "bilinear")
+    }
+    text, image = (point["vector"] for point in gateway.qdrant.body["points"])
+    assert text == pytest.approx(dense("aGk=").tolist())
+    assert image == pytest.approx(dense(both.batches[-1].inputs[0]).tolist())

@@ -31,4 +31,18 @@ VISION = ModelCard(
     model_card_url="none",
     sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
 )
+BOTH = ModelCard(
+    name="org/both",
+    family="text-image",
+    dimensions=4,
+    context_window=8,
+    image_size=2,
+    image_limits={},  # type: ignore[arg-type]
+    image_shape={"fit": "stretch", "resample": "bilinear"},  # type: ignore[arg-type]
+    prefixes=Prefixes(query="find: "),
+    licence="MIT",
+    model_card_url="none",
+    sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
+)
+"""Of texts and of images; not in the catalogue, which has no model for more than one kind."""
 CATALOGUE = Catalogue((DENSE, BM25, VISION), Path("test.yaml"))

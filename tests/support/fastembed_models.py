@@ -53,7 +53,8 @@ def _row(card: ModelCard) -> list[str]:
     numbers = [str(number or "-") for number in (card.dimensions, card.context_window)]
     pooling = f"{card.pooling or '-'}{'' if card.normalize else ', not normalized'}"
     prefixes = [_quoted(text) if text else "-" for text in (query, card.prefixes.passage)]
-    return [f"`{card.name}`", card.vector_kind, *numbers, pooling, *prefixes, runs_as(card)]
+    gives = card.vector_kind if len(card.reads) == 1 else f"{card.vector_kind}, of images too"
+    return [f"`{card.name}`", gives, *numbers, pooling, *prefixes, runs_as(card)]
 
 
 def _quoted(text: str) -> str:

@@ -20,7 +20,7 @@ from serve_app.batching.lanes import CallProviders
 from serve_app.batching.router import Call, Router
 from serve_app.batching.vector_cache import VectorCache
 from serve_app.config.settings import IngressSettings, LiveSettings
-from serve_app.embedder import Embedder, ModelStates
+from serve_app.embedder import Embedder, LoadImages, ModelStates
 from serve_app.inference.provider_keys import OperatorKeys
 from serve_app.ledger.meter import Meter
 from serve_app.observability.record import Watch
@@ -57,6 +57,7 @@ class Gateway:
         providers: CallProviders | None = None,
         operator_keys: OperatorKeys | None = None,
         keeps_vectors: bool = False,
+        load: LoadImages = load_images,
     ) -> None:
         self.qdrant = qdrant or FakeQdrant()
         self.model = FakeModel()
@@ -66,7 +67,7 @@ class Gateway:
             catalogue=catalogue,
             settings=self.settings,
             router=Router({**calls, **(models or {})}, self.settings),
-            load_images=load_images,
+            load_images=load,
             meter=meter or Meter(),
             model_states=states or all_ready,
             providers=providers,

@@ -89,6 +89,40 @@ def clip_tensors(words: int = WORDS) -> Tensors:
     }
     for name in ("text_model.final_layer_norm", "vision_model.pre_layrnorm", "vision_model.post_layernorm"):
         tensors |= random.norm(name)
+    return tensors | _sides(random)
+
+
+def siglip_tensors(words: int = WORDS) -> Tensors:
+    """A SigLIP's tensors."""
+    random, text, vision, head = Weights(), "text_model.embeddings", "vision_model.embeddings", "vision_model.head"
+    tensors = {
+        f"{text}.token_embedding.weight": random.weight(words, HIDDEN),
+        f"{text}.position_embedding.weight": random.weight(POSITIONS, HIDDEN),
+        f"{vision}.patch_embedding.weight": random.weight(HIDDEN, 3, PATCH, PATCH),
+        f"{vision}.patch_embedding.bias": random.weight(HIDDEN),
+        f"{vision}.position_embedding.weight": random.weight((IMAGE // PATCH) ** 2, HIDDEN),
+        **random.linear("text_model.head", HIDDEN, HIDDEN),
+        f"{head}.probe": random.weight(1, 1, HIDDEN),
+        f"{head}.attention.in_proj_weight": random.weight(3 * HIDDEN, HIDDEN),
+        f"{head}.attention.in_proj_bias": random.weight(3 * HIDDEN),
+        **random.linear(f"{head}.attention.out_proj", HIDDEN, HIDDEN),
+        **random.norm(f"{head}.layernorm"),
+        **random.linear(f"{head}.mlp.fc1", 4 * HIDDEN, HIDDEN),
+        **random.linear(f"{head}.mlp.fc2", HIDDEN, 4 * HIDDEN),
+        "logit_scale": np.array([1], np.float32),
+        "logit_bias": np.array([1], np.float32),
+    }
+    return (
+        tensors
+        | random.norm("text_model.final_layer_norm")
+        | random.norm("vision_model.post_layernorm")
+        | _sides(random)
+    )
+
+
+def _sides(random: Weights) -> Tensors:
+    """The layers of both sides of a CLIP or a SigLIP."""
+    tensors: Tensors = {}
     for layer in (f"{side}_model.encoder.layers.{number}" for side in ("text", "vision") for number in range(LAYERS)):
         for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
             tensors |= random.linear(f"{layer}.self_attn.{name}", HIDDEN, HIDDEN)
@@ -131,6 +165,21 @@ def clip_config(activation: str, words: int = WORDS, **text: Any) -> dict[str, A
         "projection_dim": PROJECTION,
         "text_config": {**side, "max_position_embeddings": POSITIONS, "vocab_size": words, **text},
         "vision_config": {**side, "image_size": IMAGE, "patch_size": PATCH, "num_channels": 3},
+    }
+
+
+def siglip_config(words: int = WORDS) -> dict[str, Any]:
+    """The configuration of a SigLIP with these tensors; what is not said is transformers' default."""
+    side = {
+        "hidden_size": HIDDEN,
+        "intermediate_size": 4 * HIDDEN,
+        "num_attention_heads": HEADS,
+        "num_hidden_layers": LAYERS,
+    }
+    return {
+        "model_type": "siglip",
+        "text_config": {**side, "vocab_size": words, "max_position_embeddings": POSITIONS},
+        "vision_config": {**side, "image_size": IMAGE, "patch_size": PATCH},
     }
 
 

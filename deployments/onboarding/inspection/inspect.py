@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from deployments.architectures.checkpoint import Config
 from deployments.architectures.known import transformer
+from deployments.architectures.sides import SIGLIP
 from deployments.catalogue.card import File, ImageLimits, ModelCard, Prefixes, Source
 from deployments.catalogue.families import FAMILIES, Checkpoint
 from deployments.catalogue.records import validated
+from deployments.contract import Resample
 from deployments.errors import ModelError
 from deployments.onboarding.inspection import colbert
 from deployments.onboarding.inspection import sentence_transformers as st
@@ -28,6 +30,15 @@ _LOGS_TWICE = {"relu": False, "log1p_relu": True}
 _PREPROCESSOR = "preprocessor_config.json"
 _CLIP = {"max_position_embeddings": 77, "projection_dim": 512, "image_size": 224}
 """The settings that transformers leaves out of a config.json if they are CLIP's own."""
+
+_SIDED: Mapping[str, Checkpoint] = {"clip": "clip", "siglip": "text-image"}
+"""By the model type: models of texts and images."""
+
+_TOKENIZERS_OF_LOWERCASE = ("Gemma", "Siglip2")
+"""How the names of the classes begin with which SigLIP 2 reads texts; it was trained on lower case."""
+
+_RESAMPLING: Mapping[int, Resample] = {2: "bilinear", 3: "bicubic"}
+"""By the numbers of Pillow."""
 
 Weights = Mapping[str, File]
 MakeSource = Callable[[Mapping[str, File]], Source]
@@ -82,8 +93,8 @@ def _kind(files: Repository) -> Checkpoint:
     config = files.json(CONFIG)
     architectures = [str(name) for name in config.get("architectures") or ()]
     modules = [module.name for module in st.modules(files)]
-    if config.get("model_type") == "clip":
-        return "clip"
+    if config.get("model_type") in _SIDED:
+        return _SIDED[config["model_type"]]
     if colbert.METADATA in files.paths or "HF_ColBERT" in architectures or modules[:2] == ["Transformer", "Dense"]:
         return "late-interaction"
     if architectures and architectures[0].endswith("ForSequenceClassification"):
@@ -178,8 +189,7 @@ def _text(family: str, files: Repository, weights: Weights, fields: Mapping[str,
 
 def _clip(files: Repository, weights: Weights) -> Sequence[_Found]:
     files.expect_tokenizer()
-    if _PREPROCESSOR not in files.paths:
-        raise ModelError(f"there is no {_PREPROCESSOR}, which says how images are scaled")
+    _preprocessor(files)
     config = files.json(CONFIG)
     text = {**_CLIP, **config.get("text_config", {})}
     vision = {**_CLIP, **config.get("vision_config", {})}
@@ -192,11 +202,50 @@ def _clip(files: Repository, weights: Weights) -> Sequence[_Found]:
     ]
 
 
+def _text_image(files: Repository, weights: Weights) -> Sequence[_Found]:
+    files.expect_tokenizer()
+    config, pictures = files.json(CONFIG), _preprocessor(files)
+    if config.get("model_type") not in _SIDED:
+        raise ModelError(f"{CONFIG}: '{config.get('model_type')}' is no model of texts and images that is known here")
+    clip = config["model_type"] == "clip"
+    defaults = _CLIP if clip else SIGLIP
+    text, vision = ({**defaults, **config.get(f"{side}_config", {})} for side in ("text", "vision"))
+    fields = {
+        "dimensions": config.get("projection_dim", _CLIP["projection_dim"]) if clip else vision["hidden_size"],
+        "context_window": text["max_position_embeddings"],
+        "image_size": vision["image_size"],
+        "image_limits": ImageLimits(),
+        **({} if clip else _of_siglip(files, pictures)),
+    }
+    return [_Found("text-image", fields, {**weights, TOKENIZER: File(), _PREPROCESSOR: File()})]
+
+
+def _of_siglip(files: Repository, pictures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How texts are filled up, and pictures made square."""
+    settings = files.json("tokenizer_config.json")
+    padding = settings.get("pad_token") or "</s>"
+    number = pictures.get("resample", 3)
+    if number not in _RESAMPLING:
+        raise ModelError(f"{_PREPROCESSOR}: resample {number} cannot be run here, only {sorted(_RESAMPLING)}")
+    return {
+        "filled_with": files.token(padding["content"] if isinstance(padding, dict) else padding),
+        "lowercase": str(settings.get("tokenizer_class")).startswith(_TOKENIZERS_OF_LOWERCASE),
+        "image_shape": {"fit": "stretch", "resample": _RESAMPLING[number]},
+    }
+
+
+def _preprocessor(files: Repository) -> Mapping[str, Any]:
+    if _PREPROCESSOR not in files.paths:
+        raise ModelError(f"there is no {_PREPROCESSOR}, which says how images are scaled")
+    return files.json(_PREPROCESSOR)
+
+
 DESCRIBE: Mapping[Checkpoint, Callable[[Repository, Weights], Sequence[_Found]]] = {
     "dense": _dense,
     "sparse": _sparse,
     "late-interaction": _late_interaction,
     "clip": _clip,
+    "text-image": _text_image,
     "cross-encoder": _cross_encoder,
 }
 """By what a checkpoint is: how its models are described."""

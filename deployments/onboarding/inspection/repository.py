@@ -22,6 +22,9 @@ INDEX = "model.safetensors.index.json"
 
 _ONNX = ("model.onnx", "onnx/model.onnx")
 
+_SIDED = ("clip", "siglip")
+"""Model types of texts and images, which `known` does not list."""
+
 
 class Repository:
     """A folder with at least the small files of a model, and the paths of all files that there are."""
@@ -83,7 +86,7 @@ class Repository:
     def not_built(self) -> str | None:
         """Why no graph can be made of the checkpoint here, so that a ready file is needed; None if one can."""
         config = Config(self.folder)
-        return None if config.setting("model_type", default="") == "clip" else missing(config)
+        return None if config.setting("model_type", default="") in _SIDED else missing(config)
 
     def _onnx(self, path: str) -> dict[str, File]:
         """A ready file, and the one beside it that holds its weights, if they are apart; it is called so inside."""

@@ -112,7 +112,8 @@ class Playground:
         self, asked: Question, card: ModelCard, options: Mapping[str, Any], vectors: Mapping[int, Vector]
     ) -> dict[int, Explanation]:
         """How the model reads the texts, in places of the text as it was sent."""
-        if card.modality != "text" or card.provider or not vectors:
+        vectors = {position: one for position, one in vectors.items() if asked.inputs[position].text is not None}
+        if card.provider or not vectors:
             return {}
         texts = [str(asked.inputs[position].text) for position in vectors]
         prefix = prefix_of(card, asked.direction, options.get("instruction"))

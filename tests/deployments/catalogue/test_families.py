@@ -38,6 +38,9 @@ FILLED: dict[str, Any] = {
     "markers": {"query": 1, "document": 2},
     "image_size": 16,
     "image_limits": {},
+    "image_shape": {"fit": "stretch"},
+    "filled_with": 0,
+    "lowercase": True,
     "sources": [{"folder": ".", "files": {"config.json": {}}}],
 }
 
@@ -87,7 +90,7 @@ def test_every_checkpoint_is_described_and_read_by_some_family() -> None:
 
 
 def test_the_starter_models_have_every_family_of_which_an_index_has_weights(starter: Catalogue) -> None:
-    assert {card.family for card in starter} == set(FAMILIES) - {"late-interaction", "cross-encoder"}
+    assert {card.family for card in starter} == set(FAMILIES) - {"late-interaction", "cross-encoder", "text-image"}
 
 
 def test_a_family_that_nobody_knows_is_refused_with_those_there_are() -> None:
@@ -114,7 +117,7 @@ def test_a_new_family_is_one_record_and_one_class(monkeypatch: pytest.MonkeyPatc
     spec = FamilySpec(
         name="made-up",
         kind="multivector",
-        modality="image",
+        reads=("image",),
         provider="made_up",
         needs=frozenset({"image_size"}),
         may_have=frozenset({"dimensions"}),

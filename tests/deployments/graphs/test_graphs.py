@@ -13,8 +13,9 @@ import pytest
 
 from deployments.architectures.checkpoint import Checkpoint
 from deployments.errors import ModelError
-from deployments.graphs import clip, heads
+from deployments.graphs import clip, heads, siglip
 from deployments.graphs.builder import Graph
+from deployments.graphs.towers import Preprocessor
 from deployments.networks.session import open_session
 from deployments.networks.settings import SessionSettings
 from tests.support import cuda_kernels, tiny
@@ -136,19 +137,25 @@ def builders(folder: Path) -> dict[str, Callable[[npt.DTypeLike], bytes]]:
         ("splade", tiny.bert_tensors() | tiny.masked_language_head(), tiny.bert_config()),
         ("colbert", tiny.bert_tensors() | head, tiny.bert_config()),
         ("clip", tiny.clip_tensors(), tiny.clip_config("quick_gelu")),
+        ("siglip", tiny.siglip_tensors(), tiny.siglip_config()),
     ):
         (folder / name).mkdir()
         tiny.write_as(folder / name, tensors, config)
-    preprocessor = clip.Preprocessor(image_mean=(0.5, 0.5, 0.5), image_std=(0.3, 0.3, 0.3))
+    preprocessor = Preprocessor(image_mean=(0.5, 0.5, 0.5), image_std=(0.3, 0.3, 0.3))
     return {
         "encoder": lambda weights: heads.encoder(Checkpoint(folder / "bert"), weights),
         "splade": lambda weights: heads.splade(Checkpoint(folder / "splade"), weights),
         "colbert": lambda weights: heads.colbert(Checkpoint(folder / "colbert"), weights),
         "text": lambda weights: clip.text(Checkpoint(folder / "clip"), weights),
         "vision": lambda weights: clip.vision(Checkpoint(folder / "clip"), preprocessor, weights),
+        "siglip text": lambda weights: siglip.text(Checkpoint(folder / "siglip"), weights),
+        "siglip vision": lambda weights: siglip.vision(Checkpoint(folder / "siglip"), preprocessor, weights),
     }
 
 
+each_kind = pytest.mark.parametrize(
+    "kind", ["encoder", "splade", "colbert", "text", "vision", "siglip text", "siglip vision"]
+)
 INPUTS = {
     "input_ids": IDS,
     "lengths": LENGTHS,
@@ -156,7 +163,7 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["encoder", "splade", "colbert", "text", "vision"])
+@each_kind
 def test_a_float16_graph_gives_float32_that_is_close(tmp_path: Path, kind: str) -> None:
     """On a CPU, where what has no float16 kernel runs in float32 between casts."""
     build = builders(tmp_path)[kind]
@@ -183,14 +190,14 @@ def test_float16_pixels_lose_next_to_nothing_before_the_layers(tmp_path: Path) -
     assert half == pytest.approx(exact, rel=0.02, abs=0.01)
 
 
-@pytest.mark.parametrize("kind", ["encoder", "splade", "colbert", "text", "vision"])
+@each_kind
 def test_nothing_large_of_a_float16_graph_would_leave_the_gpu(tmp_path: Path, kind: str) -> None:
     """CLIP looks for the end of a text among its token ids, which CUDA has no ArgMax for."""
     left = cuda_kernels.without_kernel(builders(tmp_path)[kind](np.float16))
     assert left == ({"ArgMax"} if kind == "text" else set())
 
 
-@pytest.mark.parametrize("kind", ["encoder", "splade", "colbert", "text", "vision"])
+@each_kind
 def test_a_float16_graph_is_sound_and_half_as_large(tmp_path: Path, kind: str) -> None:
     build = builders(tmp_path)[kind]
     half = onnx.load_from_string(build(np.float16))
@@ -201,3 +208,25 @@ def test_a_float16_graph_is_sound_and_half_as_large(tmp_path: Path, kind: str) -
         for weights in (np.float32, np.float16)
     }
     assert sizes[np.float16] < 0.7 * sizes[np.float32]
+
+
+@pytest.mark.parametrize("weights", [np.float32, np.float16])
+def test_pixels_beyond_the_last_whole_patch_are_not_seen(tmp_path: Path, weights: type[np.generic]) -> None:
+    """SigLIP so400m cuts 384 pixels into 27 patches of 14."""
+    config, size = tiny.siglip_config(), tiny.IMAGE + tiny.PATCH // 2
+    config["vision_config"]["image_size"] = size
+    checkpoint = Checkpoint(tiny.write_as(tmp_path, tiny.siglip_tensors(), config))
+    preprocessor = Preprocessor(image_mean=(0.5, 0.5, 0.5), image_std=(0.5, 0.5, 0.5))
+    session = open_session(lambda _: siglip.vision(checkpoint, preprocessor, weights), SessionSettings(provider="cpu"))
+    black = np.zeros((1, size, size, 3), np.uint8)
+    edge, middle = black.copy(), black.copy()
+    edge[:, tiny.IMAGE :], middle[:, 4] = 255, 255
+    plain, same, other = (session.run({"pixels": pixels})[0] for pixels in (black, edge, middle))
+    assert same == pytest.approx(plain, abs=1e-6)
+    assert np.abs(other - plain).max() > 0.01
+
+
+def test_siglip_for_any_size_is_refused_by_its_name(tmp_path: Path) -> None:
+    config = {**tiny.siglip_config(), "model_type": "siglip2"}
+    with pytest.raises(ModelError, match="architecture 'siglip2' cannot be run here, only siglip"):
+        siglip.text(Checkpoint(tiny.write_as(tmp_path, tiny.siglip_tensors(), config)))

@@ -15,19 +15,24 @@ from PIL import Image, ImageFile, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from pydantic import ValidationError
 
-from deployments.catalogue.card import PIXELS_OF_A_BOMB, ImageLimits
+from deployments.catalogue.card import PIXELS_OF_A_BOMB, ImageLimits, ImageShape
 from deployments.contract import Pixels
 from deployments.errors import WrongInput
 from deployments.images import decoding
 from deployments.images.decoding import decode, from_base64
 
 LIMITS = ImageLimits()
+STRETCH = ImageShape(fit="stretch")
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
 
 REFERENCE = np.load(Path(__file__).parent / "clip_squares.npz")
 """By `WIDTHxHEIGHTxCHANNELS`, what transformers 5.23.0 makes of `picture`: the output, uint8 [32, 32, 3], of
 CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, do_rescale=False,
 do_normalize=False)."""
+
+STRETCHED = np.load(Path(__file__).parent / "siglip_squares.npz")
+"""By `WIDTHxHEIGHTxCHANNELSxRESAMPLE`, what SiglipImageProcessorPil of transformers 5.24.0 makes of it, as above, with
+size={"height": 32, "width": 32}."""
 
 
 def picture(width: int, height: int, channels: int = 3) -> Pixels:
@@ -53,6 +58,20 @@ def test_pixels_equal_those_of_the_reference(name: str) -> None:
     assert square.shape == (32, 32, 3)
     assert square.dtype == np.uint8
     assert np.abs(square.astype(int) - REFERENCE[name]).max() <= 1
+
+
+@pytest.mark.parametrize("name", STRETCHED.files)
+def test_pixels_of_a_stretched_picture_equal_those_of_the_reference(name: str) -> None:
+    *sides, resample = name.split("x")
+    width, height, channels = map(int, sides)
+    shape = ImageShape.model_validate({"fit": "stretch", "resample": resample})
+    square = decode(encode(Image.fromarray(picture(width, height, channels))), 32, LIMITS, shape)
+    assert np.abs(square.astype(int) - STRETCHED[name]).max() <= 1
+
+
+def test_a_long_thin_picture_may_be_stretched() -> None:
+    square = decode(encode(Image.new("RGB", (4000, 2), "red")), 32, ImageLimits(max_pixels=8000), STRETCH)
+    assert square.shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from PIL import Image
 
 from deployments.catalogue.card import ImageLimits
-from deployments.contract import ImageBatch, Pixels
+from deployments.contract import Fit, ImageBatch, Pixels
 from deployments.errors import ConfigError
 from deployments.images.loader import ImageLoader
 
@@ -144,12 +144,27 @@ async def test_images_that_never_arrive_leave_room_for_other_batches(loader: Ima
         await stuck
 
 
+async def test_a_batch_says_how_a_picture_becomes_a_square(loader: ImageLoader) -> None:
+    """Twice as wide as high and white at its right edge, which is cut off unless it is stretched."""
+    data = io.BytesIO()
+    two = np.zeros((64, 128, 3), np.uint8)
+    two[:, 120:] = 255
+    Image.fromarray(two).save(data, "PNG")
+    sources, limits = [base64.b64encode(data.getvalue()).decode()], (10**6, 10**6)
+    fits: tuple[Fit, ...] = ("crop", "stretch")
+    batches = [ImageBatch(sources, "large", 32, *limits, fit=fit) for fit in fits]
+    cropped, stretched = [(await loader.load(batch)).images[0] for batch in batches]
+    assert isinstance(cropped, np.ndarray)
+    assert isinstance(stretched, np.ndarray)
+    assert (cropped.max(), stretched[:, -1].min()) == (0, 255)
+
+
 async def test_a_cancelled_batch_is_not_decoded_to_its_end(
     loader: ImageLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[float] = []
 
-    def slowly(data: bytes, size: int, limits: ImageLimits) -> Pixels:
+    def slowly(data: bytes, size: int, *_: object) -> Pixels:
         decoded.append(time.perf_counter())
         time.sleep(0.02)
         return np.zeros((size, size, 3), np.uint8)
@@ -172,7 +187,7 @@ async def test_images_are_decoded_on_as_many_threads_as_the_settings_say(
 ) -> None:
     names: set[str] = set()
 
-    def named(data: bytes, size: int, limits: ImageLimits) -> Pixels:
+    def named(data: bytes, size: int, *_: object) -> Pixels:
         names.add(threading.current_thread().name)
         time.sleep(0.01)
         return np.zeros((size, size, 3), np.uint8)

@@ -14,7 +14,7 @@ from deployments.errors import BadOption, InternalError, UnknownModel, WrongInpu
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.plan import Group, plan
-from tests.support.cards import CATALOGUE, DENSE
+from tests.support.cards import BOTH, CATALOGUE, DENSE
 
 
 class Written:
@@ -196,3 +196,13 @@ def test_a_text_is_shorter_where_its_options_cost_more(written: Written) -> None
         plan(
             [written.slot("here", text=long, model="qdrant/bm25", options={"tokenizer": "prefix"})], "update", CATALOGUE
         )
+
+
+def test_a_model_of_texts_and_images_has_a_group_of_each(written: Written) -> None:
+    catalogue = Catalogue((BOTH,), Path("test.yaml"))
+    same = [written.slot("a", text="aGk=", model="org/both"), written.slot("b", image="aGk=", model="org/both")]
+    texts, images = plan(same, "search", catalogue)
+    assert (texts.reads, texts.inputs) == ("text", ["find: aGk="])
+    assert (images.reads, images.inputs) == ("image", ["aGk="]), "a prefix is for texts"
+    with pytest.raises(WrongInput, match="'object' is reserved"):
+        plan([written.slot("c", object={}, model="org/both")], "search", catalogue)

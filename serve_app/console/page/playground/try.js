@@ -23,7 +23,7 @@ const missing = signal(null);
 const names = () => chosen.value ?? (inputs.value.some((one) => one.image) ? ofImages() : ofTexts()).map((one) => one.name);
 /** Not those of external providers, whose calls cost somebody something. */
 const ready = () => state.models.value.filter((one) => one.state === "ready" && !one.external);
-const isOfImages = (model) => model.modality === "image" || model.shared_with.some((name) => state.models.value.find((one) => one.name === name)?.modality === "image");
+const isOfImages = (model) => model.reads.includes("image") || model.shared_with.some((name) => state.models.value.find((one) => one.name === name)?.reads.includes("image"));
 
 function ofTexts() {
   const texts = ready().filter((one) => one.modality === "text");

@@ -18,6 +18,7 @@ const KINDS = {
   "clip-text": "CLIP, text side",
   "cross-encoder": "reranker",
   "clip-vision": "CLIP, image side",
+  "text-image": "texts and images",
 };
 
 export function Models() {

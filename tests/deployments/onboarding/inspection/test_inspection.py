@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployments.catalogue.card import File, FolderSource, Instruction, Markers, ModelCard, Prefixes
+from deployments.catalogue.card import File, FolderSource, ImageShape, Instruction, Markers, ModelCard, Prefixes
 from deployments.catalogue.families import Checkpoint
 from deployments.errors import ModelError, ModelFilesError
 from deployments.onboarding.inspection.inspect import inspect
@@ -209,6 +209,45 @@ def test_a_colbert_of_another_kind_is_refused_by_name(plain: Path, settings: dic
     pylate(plain, **settings)
     with pytest.raises(ModelError, match=named):
         look(plain)
+
+
+@pytest.fixture
+def siglip(tmp_path: Path) -> Path:
+    (folder := tmp_path / "siglip").mkdir()
+    settings = {
+        "preprocessor_config.json": {"resample": 2},
+        "tokenizer_config.json": {"pad_token": {"content": "<pad>"}},
+    }
+    for name, content in settings.items():
+        (folder / name).write_text(json.dumps(content))
+    tiny.unigrams().save(str(folder / "tokenizer.json"))
+    return tiny.write_as(
+        folder, tiny.siglip_tensors(), {"model_type": "siglip", "text_config": {}, "vision_config": {}}
+    )
+
+
+def test_a_siglip_is_one_model_of_texts_and_images(siglip: Path) -> None:
+    change(siglip, "tokenizer_config.json", tokenizer_class="GemmaTokenizerFast")
+    card = look_at_one(siglip)
+    assert (card.name, card.family, card.reads) == ("ours", "text-image", ("text", "image"))
+    assert (card.dimensions, card.context_window, card.image_size) == (768, 64, 224)
+    assert (card.filled_with, card.lowercase) == (1, True)
+    assert card.image_shape == ImageShape(fit="stretch", resample="bilinear")
+    assert files_of(card) == PLAIN | {"preprocessor_config.json"}
+
+
+def test_a_way_to_resize_that_is_not_known_is_refused(siglip: Path) -> None:
+    change(siglip, "preprocessor_config.json", resample=5)
+    with pytest.raises(ModelError, match="resample 5 cannot be run here"):
+        look(siglip)
+
+
+def test_a_clip_may_be_one_model_too(plain: Path) -> None:
+    clip = {"model_type": "clip", "text_config": {}, "vision_config": {"image_size": 32}}
+    (plain / "config.json").write_text(json.dumps(clip))
+    change(plain, "preprocessor_config.json")
+    card = look_at_one(plain, "text-image")
+    assert (card.dimensions, card.context_window, card.image_size, card.filled_with) == (512, 77, 32, None)
 
 
 def test_a_clip_is_two_models(plain: Path) -> None:
