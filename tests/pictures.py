@@ -183,6 +183,7 @@ async def take_matrix(address: str, folder: Path) -> None:
                 for name, take in MATRIX.items():
                     await watched.page.goto("about:blank")
                     await take(watched)
+                    await watched.page.evaluate("scrollTo(0, 0)")
                     await watched.page.wait_for_timeout(1500)
                     await watched.page.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)
 

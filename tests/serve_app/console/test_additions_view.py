@@ -51,7 +51,7 @@ async def test_a_model_is_added_with_the_form_and_removed_after_a_question(
         form = page.get_by_role("region", name="Add a model")
         await form.get_by_label("Repository").fill("shop/products")
         await form.get_by_label("Kind").select_option("sparse")
-        await form.get_by_label("Always a replica").check()
+        await form.get_by_label("Keep a replica running").check()
         async with page.expect_request(lambda request: request.method == "POST") as sent:
             await form.get_by_role("button", name="Add model").click()
         wanted = {"hub": "shop/products", "family": "sparse", "deployment": {"autoscaling_config": {"min_replicas": 1}}}

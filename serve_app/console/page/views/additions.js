@@ -78,16 +78,16 @@ function Form() {
     <form class="controls" onSubmit=${add}>
       <label class="grow">Repository on the model hub
         <input name="hub" required pattern="\\S+/\\S+" title="owner/name" placeholder="intfloat/e5-small-v2" autocomplete="off" spellcheck=${false} /></label>
-      <label>Revision <input name="revision" placeholder="main" autocomplete="off" spellcheck=${false} /></label>
-      <label>Name <input name="name" placeholder="the repository's" autocomplete="off" spellcheck=${false} /></label>
+      <label>Revision <input name="revision" size="14" placeholder="main" autocomplete="off" spellcheck=${false} /></label>
+      <label>Name <input name="name" size="14" placeholder="the repository's" autocomplete="off" spellcheck=${false} /></label>
       <label>Kind <select name="family">${Object.entries(KINDS).map(([kind, text]) => html`<option value=${kind}>${text}</option>`)}</select></label>
-      <label class="check"><input type="checkbox" name="warm" /> Always a replica</label>
+      <label class="check"><input type="checkbox" name="warm" /> Keep a replica running</label>
       <button class="main" disabled=${busy.value}>${busy.value ? "Adding …" : "Add model"}</button>
     </form>
     ${problem.value && html`<p class="bad" role="alert">${problem.value}</p>`}
     <p class="dim small">
-      Its files are fetched and checked, then it is served; no other model is touched. Without a replica of its own it starts with the first request.
-      Folders take <a href="docs#post-inference-models">the API</a>.
+      Its files are fetched and checked, then it is served; no other model is touched. A replica starts with the first request, unless one is kept
+      running. <a href="docs#post-inference-models">The API</a> takes folders, too.
     </p>
   </section>`;
 }
