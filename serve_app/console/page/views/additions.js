@@ -63,11 +63,12 @@ export function Additions() {
 
 function Addition({ name, state: how, detail, done, total, reason }) {
   const isOver = how === "failed" || how === "ready"; // the latter was not deployed again after a restart
+  const what = (reason ?? detail).replace(`${name}: `, "");
   const size = total > 0 && !isOver && `${bytes(done)} of ${bytes(total)}`;
   return html`<li>
     <span class=${`state ${isOver ? "failed" : "loading"}`}>${name}: ${how === "ready" ? "not served" : how}</span>
     ${size && html`<${Bar} share=${done / total} label=${size} />`}
-    <span class="dim">${reason ?? detail} ${size}</span>
+    <span class="dim">${what !== how && what} ${size}</span>
     ${may() && html`<button class="quiet" aria-label=${`${isOver ? "Remove" : "Cancel"} ${name}`} onClick=${() => remove(name)}>${isOver ? "Remove" : "Cancel"}</button>`}
   </li>`;
 }

@@ -123,7 +123,7 @@ function OverTime({ series, times, step, show, title }) {
       <table class="over-time">
         <thead><tr><th scope="col">UTC</th>${series.map((one) => html`<th scope="col">${one.label}</th>`)}</tr></thead>
         <tbody>
-          ${times.map((at, n) => html`<tr><th scope="row">${named(at, step).replace("T", " ")}</th>${series.map((one) => html`<td>${show(one.values[n])}</td>`)}</tr>`)}
+          ${times.map((at, n) => html`<tr><th scope="row">${named(at, step).replace(/T(.*)/, " $1:00")}</th>${series.map((one) => html`<td>${show(one.values[n])}</td>`)}</tr>`)}
         </tbody>
       </table>
     </div>
