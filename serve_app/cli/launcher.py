@@ -27,6 +27,7 @@ from serve_app.cli.config_check import check_content
 from serve_app.cli.neighbours import is_reached
 from serve_app.cli.ports import Advice, check_free, is_free
 from serve_app.cli.serve_config import AS_IN_THE_FILE, Overrides, read
+from serve_app.cli.worker_paths import job_config
 from serve_app.config import arguments, environment
 from serve_app.config.ray_environment import set_ray_environment
 from serve_app.front import haproxy, sockets
@@ -135,7 +136,14 @@ class Service:
         port = environment.read().qdrant_inference_metrics_port or None
         folder = str(self._folder / "ray")
         try:
-            ray.init(address="local", namespace="serve", _metrics_export_port=port, _temp_dir=folder, **quiet)
+            ray.init(
+                address="local",
+                namespace="serve",
+                job_config=job_config(),
+                _metrics_export_port=port,
+                _temp_dir=folder,
+                **quiet,
+            )
         except Exception as error:  # Ray raises no kind of its own, such as for a node that is not there after 30 s
             raise SetupError(f"Ray did not start: {error}", "if this machine is busy, try again") from error
         try:
@@ -146,7 +154,7 @@ class Service:
             )
             client.deploy_apps(self.config, _blocking=False)
         except (ray.exceptions.RayError, RuntimeError, TimeoutError, ValueError) as error:
-            raise SetupError(f"Ray Serve did not start: {error}") from error
+            raise SetupError(f"Ray Serve did not start: {_gist(str(error))}") from error
         self._wait(progress)
         self._check_sockets()
 
@@ -227,6 +235,13 @@ def _inner_ports(rest_port: int) -> dict[str, str]:
                 "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(proxy + 1),
             }
     raise ConfigError(f"no port is free from {_FIRST_PORT} on, for the service's own use")
+
+
+def _gist(said: str) -> str:
+    """Of a remote traceback the ports that HAProxy did not get, or the last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    taken = [line.rpartition(": ")[2] for line in lines if "cannot bind socket" in line]
+    return ", ".join(taken) or (lines or ["it gave no reason"])[-1]
 
 
 def _read_config(path: Path, overrides: Overrides) -> ServeDeploySchema:

@@ -75,8 +75,11 @@ def service(
     programs: Path, home: Path, variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningService]:
     command = (str(programs / "qdrant-inference"), "up")
+    for package in ("serve_app", "deployments"):  # as in a clone; nothing of it may be run
+        (home / "clone" / package).mkdir(parents=True)
+        (home / "clone" / package / "__init__.py").write_text("raise AssertionError")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
+        patch.chdir(home / "clone")
         running = RunningService(tmp_path_factory.mktemp("service"), variables, command).start()
     yield running
     assert running.stop() == 0, running.said

@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from serve_app.cli.launcher import _drain, _inner_ports
+from serve_app.cli.launcher import _drain, _gist, _inner_ports
 
 
 @pytest.mark.parametrize("held", ["RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT", "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT"])
@@ -35,3 +35,13 @@ def test_haproxy_is_told_to_end_after_the_requests_under_way_and_waited_for() ->
         assert process.wait(0.1) == 0
         assert time.monotonic() - began < 10
     _drain([])
+
+
+def test_of_a_proxy_that_did_not_start_the_ports_that_it_did_not_get_are_told() -> None:
+    said = (
+        "ray::HAProxyManager.ready()\n  File 'x.py', line 1, in ready\nRuntimeError: HAProxy crashed: [NOTICE] (7) : x\n"
+        "[ALERT] (7) : Binding [/x.cfg:52] for http: cannot bind socket (Address already in use) for [::1:63]\n"
+        "[ALERT] (7) : [haproxy.main()] Some protocols failed to start their listeners! Exiting.\n"
+    )
+    assert _gist(said) == "cannot bind socket (Address already in use) for [::1:63]"
+    assert _gist("Traceback\n  a line\nRuntimeError: no room\n") == "RuntimeError: no room"
