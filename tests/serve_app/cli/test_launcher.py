@@ -39,7 +39,7 @@ def test_haproxy_is_told_to_end_after_the_requests_under_way_and_waited_for() ->
 
 def test_of_a_proxy_that_did_not_start_the_ports_that_it_did_not_get_are_told() -> None:
     said = (
-        "ray::HAProxyManager.ready()\n  File 'x.py', line 1, in ready\nRuntimeError: HAProxy crashed: [NOTICE] (7) : x\n"
+        "ray::HAProxyManager.ready()\n  File 'x.py', in ready\nRuntimeError: HAProxy crashed: [NOTICE] (7) : x\n"
         "[ALERT] (7) : Binding [/x.cfg:52] for http: cannot bind socket (Address already in use) for [::1:63]\n"
         "[ALERT] (7) : [haproxy.main()] Some protocols failed to start their listeners! Exiting.\n"
     )
