@@ -105,9 +105,9 @@ def running(config: Path, overrides: Overrides = AS_IN_THE_FILE) -> Iterator[Ser
     settings = environment.read()
     with Service(config, overrides) as service:
         interrupt_on_signals()
-        _check_store(settings)
-        service.check_ports(lambda taken: _advice(service, taken))
         _check_folder(settings)
+        service.check_ports(lambda taken: _advice(service, taken))
+        _expect_alone(settings)
         _expect_another_address(service, settings)
         pull_missing(service.models())
         _start(service)
@@ -115,27 +115,28 @@ def running(config: Path, overrides: Overrides = AS_IN_THE_FILE) -> Iterator[Ser
         yield service
 
 
-def _check_store(settings: environment.Environment) -> None:
-    """Say now, and not in a replica's log, that the embedded store's folder has to be moved first."""
+def _check_folder(settings: environment.Environment) -> None:
+    """Say now, and not in a replica's log, that the folder of data cannot be used, or has to be moved first."""
     from serve_app.embedded.edge.store import check_form  # noqa: PLC0415  takes long to import
 
     if not settings.qdrant_url:
         check_form(settings.data)
+    elif settings.qdrant_inference_database_url:
+        return  # nothing is kept there
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=settings.data).close()
+    except OSError as error:
+        text = f"{settings.data}: the embedded store and the ledger cannot be written here: {reason(error)}"
+        raise ConfigError(text, "name another folder: --data FOLDER") from error
 
 
-def _check_folder(settings: environment.Environment) -> None:
-    """Say now that the folder of data cannot be written to, or that another service has the store there."""
+def _expect_alone(settings: environment.Environment) -> None:
+    """Say now that another service has the embedded store."""
     from serve_app.embedded.edge.folders import lock  # noqa: PLC0415  as above
 
     if not settings.qdrant_url:
         lock(settings.data).close()
-        return
-    if settings.qdrant_inference_database_url is None:
-        try:
-            settings.data.mkdir(parents=True, exist_ok=True)
-            TemporaryFile(dir=settings.data).close()
-        except OSError as error:
-            raise ConfigError(f"{settings.data}: the ledger cannot be written here: {reason(error)}") from error
 
 
 def _advice(service: Service, taken: Sequence[str]) -> str:

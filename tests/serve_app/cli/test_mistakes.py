@@ -77,10 +77,10 @@ MISTAKES: list[tuple[str, tuple[str, ...]]] = [
     ("up --port many", ("Invalid value for '--port'", "expected a whole number")),
     ("up --port 99999", ("must be less than or equal to 65535",)),
     ("up --qdrant localhost:6333", ("error: --qdrant: expected a URL such as http://localhost:6333",)),
-    ("up --data {t}/text.yaml", ("text.yaml: the embedded store cannot be written here: File exists",)),
+    ("up --data {t}/text.yaml", ("text.yaml: the embedded store and the ledger cannot be written here: file exists",)),
     (
         "up --qdrant http://localhost:9 --data {t}/text.yaml",
-        ("text.yaml: the ledger cannot be written here: file exists",),
+        ("text.yaml: the embedded store and the ledger cannot be written here: file",),
     ),
     ("up --qdrant http://localhost:6333", ("is that of the service itself", "--port 6")),
     ("up --qdrnt x", ("No such option: --qdrnt", "--qdrant")),
