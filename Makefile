@@ -33,9 +33,9 @@ test-examples: $(SETUP)  ## run the console's examples, those in Go, Java and Ru
 	$(BIN)/qdrant-inference models pull
 	COMPILED_EXAMPLES=1 $(BIN)/python -m pytest tests/cluster/test_console_examples.py
 
-test-manifests: $(SETUP)  ## the manifests and the chart; builds programs of Kubernetes outside this folder (20 minutes the first time)
+test-manifests: $(SETUP)  ## the manifests and the chart; builds programs of Kubernetes outside this folder (20 minutes the first time, then a few)
 	$(BIN)/python -m tests.support.kubernetes_programs
-	$(BIN)/python -m pytest tests/k8s tests/kubernetes
+	API_SERVER=1 $(BIN)/python -m pytest tests/k8s tests/kubernetes
 
 quality: $(SETUP)  ## do searches find what answers a question? nDCG@10 with a floor for each kind (2 minutes)
 	$(BIN)/qdrant-inference models pull

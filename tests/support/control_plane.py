@@ -151,7 +151,9 @@ def process(plane: ControlPlane, name: str, arguments: Sequence[str], kubeconfig
     environment = {**os.environ, "ETCD_UNSUPPORTED_ARCH": "arm64", "KUBECONFIG": str(kubeconfig or "")}
     command = [*plane.inside, str(path), *arguments]
     with (plane.folder / f"{name}.log").open("w") as log:
-        started = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=plane.folder)
+        started = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=plane.folder, start_new_session=True
+        )
         try:
             yield
         finally:
