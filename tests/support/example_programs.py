@@ -62,7 +62,7 @@ Toolchain = tuple[str, Callable[[Path, str], None], str, Sequence[str]]
 
 TOOLCHAINS: Mapping[str, Toolchain] = {
     "typescript": ("npm", _prepare_node, "example.mjs", ["node", "example.mjs"]),
-    "go": ("go", _prepare_go, "main.go", ["go", "run", "-mod=mod", "."]),
+    "go": ("go", _prepare_go, "main.go", ["go", "run", "."]),
     "java": ("mvn", _prepare_java, "Example.java", ["java", "-cp", "target/dependency/*", "Example.java"]),
     "rust": ("cargo", _prepare_rust, "src/main.rs", ["cargo", "run", "--quiet"]),
 }
