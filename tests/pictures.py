@@ -34,13 +34,20 @@ QUESTIONS = ("read a zip archive", "parse a date", "random numbers", "copy an ob
 
 
 WIDTHS = (1440, 1024, 390)
+MODULES = frozenset({"bisect", "copy", "datetime", "heapq", "random", "shutil", "smtplib", "zipfile", "zipimport"})
+"""Those that the questions are about."""
 
 
 def main() -> None:
     """Start the service, fill it, take the pictures, stop it."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--all", type=Path, metavar="FOLDER", help="every view, light and dark, wide and narrow")
-    everything: Path | None = options.parse_args().all
+    options.add_argument("--few", action="store_true", help="a part of the demo's texts, for a busy machine")
+    given = options.parse_args()
+    everything: Path | None = given.all
+    if given.few:
+        texts = [text for text in walkthrough.standard_library() if text.module in MODULES]
+        walkthrough.standard_library = lambda: texts
     with tempfile.TemporaryDirectory() as folder:
         service = RunningService(Path(folder)).start()
         try:
