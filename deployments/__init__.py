@@ -1,6 +1,7 @@
 """The models: what they are, where their files come from, and how they run.
 
 errors       every error that we raise ourselves
+kinds        the words for kinds of vectors
 contract     what crosses a Serve call, and what the gateway needs of a model
 metrics      instruments, and what replicas measure with them
 catalogue    what each model is

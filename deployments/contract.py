@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import SecretStr
 
+from deployments.kinds import VectorKind
+
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
@@ -90,7 +92,21 @@ class MultiVectors:
         return part
 
 
-Vectors = Union[DenseVectors, SparseVectors, MultiVectors]
+@dataclass(frozen=True)
+class JoinedVectors:
+    """Several vectors of each input: of each kind that the batch asks for, those of all inputs, in that order."""
+
+    parts: tuple[Union[DenseVectors, SparseVectors, MultiVectors], ...]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def __getitem__(self, position: int) -> Any:
+        """A tuple of vectors, one of each kind: to who hands them on, one result like any other."""
+        return tuple(part[position] for part in self.parts)
+
+
+Vectors = Union[DenseVectors, SparseVectors, MultiVectors, JoinedVectors]
 
 
 @dataclass(frozen=True)
@@ -109,12 +125,14 @@ class Batch:
     """What a model is asked to embed in one call: inputs of one direction with equal options.
 
     `inputs` are texts (prefixes already added), for an image model decoded images, each uint8 `[height, width, 3]` of
-    the model's own size, or for a reranker pairs. `options` are the model's own, already checked.
+    the model's own size, or for a reranker pairs. `options` are the model's own, already checked. `kinds` are those of
+    the vectors wanted of each input, if it is not the model's own alone: then its embeddings are `JoinedVectors`.
     """
 
     inputs: Sequence[str] | Sequence[Pixels] | Sequence[Pair]
     direction: Direction
     options: Mapping[str, Any] = field(default_factory=dict)
+    kinds: tuple[VectorKind, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)

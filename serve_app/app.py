@@ -44,7 +44,7 @@ def build(arguments: dict[str, object]) -> Application:
     settings = environment.read()
     return serve.deployment(max_ongoing_requests=1000, user_config={}, max_surge_percent=_SURGE)(Ingress).bind(
         chosen,
-        {card.name: _model(card) for card in cards if card.provider is None},
+        {card.name: _model(card) for card in cards if card.provider is None and card.network == card.name},
         _image_loader(cards),
         None if settings.qdrant_url else _store(settings.data),
         _providers(args.provider_hosts(chosen)) if any(card.provider for card in cards) else None,

@@ -163,8 +163,16 @@ class Embedder:
                 inputs = await asyncio.wait_for(self._images(group), until - time.monotonic())
         with step("embed", model):
             took, lane = partial(metered.took, model), self._lane(group)
-            embed = self.router.embed(model, group.direction, group.options, inputs, read=took, lane=lane, until=until)
-            result = await embed
+            result = await self.router.embed(
+                model,
+                group.direction,
+                group.options,
+                inputs,
+                read=took,
+                kinds=group.kinds,
+                lane=lane,
+                until=until,
+            )
         metered.worked(model, time.perf_counter() - began)
         return result
 

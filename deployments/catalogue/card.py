@@ -5,7 +5,7 @@ A card says nothing of replicas, threads or precision; those are settings of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -13,10 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from typing_extensions import override
 
 from deployments.catalogue import faults
-from deployments.catalogue.families import FAMILIES, FIELDS, FamilySpec, Modality, VectorKind
+from deployments.catalogue.families import FAMILIES, FIELDS, FamilySpec, Modality
 from deployments.catalogue.providers import PREFIXES, Endpoint, Prefix, Provider
 from deployments.catalogue.records import Record
 from deployments.contract import Fit, Resample
+from deployments.kinds import VectorKind
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -155,6 +156,22 @@ _FEW: Any = Field(max_length=100, fail_fast=True)
 """Of a list: callers who add models send some."""
 
 
+class Head(Record):
+    """Another kind of vector that a model's network gives, which is computed once for all that a request asks for.
+
+    It has a name of its own, as a model has: by default that of the model and `-sparse` or `-colbert`. `weights` is the
+    file of its linear layer.
+    """
+
+    family: Literal["sparse", "late-interaction"]
+    weights: str
+    name: str | None = None
+    dimensions: int | None = Field(default=None, gt=0, description="of a multivector's; default: the model's")
+
+
+_SUFFIXES = {"sparse": "-sparse", "late-interaction": "-colbert"}
+
+
 class ModelCard(Record):
     """One model of the catalogue."""
 
@@ -184,6 +201,9 @@ class ModelCard(Record):
     image_shape: ImageShape | None = Field(default=None, description="if it is not made as for CLIP")
     filled_with: int | None = Field(
         default=None, ge=0, description="the token with which texts are filled up to the window, and which is read too"
+    )
+    heads: Annotated[tuple[Head, ...], _FEW] = Field(
+        default=(), description="other kinds of vectors that its network gives"
     )
     lowercase: bool = Field(default=False, description="whether texts are read in lower case")
     price_per_million_tokens: float = Field(default=0.0, ge=0)
@@ -242,9 +262,60 @@ class ModelCard(Record):
         return self.name
 
     @property
+    def network(self) -> str:
+        """The name of the model whose network it is."""
+        return self.name
+
+    @property
     def deployment(self) -> str:
         """The name of the model's Serve deployment; the models of external providers share one."""
         return PROVIDERS_DEPLOYMENT if self.provider else self.name.replace("/", "--")
+
+
+class HeadCard(ModelCard):
+    """A kind of vector that the network of another model gives. It has no files and no deployment of its own."""
+
+    of: str
+
+    @model_validator(mode="after")
+    @override
+    def _agrees_with_its_family(self) -> HeadCard:
+        """What it has is the network's."""
+        return self
+
+    @property
+    @override
+    def network(self) -> str:
+        return self.of
+
+    @property
+    @override
+    def account(self) -> str:
+        return self.of
+
+    @property
+    @override
+    def deployment(self) -> str:
+        return self.of.replace("/", "--")
+
+
+def head_cards(card: ModelCard) -> Sequence[HeadCard]:
+    """The other kinds of vectors of a model's network, as models."""
+    return [
+        HeadCard(
+            name=head.name or card.name + _SUFFIXES[head.family],
+            of=card.name,
+            family=head.family,
+            dimensions=(head.dimensions or card.dimensions) if head.family == "late-interaction" else None,
+            context_window=card.context_window,
+            prefixes=card.prefixes,
+            instruction=card.instruction,
+            price_per_million_tokens=card.price_per_million_tokens,
+            licence=card.licence,
+            model_card_url=card.model_card_url,
+        )
+        for head in card.heads
+    ]
 
 
 class RoutedCard(ModelCard):

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from pydantic import Field
 
-from deployments.catalogue.card import ANY, FolderSource, ModelCard, RoutedCard, Source, routed
+from deployments.catalogue.card import ANY, FolderSource, HeadCard, ModelCard, RoutedCard, Source, head_cards, routed
 from deployments.catalogue.records import Record, from_file
 from deployments.errors import ConfigError, UnknownModel
 
@@ -35,12 +35,15 @@ class Catalogue:
     """The models by name and alias, whatever their case."""
 
     def __init__(self, cards: tuple[ModelCard, ...], path: Path, not_yet: Mapping[str, str] = _NONE) -> None:
-        """`not_yet` are models that people know and that cannot be served, with the reason."""
-        self.cards = cards
+        """`not_yet` are models that people know and that cannot be served, with the reason.
+
+        Each card is followed by those of its heads, whether they are among `cards` or not.
+        """
+        self.cards = tuple(one for card in cards if not isinstance(card, HeadCard) for one in (card, *head_cards(card)))
         self.path = path
         self.not_yet = not_yet
         self._by_name: dict[str, ModelCard] = {}
-        for card in cards:
+        for card in self.cards:
             for name in (card.name, *card.aliases):
                 if self._by_name.setdefault(name.lower(), card) is not card:
                     raise ConfigError(f"{path}: two models answer to the name '{name}'")
@@ -54,7 +57,7 @@ class Catalogue:
 
     def only(self, names: Iterable[str]) -> Catalogue:
         """The catalogue of just these models, of which each is here."""
-        chosen = set(names)
+        chosen = {card.network for name in names if (card := self._by_name.get(name.lower()))}
         return Catalogue(tuple(card for card in self.cards if card.name in chosen), self.path, self.not_yet)
 
     def and_routes(self, routes: Iterable[RoutedCard]) -> Catalogue:

@@ -12,9 +12,7 @@ from typing import Literal
 
 from deployments.catalogue.bm25_options import Bm25Options
 from deployments.catalogue.records import Options
-
-VectorKind = Literal["dense", "sparse", "multivector", "score"]
-"""What a model gives; a score is no vector, and nothing that Qdrant stores."""
+from deployments.kinds import VectorKind
 
 Modality = Literal["text", "image", "pair"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -56,7 +54,7 @@ class FamilySpec:
 FIELDS = frozenset(
     {"dimensions", "context_window", "pooling", "projections", "matryoshka", "instruction", "output", "markers"}
     | {"query_weights", "log_twice"}
-    | {"filled_with", "lowercase"}
+    | {"filled_with", "lowercase", "heads"}
     | {"image_size", "image_limits", "image_shape", "sources"}
 )
 """The fields of a card that not every family has."""
@@ -67,7 +65,7 @@ _DENSE = FamilySpec(
     reads=("text",),
     provider="deployments.families.dense",
     needs=frozenset({"dimensions", "context_window", "pooling", "sources"}),
-    may_have=frozenset({"projections", "matryoshka", "instruction", "output"}),
+    may_have=frozenset({"projections", "matryoshka", "instruction", "output", "heads"}),
     checkpoint="dense",
 )
 _SPARSE = FamilySpec(

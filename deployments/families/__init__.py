@@ -3,6 +3,7 @@
 protocol          what every family does
 loading           from the files of a model to the model
 dense             text to one vector, from a BERT and a pooling
+many              several kinds of vectors of a text in one run: BGE-M3
 sparse            text to a sparse vector: SPLADE
 late_interaction  text to a vector a token: ColBERT
 cross_encoder     query and document to a score

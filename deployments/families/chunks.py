@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from deployments.contract import DenseVectors, Floats, MultiVectors, SparseVector, SparseVectors, Vector, Vectors
+from deployments.contract import (
+    DenseVectors,
+    Floats,
+    JoinedVectors,
+    MultiVectors,
+    SparseVector,
+    SparseVectors,
+    Vector,
+    Vectors,
+)
 from deployments.families.protocol import Positions
 from deployments.networks.layouts import padded_length
 
@@ -31,6 +40,8 @@ def cut(tokens: npt.NDArray[np.int64], budget: int) -> list[Positions]:
 def together(vectors: Sequence[Vector]) -> Vectors:
     """The vectors of a whole batch, one of each input, all of one kind."""
     first = vectors[0]
+    if isinstance(first, tuple):  # of several kinds each
+        return JoinedVectors(tuple(cast("Any", together(kind)) for kind in zip(*vectors, strict=True)))
     if isinstance(first, SparseVector):
         return pack(cast("Sequence[SparseVector]", vectors))
     arrays = cast("Sequence[Floats]", vectors)

@@ -9,6 +9,7 @@ from typing import cast
 from deployments.architectures import projection
 from deployments.catalogue.card import ModelCard
 from deployments.contract import DenseVectors, Floats, MultiVectors
+from deployments.families import many
 from deployments.families.pooling import POOLINGS, normalize
 from deployments.families.text import TextModel
 from deployments.graphs import heads, ragged
@@ -31,6 +32,9 @@ def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
         for project in projections:
             rows = project(rows)
         return DenseVectors(normalize(rows) if card.normalize else rows)
+
+    if card.heads:
+        return many.load(card, folder, settings, finish)
 
     def read(outputs: Outputs, _tokens: Sequence[int]) -> Output:
         return DenseVectors(outputs[0]) if ends_with_vectors else outputs[0]

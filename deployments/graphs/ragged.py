@@ -32,6 +32,13 @@ def encoder(
     return graph.serialize(pooling.normalized(graph, rows) if normalized else rows, ["texts", model.hidden])
 
 
+def hidden_states(checkpoint: Checkpoint, weights: npt.DTypeLike, *, external: BinaryIO | None = None) -> bytes:
+    """A model that gives the last hidden states, float32 `[tokens, hidden]`, of which several vectors are made."""
+    graph, model, _, hidden = heads.begun(checkpoint, weights, "ragged", external)
+    checkpoint.expect_all_read(*model.unused, *heads.of_head(model))
+    return graph.serialize(hidden, ["tokens", model.hidden])
+
+
 def colbert(
     checkpoint: Checkpoint,
     weights: npt.DTypeLike,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Union
 
 import numpy as np
 
-from deployments.catalogue.card import ModelCard
+from deployments.catalogue.card import HeadCard, ModelCard, head_cards
 from deployments.catalogue.families import Modality
 from deployments.contract import Batch, Direction, Floats, Pair, Pixels, SparseVector, Vector
 from deployments.errors import InferenceError, ModelError
@@ -43,24 +44,30 @@ def self_check(family: Family, card: ModelCard) -> list[str]:
     """
     try:
         return [
-            f"{reads + ', ' if len(card.reads) > 1 else ''}{direction}: {line}"
+            f"{_which(card, one, reads)}{direction}: {line}"
+            for one in (card, *head_cards(card))
             for reads in card.reads
             for direction in _DIRECTIONS[reads]
-            for line in _check(family, card, reads, direction)
+            for line in _check(partial(_embed, family, direction, one), one, _inputs(card, reads))
         ]
     except InferenceError as error:
         raise ModelError(f"{card.name}: {error.message}") from error
 
 
-def _check(family: Family, card: ModelCard, reads: Modality, direction: Direction) -> list[str]:
-    inputs = _inputs(card, reads)
-    together = _embed(family, inputs, direction)
-    alone = [vector for position in range(len(inputs)) for vector in _embed(family, inputs[position:][:1], direction)]
+def _which(card: ModelCard, one: ModelCard, reads: Modality) -> str:
+    """What a check is about, if a model has several vectors or reads several kinds of inputs."""
+    told = [*([one.name] if one is not card else []), *([reads] if len(card.reads) > 1 else [])]
+    return "".join(f"{part}, " for part in told)
+
+
+def _check(embed_: Callable[[_Inputs], list[Vector]], card: ModelCard, inputs: _Inputs) -> list[str]:
+    together = embed_(inputs)
+    alone = [vector for position in range(len(inputs)) for vector in embed_(inputs[position:][:1])]
     return [
         _shape(card, together),
         _finite(card, together),
         *_normalized(card, together),
-        _equal(card, "of two runs", together, _embed(family, inputs, direction)),
+        _equal(card, "of two runs", together, embed_(inputs)),
         _equal(card, "of one alone and one among others", together, alone),
         _distinct(card, together),
     ]
@@ -72,7 +79,10 @@ def _inputs(card: ModelCard, reads: Modality) -> _Inputs:
     return _TEXTS if reads == "text" else _images(int(card.image_size or 0))
 
 
-def _embed(family: Family, inputs: _Inputs, direction: Direction) -> list[Vector]:
+def _embed(family: Family, direction: Direction, card: ModelCard, inputs: _Inputs) -> list[Vector]:
+    if isinstance(card, HeadCard):
+        joined = embed(family, Batch(inputs, direction, kinds=(card.vector_kind,))).vectors
+        return [joined[position][0] for position in range(len(joined))]  # type: ignore[index]
     vectors = embed(family, Batch(inputs, direction)).vectors
     return [vectors[position] for position in range(len(vectors))]
 

@@ -24,10 +24,10 @@ class Work:
         self.done: asyncio.Future[None] = self._loop.create_future()
 
     @property
-    def kind(self) -> tuple[int, str, str, str, str]:
+    def kind(self) -> tuple[int, str, str, str, str, str]:
         """Work of one kind may run together."""
         batch = self.prepared.batch
-        return id(self.family), batch.direction, batch.reads, repr(batch.options), self.operation
+        return id(self.family), batch.direction, batch.reads, repr(batch.kinds), repr(batch.options), self.operation
 
     def embeddings(self) -> Embeddings:
         """The result, once it is done."""

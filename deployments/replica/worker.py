@@ -38,7 +38,7 @@ class Worker:
         """A worker without threads: `reconfigure` starts some."""
         self._measures = measures
         self.load = Load()
-        self._queues: dict[tuple[int, str, str, str, str], InputQueue[Work]] = {}
+        self._queues: dict[tuple[int, str, str, str, str, str], InputQueue[Work]] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._idle = 0

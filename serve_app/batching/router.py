@@ -19,6 +19,7 @@ import orjson
 
 from deployments.contract import Batch, Direction, Embeddings, Pair, Pixels, Vector
 from deployments.errors import InternalError, ModelUnavailable, TooLarge, WrongInput
+from deployments.kinds import VectorKind
 from deployments.metrics.instruments import STAGE_SECONDS
 from serve_app.batching.batcher import BatchQueue, Item, Limits, PendingRequest, ReadyBatch
 from serve_app.config.settings import Coalescing, LiveSettings
@@ -29,11 +30,9 @@ Input = str | Pixels | Pair
 Call = Callable[[Batch], Awaitable[Embeddings]]
 """One call of a model's deployment."""
 
-Key = tuple[str, Direction, bytes, bytes]
-"""Whose inputs may share a batch: those for the same model, in one direction, with equal options, in one lane.
-
-Beside those of others, there is a lane for images and one for all else.
-"""
+Key = tuple[str, Direction, bytes, bytes, tuple[VectorKind, ...]]
+"""Whose inputs may share a batch: those for the same model, in one direction, with equal options, in one lane, which
+want the same kinds of vectors. Images have a lane of their own."""
 
 
 _OF_AN_INPUT = (WrongInput, TooLarge)
@@ -68,7 +67,7 @@ class _Sender:
         limits: Limits,
         when_idle: Callable[[], object],
     ) -> None:
-        self._model, self._direction, *_ = key
+        self._model, self._direction, _, _, self._kinds = key
         self._call = call
         self._options = options
         self._when_idle = when_idle
@@ -135,7 +134,8 @@ class _Sender:
         return [(batch.items, embeddings)]
 
     async def _embeddings(self, items: Sequence[_Item]) -> Embeddings:
-        batch = Batch([item.value for item in items], self._direction, self._options)  # type: ignore[arg-type]
+        values = [item.value for item in items]
+        batch = Batch(values, self._direction, self._options, self._kinds)  # type: ignore[arg-type]
         embeddings = await self._call(batch)
         if len(embeddings) != len(items) or len(embeddings.tokens) != len(items):
             raise InternalError(f"a batch of {len(items)} inputs came back with {len(embeddings)} vectors")
@@ -220,20 +220,22 @@ class Router:
         values: Sequence[Input],
         *,
         read: Callable[[int], object] = lambda _: None,
+        kinds: tuple[VectorKind, ...] = (),
         lane: Lane | None = None,
         until: float = math.inf,
     ) -> tuple[list[Vector], int]:
         """The vectors of `values` in their order, and how many tokens the model read for them.
 
         `read` is told the tokens that the model has read by the end, whatever that end is. They go to the model's
-        deployment, or by `lane`. `until` is for how long the caller waits (`time.monotonic()`).
+        deployment, or by `lane`. With `kinds`, each result is a tuple of vectors of these kinds. `until` is for how
+        long the caller waits (`time.monotonic()`).
 
         Raises:
             InferenceError: what the model's deployment answered. A request that is cancelled leaves the queue, and
                 batches that were under way for nobody else are cancelled.
             asyncio.TimeoutError: the vectors did not come in time; it leaves the queue likewise.
         """
-        sender = self._sender(model, direction, options, lane, values)
+        sender = self._sender(model, direction, options, lane or _lane(values), kinds)
         settled = _Settled(until, self._timers)
         request = PendingRequest(len(values), perf_counter(), settled.tell)
         sender.add(values, request)
@@ -251,15 +253,21 @@ class Router:
         return request.vectors, request.tokens
 
     def _sender(
-        self, model: str, direction: Direction, options: Mapping[str, Any], lane: Lane | None, values: Sequence[Input]
+        self,
+        model: str,
+        direction: Direction,
+        options: Mapping[str, Any],
+        lane: Lane | bytes,
+        kinds: tuple[VectorKind, ...],
     ) -> _Sender:
         as_key = orjson.dumps(options, option=orjson.OPT_SORT_KEYS) if options else b""
-        key = model, direction, as_key, lane.key if lane else _lane_key(values)
+        outside = lane if isinstance(lane, Lane) else None
+        key = model, direction, as_key, lane if isinstance(lane, bytes) else lane.key, kinds
         sender = self._senders.get(key)
         if sender is None:
-            if lane:
+            if outside:
                 self._elsewhere.add(model)
-            call, limits = (lane.call, lane) if lane else (self._calls[model], self._settings)
+            call, limits = (outside.call, outside) if outside else (self._calls[model], self._settings)
             forget = partial(self._senders.pop, key)
             sender = self._senders[key] = _Sender(key, call, options, limits, forget)
         return sender
@@ -269,6 +277,6 @@ class Router:
             sender.send_ready()
 
 
-def _lane_key(values: Sequence[Input]) -> bytes:
+def _lane(values: Sequence[Input]) -> bytes:
     """Images and texts for one model travel apart."""
     return b"image" if values and isinstance(values[0], np.ndarray) else b""

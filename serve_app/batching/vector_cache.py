@@ -83,7 +83,7 @@ class VectorCache:
 
 
 def _is_one_search(group: Group) -> bool:
-    return group.direction == "search" and group.reads == "text" and len(group.inputs) == 1
+    return group.direction == "search" and group.reads == "text" and not group.kinds and len(group.inputs) == 1
 
 
 def _origin(card: ModelCard) -> bytes | None:

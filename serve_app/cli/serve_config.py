@@ -102,7 +102,7 @@ def _fitting(application: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     listed = list(application.get("deployments") or ())
     wanted = {
         "Ingress",
-        *(card.deployment for card in cards),
+        *dict.fromkeys(card.deployment for card in cards),
         *(["ImageLoader"] if any(c.image_size for c in cards) else ()),
     }
     names = {one["name"] for one in listed}

@@ -81,6 +81,7 @@ def cards(arguments: Arguments, where: str = "models") -> Sequence[ModelCard]:
     if arguments.models is None:
         return models.cards
     try:
-        return [models.find(name, where) for name in arguments.models]
+        networks = dict.fromkeys(models.find(name, where).network for name in arguments.models)
+        return [models.find(name, where) for name in networks]
     except UnknownModel as error:
         raise ConfigError(error.message) from error

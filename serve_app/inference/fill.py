@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -22,6 +23,8 @@ def fill(group: Group, vectors: Sequence[Vector]) -> None:
         raise InternalError(f"{group.card.name} gave {len(vectors)} vectors for {len(group.inputs)} inputs")
     for use in group.uses:
         vector = vectors[use.position]
+        if group.kinds:
+            vector = cast("Sequence[Vector]", vector)[group.kinds.index(use.kind)]
         if use.mrl is not None and not isinstance(vector, SparseVector):
             if use.mrl > len(vector):  # of an external provider, or of one that was asked for shorter vectors
                 raise BadOption(f"{use.slot.where}.options.mrl: the vector has {len(vector)} numbers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Union
 
 from deployments.catalogue.card import ModelCard
@@ -11,6 +11,7 @@ from deployments.catalogue.catalogue import Catalogue
 from deployments.catalogue.options import as_key, check_options, checked
 from deployments.contract import Direction, Pair, ProviderKey, Reads
 from deployments.errors import BadOption, WrongInput
+from deployments.kinds import VectorKind
 from serve_app.inference.objects import Slot
 from serve_app.inference.provider_keys import NO_KEYS, KeyRing, digest, without_keys
 
@@ -23,11 +24,15 @@ Data = Union[str, Pair]
 
 @dataclass(slots=True, eq=False)
 class Use:
-    """One slot's share in a group: the position of its input there, and the length to cut its vector to."""
+    """One slot's share in a group: the position of its input there, and the length to cut its vector to.
+
+    `kind` is that of the vector that it wants.
+    """
 
     slot: Slot
     position: int
     mrl: int | None
+    kind: VectorKind
 
 
 @dataclass
@@ -35,6 +40,7 @@ class Group:
     """Inputs for one model with equal options: texts with their prefixes, images as URL or base64, or pairs.
 
     No input stands in `inputs` twice; every slot that wants it has its own use. `key` is for an external provider.
+    `card` is that of the network; `kinds` are those of the vectors of each input, if it is not the card's own alone.
     """
 
     card: ModelCard
@@ -42,16 +48,17 @@ class Group:
     options: Mapping[str, Any]
     reads: Reads
     key: ProviderKey | None = None
+    kinds: tuple[VectorKind, ...] = ()
     inputs: list[Data] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     _positions: dict[Data, int] = field(default_factory=dict)
 
-    def add(self, slot: Slot, data: Data, mrl: int | None) -> None:
+    def add(self, slot: Slot, data: Data, mrl: int | None, kind: VectorKind) -> None:
         """Take on a slot; an input that is here already is not added again."""
         position = self._positions.setdefault(data, len(self.inputs))
         if position == len(self.inputs):
             self.inputs.append(data)
-        self.uses.append(Use(slot, position, mrl))
+        self.uses.append(Use(slot, position, mrl, kind))
 
     def where(self, position: int) -> str:
         """Where in the request the input at `position` stands first."""
@@ -83,8 +90,22 @@ def plan(
         here = opened.get(said)
         if here is None:
             here = opened[said] = _open(slot, asked, groups)
-        here.group.add(slot, _input(slot, here), here.mrl)
-    return list(groups.values())
+        here.group.add(slot, _input(slot, here), here.mrl, here.card.vector_kind)
+    return [part for group in groups.values() for part in (by_kinds(group) if group.card.heads else (group,))]
+
+
+def by_kinds(group: Group) -> list[Group]:
+    """A group in parts, whose inputs want the same kinds of vectors: the network runs once for each input."""
+    wanted: dict[int, set[VectorKind]] = {}
+    for use in group.uses:
+        wanted.setdefault(use.position, set()).add(use.kind)
+    parts: dict[tuple[VectorKind, ...], Group] = {}
+    for use in group.uses:
+        kinds = tuple(sorted(wanted[use.position]))
+        own = kinds == (group.card.vector_kind,)
+        empty = replace(group, kinds=() if own else kinds, inputs=[], uses=[], _positions={})
+        parts.setdefault(kinds, empty).add(use.slot, group.inputs[use.position], use.mrl, use.kind)
+    return list(parts.values())
 
 
 def objects_by_model(groups: Iterable[Group]) -> dict[str, int]:
@@ -106,6 +127,7 @@ class _Opened(NamedTuple):
     """
 
     group: Group
+    card: ModelCard
     mrl: int | None
     reads: Sequence[str]
     needs_name: bool
@@ -135,10 +157,11 @@ def _open(slot: Slot, asked: _Asked, groups: dict[_Key, Group]) -> _Opened:
     own = checked(card, options, where)
     key = asked.keys.key(card, given, where)
     reads: Reads = "image" if slot.wanted.input == "image" and "image" in card.reads else card.modality
-    place = card.name, own.key, reads, digest(key)
-    group = groups.setdefault(place, Group(card, asked.direction, own.options, reads, key))
+    network = card if card.network == card.name else asked.catalogue.find(card.network, where)
+    place = card.network, own.key, reads, digest(key)
+    group = groups.setdefault(place, Group(network, asked.direction, own.options, reads, key))
     sparse = card.vector_kind == "sparse"
-    return _Opened(group, mrl, card.reads, sparse, own.longest_text, prefix)
+    return _Opened(group, card, mrl, card.reads, sparse, own.longest_text, prefix)
 
 
 def _whole(value: Any) -> Any:
@@ -151,7 +174,7 @@ def _input(slot: Slot, opened: _Opened) -> Data:
     data = wanted.data
     if opened.needs_name and not slot.named:
         raise WrongInput(
-            f"{slot.where}: {opened.group.card.name} gives sparse vectors, which Qdrant stores under a name only: name "
+            f"{slot.where}: {opened.card.name} gives sparse vectors, which Qdrant stores under a name only: name "
             "the vector (in a query: 'using')"
         )
     if wanted.input not in opened.reads:
@@ -172,9 +195,9 @@ def _input(slot: Slot, opened: _Opened) -> Data:
 def _wrong_kind(slot: Slot, opened: _Opened) -> WrongInput:
     if slot.wanted.input == "object":
         return WrongInput(f"{slot.where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
-    if opened.group.card.vector_kind == "score":
-        return WrongInput(f"{slot.where}: {opened.group.card.name} is a reranker, without vectors: POST /v2/rerank")
-    name, reads = opened.group.card.name, "' and '".join(opened.reads)
+    if opened.card.vector_kind == "score":
+        return WrongInput(f"{slot.where}: {opened.card.name} is a reranker, without vectors: POST /v2/rerank")
+    name, reads = opened.card.name, "' and '".join(opened.reads)
     return WrongInput(f"{slot.where}: {name} takes '{reads}', not '{slot.wanted.input}'")
 
 

@@ -239,7 +239,7 @@ def by_catalogue(quotas: Mapping[str, Mapping[str, Quota]], catalogue: Catalogue
     Raises:
         ConfigError: a quota is for a model that is not served.
     """
-    known = {name.lower(): card.name for card in catalogue for name in (card.name, *card.aliases)}
+    known = {name.lower(): card.account for card in catalogue for name in (card.name, *card.aliases)}
     known[ANY_MODEL] = ANY_MODEL
     for tenant, models in quotas.items():
         for model in models:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,7 +41,7 @@ _POOLINGS: dict[str, Callable[[Any], Any]] = {
 def theirs(case: Case, folder: Path) -> np.ndarray:
     """The case's result."""
     with torch.inference_mode():
-        return _FAMILIES[case.card.family](case, folder)
+        return _many(case, folder) if case.kind else _FAMILIES[case.card.family](case, folder)
 
 
 def _dense(case: Case, folder: Path) -> np.ndarray:
@@ -56,6 +56,30 @@ def _hidden_states(folder: Path) -> Callable[[Any], Any]:
     """From the ids of one text to its hidden states."""
     model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     return lambda ids: model(input_ids=ids).last_hidden_state[0]
+
+
+def _many(case: Case, folder: Path) -> np.ndarray:
+    """As FlagEmbedding's model for BGE-M3 makes its three kinds of vectors."""
+    hidden_states, ids = _hidden_states(folder), _ids(case, folder)
+    if case.kind == "dense":
+        return normalize(torch.stack([hidden_states(row)[0] for row in ids])).numpy()
+    head = next(each for each in case.card.heads if (each.family == "sparse") == (case.kind == "sparse"))
+    layer = torch.load(folder / head.weights, weights_only=True)
+    special = _tokenizer(folder).convert_tokens_to_ids(["<s>", "</s>", "<pad>", "<unk>", "<mask>"])
+    found = []
+    for row in ids:
+        made = hidden_states(row) @ layer["weight"].T + layer["bias"]
+        found.append(normalize(made[1:]) if case.kind == "multivector" else _lexical(row[0], made[:, 0], special))
+    return torch.cat(found).numpy()
+
+
+def _lexical(ids: Any, weights: Any, special: Sequence[int]) -> Any:
+    """The highest weight of each token, `[1, ENTRIES]`."""
+    row = torch.zeros(1, ENTRIES)
+    for token, weight in zip(ids.tolist(), torch.relu(weights).tolist(), strict=True):
+        if token not in special:
+            row[0, token] = max(float(row[0, token]), weight)
+    return row
 
 
 def _sparse(case: Case, folder: Path) -> np.ndarray:

@@ -16,8 +16,9 @@ from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import HOME
 from deployments.contract import Direction, Reads
 from deployments.files.store import ModelStore, cache_folder
+from deployments.kinds import VectorKind
 from tests.parity.inputs import CAPTIONS, PAIRS, TEXTS, images
-from tests.support import architectures, rerankers, tiny
+from tests.support import architectures, rerankers, tiny, torch_zip
 
 Write = Callable[[Path], Path]
 """Writes a model's files into a folder."""
@@ -32,12 +33,13 @@ class Case:
     direction: Direction = "update"
     libraries: Sequence[str] = ("transformers", "fastembed")
     reads: Reads | None = None
+    kind: VectorKind | None = None
 
     @property
     def name(self) -> str:
-        """The model's name; late interaction, and a model of texts and images, have two results."""
-        if self.reads:
-            return f"{self.card.name} ({self.reads})"
+        """The model's name; some have several results."""
+        if which := self.reads or self.kind:
+            return f"{self.card.name} ({which})"
         return f"{self.card.name} ({self.direction})" if self.card.markers else self.card.name
 
     @property
@@ -251,6 +253,26 @@ def _random_text_image() -> Iterator[Case]:
         yield Case(clip, partial(_clip, activation="quick_gelu"), libraries=("transformers",), reads=reads)
 
 
+def _many(folder: Path) -> Path:
+    """As BGE-M3 is: the layers of its other vectors in files of PyTorch's."""
+    write = partial(_roberta, tokenizer=tiny.unigrams(), model_type="xlm-roberta")
+    for name, outputs in (("sparse_linear", 1), ("colbert_linear", tiny.PROJECTION)):
+        layer = tiny.Weights().linear("", outputs, tiny.HIDDEN)
+        torch_zip.save(folder / f"{name}.pt", {key.removeprefix("."): tensor for key, tensor in layer.items()})
+    return write(folder)
+
+
+def _random_many() -> Iterator[Case]:
+    heads = [
+        {"family": "sparse", "weights": "sparse_linear.pt"},
+        {"family": "late-interaction", "weights": "colbert_linear.pt", "dimensions": tiny.PROJECTION},
+    ]
+    card = _card("bge-m3", "dense", pooling="cls", context_window=tiny.POSITIONS - 2, heads=heads)
+    kinds: tuple[VectorKind, ...] = ("dense", "sparse", "multivector")
+    for kind in kinds:
+        yield Case(card, _many, libraries=("transformers",), kind=kind)
+
+
 def _random_rerankers() -> Iterator[Case]:
     for name in rerankers.RERANKERS:
         fields: dict[str, Any] = {"dimensions": None, "context_window": rerankers.window(name)}
@@ -265,5 +287,6 @@ CASES = [
     *_random_sparse(),
     *_random_others(),
     *_random_text_image(),
+    *_random_many(),
     *_random_rerankers(),
 ]

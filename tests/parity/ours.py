@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from deployments.contract import Batch, SparseVector, Vector, Vectors
+from deployments.contract import Batch, JoinedVectors, SparseVector, Vector, Vectors
 from deployments.families.loading import load_family
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
@@ -29,7 +29,9 @@ def load(case: Case, folder: Path, settings: SessionSettings) -> Embed:
     family = load_family(case.card, folder, settings)
 
     def embed(inputs: Sequence[Any], budget: int = 1024) -> Vectors:
-        return in_process.embed(family, Batch(list(inputs), case.direction), budget).vectors
+        batch = Batch(list(inputs), case.direction, kinds=(case.kind,) if case.kind else ())
+        vectors = in_process.embed(family, batch, budget).vectors
+        return vectors.parts[0] if isinstance(vectors, JoinedVectors) else vectors
 
     return embed
 

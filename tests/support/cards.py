@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployments.catalogue.card import ModelCard, Prefixes
+from deployments.catalogue.card import Head, ModelCard, Prefixes
 from deployments.catalogue.catalogue import Catalogue
 
 DENSE = ModelCard(
@@ -45,4 +45,15 @@ BOTH = ModelCard(
     sources=({"folder": Path(), "files": {}},),  # type: ignore[arg-type]
 )
 """Of texts and of images; not in the catalogue, which has no model for more than one kind."""
+MANY = DENSE.model_copy(
+    update={
+        "name": "org/many",
+        "aliases": (),
+        "heads": (
+            Head(family="sparse", weights="sparse_linear.pt"),
+            Head(family="late-interaction", weights="colbert_linear.pt"),
+        ),
+    }
+)
+"""With three kinds of vectors of one network; not in the catalogue either."""
 CATALOGUE = Catalogue((DENSE, BM25, VISION), Path("test.yaml"))

@@ -11,7 +11,7 @@ from serve_app.ledger.meter import Caller, Meter
 from serve_app.ledger.quotas import NO_QUOTAS, Quotas
 from serve_app.ledger.switchboard import Switchboard
 
-USE: Any = Use(None, 0, None)  # type: ignore[arg-type]
+USE: Any = Use(None, 0, None, "dense")  # type: ignore[arg-type]
 CARD = ModelCard(name="m", family="bm25", licence="-", model_card_url="-")
 
 

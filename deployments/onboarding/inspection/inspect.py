@@ -27,6 +27,9 @@ _QUERY_WEIGHTS = "idf.json"
 _LOGS_TWICE = {"relu": False, "log1p_relu": True}
 """By the names of sentence-transformers."""
 
+_HEADS = {"sparse": "sparse_linear", "late-interaction": "colbert_linear"}
+"""The files of BGE-M3's layers, by the family of the vectors that they give."""
+
 _PREPROCESSOR = "preprocessor_config.json"
 _CLIP = {"max_position_embeddings": 77, "projection_dim": 512, "image_size": 224}
 """The settings that transformers leaves out of a config.json if they are CLIP's own."""
@@ -124,9 +127,18 @@ def _dense(files: Repository, weights: Weights) -> Sequence[_Found]:
         "matryoshka": st.matryoshka(files),
         "normalize": normalize,
     }
+    fields["heads"] = [{"family": family, "weights": path} for family, path in _heads(files)]
     if told := st.instruction(files):
         fields |= {"instruction": told, "prefixes": Prefixes(passage=st.prefixes(files).passage)}
-    return _text("dense", files, {**weights, **_beside(projections)}, fields)
+    beside = {head["weights"]: File() for head in fields["heads"]}
+    return _text("dense", files, {**weights, **_beside(projections), **beside}, fields)
+
+
+def _heads(files: Repository) -> Sequence[tuple[str, str]]:
+    """The families of the other vectors that the network gives, and the files of their layers."""
+    possible = {family: [f"{stem}.{ending}" for ending in ("safetensors", "pt")] for family, stem in _HEADS.items()}
+    found = {family: next((path for path in paths if path in files.paths), "") for family, paths in possible.items()}
+    return [(family, path) for family, path in found.items() if path]
 
 
 def _beside(projections: Iterable[str]) -> Weights:

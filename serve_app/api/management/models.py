@@ -66,7 +66,7 @@ class Models:
         cards = self._catalogue.cards
         for card, running in zip(cards, await self._how_they_run(cards, states), strict=True):
             external = outside.get(card.name, ProviderState()) if card.provider else None
-            state = _with_provider(states.get(card.name, _UNKNOWN), external)
+            state = _with_provider(states.get(card.account, _UNKNOWN), external)
             described.append(
                 {
                     **_card(card, self._catalogue),
@@ -76,23 +76,23 @@ class Models:
                     "replicas": {"running": state.running, "starting": state.starting},
                     **asdict(running),
                     "external": _external(card, external),
-                    "live": asdict(figures.get(card.name, Figures())),
+                    "live": asdict(figures.get(card.account, Figures())),
                 }
             )
         return described
 
     def _is_off(self, card: ModelCard) -> bool:
         switches = self._ledger.switches
-        return switches.all_off or card.name in switches.models
+        return switches.all_off or card.account in switches.models
 
     async def _how_they_run(self, cards: Sequence[ModelCard], states: Mapping[str, ModelState]) -> Sequence[Running]:
         """Only models with replicas are asked: others would be woken."""
-        return await asyncio.gather(*(self._how_it_runs(card, states.get(card.name, _UNKNOWN)) for card in cards))
+        return await asyncio.gather(*(self._how_it_runs(card, states.get(card.account, _UNKNOWN)) for card in cards))
 
     async def _how_it_runs(self, card: ModelCard, state: ModelState) -> Running:
         if card.provider:
             return Running(card.provider.kind, None)
-        model = self._models.get(card.name)
+        model = self._models.get(card.network)
         if not state.running or model is None:  # None: it was taken away a moment ago
             self._running.pop(card.name, None)
             return _NOT_KNOWN

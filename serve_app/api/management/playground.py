@@ -121,7 +121,7 @@ class Playground:
         own = {k: value for k, value in without_keys(options)[0].items() if k not in {"mrl", "instruction"}}
         batch = Batch([prefix + text for prefix, text in zip(prefixes, texts, strict=True)], asked.direction, own)
         indices = [v.indices.tolist() if isinstance(v, SparseVector) else [] for v in vectors.values()]
-        read = await self._models[card.name].explain(batch, indices)
+        read = await self._models[card.network].explain(batch, indices)
         return {
             position: _moved(explanation, len(prefix))
             for position, explanation, prefix in zip(vectors, read, prefixes, strict=True)

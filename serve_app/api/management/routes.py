@@ -203,10 +203,10 @@ class Console:
         return Answer(_shown(await self._ledger.switch(change.model_copy(update={"models": models}))))
 
     def _switched(self, name: str) -> str:
-        """What a switch is for: a model of the catalogue, or all models of a provider."""
+        """What a switch is for: a model with all that its network gives, or all models of a provider."""
         card = self._embedder.catalogue.find(name, "models")
         if card.account != card.name:
-            raise UnknownModel(f"models: a provider's models are switched together: {card.account}")
+            raise UnknownModel(f"models: {card.name} is switched together with all of {card.account}")
         return card.name
 
     async def _play(self, request: Request, access: Access) -> Answer:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from deployments.catalogue.card import File, Markers, ModelCard, Prefixes
+from deployments.catalogue.card import File, Head, Markers, ModelCard, Prefixes
 from deployments.catalogue.catalogue import HOME, load
 from deployments.errors import ConfigError
 
@@ -60,6 +60,16 @@ def test_the_example_of_the_documentation_loads(tmp_path: Path) -> None:
     assert (ours.name, ours.prefixes.query) == ("shop/products", "query: ")
 
 
+def test_the_example_of_a_network_with_several_vectors_loads(tmp_path: Path) -> None:
+    (example,) = re.findall(r"<!-- tested: bge-m3.yaml -->\n```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "own.yaml").write_text(example)
+    assert [(card.name, card.vector_kind, card.dimensions) for card in load(tmp_path / "own.yaml")] == [
+        ("BAAI/bge-m3", "dense", 1024),
+        ("BAAI/bge-m3-sparse", "sparse", None),
+        ("BAAI/bge-m3-colbert", "multivector", 1024),
+    ]
+
+
 def test_prefixes_can_be_switched_off() -> None:
     (e5,) = [card for card in load(MODELS / "qdrant-cloud.yaml") if card.name == "intfloat/multilingual-e5-small"]
     content = e5.model_dump(exclude_unset=True)
@@ -68,6 +78,6 @@ def test_prefixes_can_be_switched_off() -> None:
         ModelCard.model_validate({**content, "prefixes": True})
 
 
-@pytest.mark.parametrize("record", [ModelCard, Markers, Prefixes, File])
+@pytest.mark.parametrize("record", [ModelCard, Markers, Prefixes, File, Head])
 def test_every_key_of_a_model_is_documented(record: type[ModelCard]) -> None:
     assert [name for name in record.model_fields if f"`{name}`" not in README] == []

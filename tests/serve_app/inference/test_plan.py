@@ -14,7 +14,7 @@ from deployments.errors import BadOption, InternalError, UnknownModel, WrongInpu
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import InferenceObject, Slot
 from serve_app.inference.plan import Group, plan
-from tests.support.cards import BOTH, CATALOGUE, DENSE
+from tests.support.cards import BOTH, CATALOGUE, DENSE, MANY
 
 
 class Written:
@@ -206,3 +206,40 @@ def test_a_model_of_texts_and_images_has_a_group_of_each(written: Written) -> No
     assert (images.reads, images.inputs) == ("image", ["aGk="]), "a prefix is for texts"
     with pytest.raises(WrongInput, match="'object' is reserved"):
         plan([written.slot("c", object={}, model="org/both")], "search", catalogue)
+
+
+def test_a_network_is_asked_once_for_all_kinds_of_a_text(written: Written) -> None:
+    catalogue = Catalogue((MANY,), Path("test.yaml"))
+    slots = [
+        written.slot("a", text="one", model="org/many", options={"mrl": 2}),
+        written.slot("b", text="one", model="org/many-sparse"),
+        written.slot("c", text="one", model="org/many-colbert"),
+        written.slot("d", text="two", model="org/many"),
+        written.slot("e", text="three", model="org/many-sparse"),
+        written.slot("f", text="two", model="org/many"),
+    ]
+    groups = {group.kinds: group for group in plan(slots, "update", catalogue)}
+    assert {kinds: group.inputs for kinds, group in groups.items()} == {
+        ("dense", "multivector", "sparse"): ["passage: one"],
+        (): ["passage: two"],
+        ("sparse",): ["passage: three"],
+    }
+    assert {group.card.name for group in groups.values()} == {"org/many"}
+    three: Any = (np.array([3, 4, 0, 0], np.float32), "many", "sparse")
+    fill(groups["dense", "multivector", "sparse"], [three])
+    assert written.vectors["a"] == pytest.approx([0.6, 0.8])
+    assert (written.vectors["b"], written.vectors["c"]) == ("sparse", "many")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named", "said"),
+    [
+        ({"model": "org/many-sparse"}, False, "org/many-sparse gives sparse vectors"),
+        ({"model": "org/many-sparse", "options": {"mrl": 2}}, True, "org/many-sparse has no vectors of a length"),
+    ],
+)
+def test_what_is_wrong_for_a_kind_is_said_with_its_name(
+    written: Written, wanted: dict[str, Any], named: bool, said: str
+) -> None:
+    with pytest.raises((WrongInput, BadOption), match=said):
+        plan([written.slot("a", named, text="one", **wanted)], "update", Catalogue((MANY,), Path("test.yaml")))

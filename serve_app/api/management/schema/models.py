@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from deployments.catalogue.families import FAMILIES, Modality, VectorKind
+from deployments.catalogue.families import FAMILIES, Modality
+from deployments.kinds import VectorKind
 from serve_app.api.management.schema.base import Answered, Operation, Operations, Parameter, Shape, answered
 from serve_app.api.management.schema.errors import AWAY, REFUSED, Error, error, refusal
 from serve_app.api.management.schema.live import FIGURES, Figures

@@ -398,3 +398,14 @@ def test_what_the_catalogue_needs_and_the_files_lack_is_named(tuned: Path) -> No
     (tuned / "config.json").unlink()
     with pytest.raises(ModelError, match=r"no config.json"):
         look(tuned)
+
+
+def test_the_layers_of_other_vectors_become_heads(tuned: Path) -> None:
+    for name in ("sparse_linear.pt", "colbert_linear.pt", "colbert_linear.safetensors"):
+        (tuned / name).touch()
+    card = look_at_one(tuned)
+    assert [(head.family, head.weights) for head in card.heads] == [
+        ("sparse", "sparse_linear.pt"),
+        ("late-interaction", "colbert_linear.safetensors"),
+    ]
+    assert files_of(card) == PLAIN | {"sparse_linear.pt", "colbert_linear.safetensors"}
