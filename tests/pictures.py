@@ -117,8 +117,9 @@ async def take_all(address: str) -> None:
 async def take_views(watched: Watched) -> None:
     """The views, each as a visitor finds it."""
     page = await watched.open()
-    await page.set_viewport_size({"width": 1280, "height": 570})
+    await page.set_viewport_size({"width": 1280, "height": 494})
     await save(page, "models")
+    await page.set_viewport_size({"width": 1280, "height": 570})
     await page.get_by_role("switch", name=TEXT_MODELS["splade"]).click()
     await save(page, "switch")
     await page.get_by_role("button", name="Cancel").click()
