@@ -29,5 +29,5 @@ done
 if [ "$1" = --helm ]; then
     helm --namespace "$namespace" uninstall "$2"
 else
-    kubectl delete -k "$1"
+    kubectl delete --ignore-not-found -k "$1"   # the RayService has gone before
 fi
