@@ -10,7 +10,7 @@ SETUP := $(VENV)/.installed-$(RUNTIME)
 # As many processes as cores share the tests; the tests that start a service stay together in one of them.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
-.PHONY: help run demo test test-unit test-examples test-manifests quality bench bench-peers simulate chaos soak fuzz attack lint format hooks openapi constraints clean
+.PHONY: help run demo test test-unit test-examples test-manifests test-kubernetes quality bench bench-peers simulate chaos soak fuzz attack lint format hooks openapi constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ test-examples: $(SETUP)  ## run the console's examples, those in Go, Java and Ru
 test-manifests: $(SETUP)  ## the manifests and the chart; builds programs of Kubernetes outside this folder (20 minutes the first time, then a few)
 	$(BIN)/python -m tests.support.kubernetes_programs
 	API_SERVER=1 $(BIN)/python -m pytest tests/k8s tests/kubernetes
+
+test-kubernetes: $(SETUP)  ## the manifests and the image with kubelet and containerd, in a cluster made for it; root, Linux, an hour the first time
+	$(BIN)/python -m tests.on_kubernetes
 
 quality: $(SETUP)  ## do searches find what answers a question? nDCG@10 with a floor for each kind (2 minutes)
 	$(BIN)/qdrant-inference models pull

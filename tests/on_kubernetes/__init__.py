@@ -1,0 +1,1 @@
+"""The manifests on a real Kubernetes of one machine, which is made for it: `python -m tests.on_kubernetes`."""
