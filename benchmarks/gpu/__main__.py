@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.5, help="of --bare: after them no other model begins")
     parser.add_argument("--provider", default="cuda", choices=["cuda", "openvino", "cpu"], help="others: to try it out")
     parser.add_argument("--models", nargs="+", default=list(BERTS), choices=list(BERTS), help="not of --bare")
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2, 4], help="that tokenize; of --bare the last")
+    parser.add_argument(
+        "--threads", nargs="+", type=int, help="that tokenize (1 2 4; of --bare one a core, but for two)"
+    )
     parser.add_argument("--peak", type=float, default=989.5, help="of --feeding: of the card in TFLOPS (H100)")
     folder = Path(os.environ.get("OUT", "."))
     parser.add_argument("--out", type=Path, default=folder / "gpu.json", help="of --bare: where the results go")
@@ -29,11 +31,12 @@ def main() -> None:
         from benchmarks.gpu import bare  # noqa: PLC0415  what the others need may be missing
 
         seconds = asked.seconds or (0.1 if asked.quick else 2.0)
-        bare.run(bare.Plan(asked.provider, seconds, asked.minutes, asked.quick, asked.threads[-1]), asked.out)
+        threads = (asked.threads or [max(1, (os.cpu_count() or 1) - 2)])[-1]
+        bare.run(bare.Plan(asked.provider, seconds, asked.minutes, asked.quick, threads), asked.out)
     elif asked.feeding:
         from benchmarks.gpu import feeding  # noqa: PLC0415  as above
 
-        feeding.measure(asked.seconds or 3.0, asked.threads, asked.peak, asked.models)
+        feeding.measure(asked.seconds or 3.0, asked.threads or [1, 2, 4], asked.peak, asked.models)
     else:
         from benchmarks.gpu import stack  # noqa: PLC0415  as above
 

@@ -22,7 +22,7 @@ from typing import Any, Union
 import numpy as np
 
 from benchmarks import machine, random_models, tables
-from benchmarks.gpu import matrices, parity, peer, runs
+from benchmarks.gpu import matrices, parity, peer, runs, small_models
 from benchmarks.gpu.texts import Texts
 from benchmarks.random_models import Bert, Vit
 from deployments.catalogue.card import ModelCard
@@ -99,8 +99,11 @@ class Model:
 
     def on_cpu(self) -> Family:
         """The same on the CPU, as exact as can be."""
-        settings = SessionSettings(provider="cpu", precision="float32", rows="padded")
-        return load_family(self.card, self.path, settings)
+        return _exact(self.card, self.path)
+
+
+def _exact(card: ModelCard, path: Path) -> Family:
+    return load_family(card, path, SessionSettings(provider="cpu", precision="float32", rows="padded"))
 
 
 @dataclass
@@ -142,6 +145,11 @@ def run(plan: Plan, file: Path) -> None:
         with report.step("", "matrix products") as found:
             rate = matrices.rate(plan.settings(), 256 if plan.quick else 8192, plan.seconds)
             found(tflops=rate / 1e12)
+        for name, path, card in small_models.written(Path(folder, "small")):
+            with report.step(name, "parity of a small one") as found:
+                on_card = load_family(card, path, plan.settings().session())
+                running = on_card.running
+                found(lowest_cosine=parity.lowest_cosine(on_card, _exact(card, path), _few_short()), **vars(running))
         for name, size in plan.models.items():
             if not report.is_time:
                 report.about["left_out"] = [*report.about.get("left_out", []), name]
@@ -187,6 +195,7 @@ def _of_a_model(plan: Plan, report: Report, model: Model) -> None:
     if isinstance(model.size, Bert):
         _replica(plan, report, model)
     if isinstance(model.size, Bert) and model.size.family == "dense":
+        _searches(plan, report, model)
         _peer(plan, report, model)
 
 
@@ -216,15 +225,28 @@ def _session_rates(plan: Plan, report: Report, model: Model, rows: str, family: 
             images = runs.session_rate(family, inputs, settings, plan.seconds) / size.tokens
             found(images_per_s=images, tflops=images * size.flops() / 1e12)
         return
-    for length in plan.lengths:
+    for length in plan.lengths if rows == "auto" else plan.lengths[1::2]:
         with report.step(model.name, f"session, {length or 'mixed'} tokens, rows {rows}") as found:
             rate = runs.session_rate(family, _many(plan, length), settings, plan.seconds)
             found(tokens_per_s=rate, tflops=rate * size.flops(length or _MEAN) / 1e12)
 
 
+def _few_short() -> list[str]:
+    """Texts for the tokenizers of the small models, the shortest first."""
+    return ["a", "the capital of Paris", "vectors, and text!", "is " * 41, "the vector is " * 100, "are " * 300]
+
+
+def _searches(plan: Plan, report: Report, model: Model) -> None:
+    texts = Texts().of(12, 500)
+    for graphs in (False, True) if plan.on_card else (False,):
+        with report.step(model.name, f"searches {'with' if graphs else 'without'} CUDA graphs") as found:
+            settings = plan.settings(cuda_graphs=graphs)
+            for count, each in runs.searches(model.card, model.path, settings, texts, plan.seconds).items():
+                found(**{f"per_s_{count}": each.rate, f"ms_{count}": each.median})
+
+
 def _replica(plan: Plan, report: Report, model: Model) -> None:
-    at_a_time = 1 if plan.quick else 16
-    opened = runs.replica(model.card, model.path, plan.settings(), at_a_time)
+    opened = runs.replica(model.card, model.path, plan.settings(), *([1] if plan.quick else []))
     with report.step(model.name, "all of a replica"), opened as offer:
         for length in plan.lengths:
             with report.step(model.name, f"replica, {length or 'mixed'} tokens") as found:
@@ -243,7 +265,18 @@ def _peer(plan: Plan, report: Report, model: Model) -> None:
         found(tokens_per_s=peer.rate(model.path, texts, tokens, "cuda" if plan.on_card else "cpu", plan.seconds))
 
 
-_COLUMNS = ("tokens_per_s", "images_per_s", "tflops", "lowest_cosine", "ms", "cores")
+_COLUMNS = (
+    "tokens_per_s",
+    "images_per_s",
+    "tflops",
+    "lowest_cosine",
+    "ms",
+    "cores",
+    "per_s_1",
+    "ms_1",
+    "per_s_64",
+    "ms_64",
+)
 
 
 def _show(report: Report) -> None:

@@ -25,7 +25,7 @@ from deployments.families.protocol import Family, Positions
 from deployments.replica.replica import ModelReplica
 from deployments.replica.settings import ReplicaSettings
 
-_AT_A_TIME = 16
+_AT_A_TIME = 32
 """Batches that a replica is given at a time; `max_ongoing_requests` of `configs/serve-gpu.yaml`."""
 
 _INPUTS, _CHARACTERS = 256, 131_072
@@ -70,6 +70,42 @@ def latency(family: Family, one: Any, seconds: float) -> float:
         family.run(prepared, np.arange(1))
         times.append(time.perf_counter() - began)
     return 1e3 * statistics.median(times)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What searches found: how many a second, and the median of their times in milliseconds."""
+
+    rate: float
+    median: float
+
+
+def searches(
+    card: ModelCard, folder: Path, settings: ReplicaSettings, texts: Sequence[str], seconds: float
+) -> Mapping[int, Found]:
+    """Of a replica in this process, asked for one text each, by so many at a time."""
+    with asyncio.Runner() as runner:
+        opened = ModelReplica(card, str(folder))
+        try:
+            runner.run(opened.reconfigure(settings.model_dump()))
+            return {count: runner.run(_searched(opened, texts, seconds, count)) for count in (1, 4, 16, 64)}
+        finally:
+            opened.close()
+
+
+async def _searched(opened: ModelReplica, texts: Sequence[str], seconds: float, at_a_time: int) -> Found:
+    endless = itertools.cycle(Batch([text], "search") for text in texts)
+    begins = time.perf_counter() + seconds / 4
+    times: list[float] = []
+
+    async def one_after_the_other() -> None:
+        while (began := time.perf_counter()) < begins + seconds:
+            await opened.embed(next(endless))
+            if began >= begins:
+                times.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(at_a_time)))
+    return Found(len(times) / seconds, 1e3 * statistics.median(times))
 
 
 @dataclass(frozen=True)

@@ -40,5 +40,5 @@ def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
         return DenseVectors(outputs[0]) if ends_with_vectors else outputs[0]
 
     graph = RaggedGraph(ragged.encoder, (card.pooling, card.normalize and ends_with_vectors), read)
-    network = open_network(card, folder, settings, Graphs(heads.positions, heads.encoder, graph))
+    network = open_network(card, folder, settings, Graphs(heads.positions, heads.encoder, graph, heads.float16))
     return TextModel(card, folder, network, finish)

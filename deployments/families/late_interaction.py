@@ -33,7 +33,9 @@ _PADDINGS = ("[PAD]", "<pad>")
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> LateInteractionModel:
     """Load a late-interaction model."""
-    graphs = Graphs(heads.positions, heads.colbert, RaggedGraph(ragged.colbert, (card.normalize,), _vectors))
+    graphs = Graphs(
+        heads.positions, heads.colbert, RaggedGraph(ragged.colbert, (card.normalize,), _vectors, "token"), heads.float16
+    )
     return LateInteractionModel(card, folder, open_network(card, folder, settings, graphs))
 
 

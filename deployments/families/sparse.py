@@ -28,7 +28,7 @@ from deployments.networks.settings import SessionSettings
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a SPLADE model."""
-    graphs = Graphs(heads.positions, heads.splade, RaggedGraph(ragged.splade, (), _entries))
+    graphs = Graphs(heads.positions, heads.splade, RaggedGraph(ragged.splade, (), _entries, None), heads.float16)
     network = open_network(card, folder, settings, graphs)
     finish = partial(_weights_above_zero, log_twice=card.log_twice)
     return (InferenceFreeModel if card.query_weights else TextModel)(card, folder, network, finish)

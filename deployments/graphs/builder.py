@@ -180,6 +180,18 @@ class Graph:
             results.append(result if bias is None else self.add("Add", result, self.weight(bias[part])))
         return results
 
+    def by_heads(self, value: str, names: Sequence[str], heads: int) -> tuple[str, str]:
+        """Several linear layers in one, `[tokens, heads, layers, size of a head]`, and their biases, not added yet.
+
+        The biases stand layer by layer, as onnxruntime's operators take them; empty if there are none.
+        """
+        weight, bias = self._joined(names)
+        size = len(weight) // len(names) // heads
+        by_heads = weight.reshape(len(names), heads, size, -1).swapaxes(0, 1).reshape(weight.shape)
+        product = self.add("MatMul", value, self.weight(by_heads.T))
+        shape = self.constant(np.array([0, heads, len(names), size]))
+        return self.add("Reshape", product, shape), "" if bias is None else self.weight(bias)
+
     def width(self, names: Sequence[str]) -> int:
         """How many numbers several linear layers in one give."""
         return sum(self.checkpoint.shape(f"{name}.weight")[0] for name in names)

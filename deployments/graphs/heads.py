@@ -26,6 +26,11 @@ def positions(config: Config) -> int:
     return transformer(config).positions
 
 
+def float16(config: Config) -> bool:
+    """Whether a model can compute in float16."""
+    return transformer(config).float16
+
+
 def encoder(
     checkpoint: Checkpoint,
     weights: npt.DTypeLike = np.float32,

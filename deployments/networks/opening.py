@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from deployments.architectures.checkpoint import Checkpoint, Config, has_tensors
 from deployments.catalogue.card import ModelCard
+from deployments.catalogue.families import Precision
 from deployments.errors import ModelError
 from deployments.graphs.cache import kept
 from deployments.graphs.rows import Rows
@@ -22,10 +24,13 @@ from deployments.networks.packed import PackedNetwork
 from deployments.networks.packing import Packed
 from deployments.networks.padded import READY_INPUTS, PaddedNetwork, run_built, run_ready
 from deployments.networks.ragged import Ragged, RaggedNetwork, Read
-from deployments.networks.session import Build, Provider, Session, open_session, provider_of
+from deployments.networks.replays import Replays, RowOf
+from deployments.networks.session import Build, Provider, Session, open_replayed, open_session, provider_of
 from deployments.networks.settings import SessionSettings
 
 READY = "model.onnx"
+
+log = logging.getLogger("ray.serve")
 
 BuildGraph = Callable[..., bytes]
 """Makes a graph of a checkpoint, the type of its weights, and what else it is told."""
@@ -33,11 +38,15 @@ BuildGraph = Callable[..., bytes]
 
 @dataclass(frozen=True)
 class RaggedGraph:
-    """The graph of ragged texts: what its builder is told beside the weights' type, and how its outputs are read."""
+    """The graph of ragged texts: what its builder is told beside the weights' type, and how its outputs are read.
+
+    `row_of` is what a row of its output stands for; None, if how many there are is known only after a run.
+    """
 
     build: BuildGraph
     arguments: Sequence[Any]
     read: Read
+    row_of: RowOf | None = "text"
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class Graphs:
 
     Attributes:
         positions: how many tokens a checkpoint's model can read.
+        float16: whether it can compute in float16.
         build: makes the graph of padded rows, and if it is told so, of packed ones.
         ragged: if there is one.
     """
@@ -53,6 +63,7 @@ class Graphs:
     positions: Callable[[Config], int]
     build: BuildGraph
     ragged: RaggedGraph | None = None
+    float16: Callable[[Config], bool] = lambda _: True
 
 
 def open_network(
@@ -71,15 +82,37 @@ def open_network(
         end = graphs.positions(checkpoint)
         raise ModelError(f"{card.name}: context_window is {card.context_window}, but the model ends at {end}")
     rows = rows_of(card.family, settings)
+    unsuitable = tuple(card.spec.unsuitable_precisions) + (() if graphs.float16(checkpoint) else ("float16",))
 
     def opened(build: BuildGraph, *arguments: Any) -> Session:
-        return open_built(card, lambda weights: kept(build, checkpoint, weights, *arguments), settings)
+        return open_session(lambda weights: kept(build, checkpoint, weights, *arguments), settings, unsuitable)
 
     if rows == "ragged" and (ragged := graphs.ragged):
-        return RaggedNetwork(opened(ragged.build, *ragged.arguments), Ragged(), ragged.read)
+        session = opened(ragged.build, *ragged.arguments)
+        return RaggedNetwork(session, Ragged(), ragged.read, _replays(card, checkpoint, settings, ragged, unsuitable))
     if rows == "packed":
         return PackedNetwork(opened(graphs.build, rows), Packed())
     return PaddedNetwork(opened(graphs.build), run_built, Padded(int(card.context_window or 0)))
+
+
+def _replays(
+    card: ModelCard,
+    checkpoint: Checkpoint,
+    settings: SessionSettings,
+    ragged: RaggedGraph,
+    unsuitable: Collection[Precision],
+) -> Replays | None:
+    """What runs the small ones; without it they run as the others do, only slower."""
+    if ragged.row_of is None or not settings.cuda_graphs:
+        return None
+    try:
+        session = open_replayed(
+            lambda weights: kept(ragged.build, checkpoint, weights, *ragged.arguments), settings, unsuitable
+        )
+        return Replays(session, ragged.row_of, int(card.context_window or 0))
+    except ModelError as error:
+        log.warning("%s: small runs are not replayed: %s", card.name, error)
+        return None
 
 
 def rows_of(family: str, settings: SessionSettings) -> Rows:

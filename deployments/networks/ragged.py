@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from deployments.contract import Running
 from deployments.graphs.rows import SLOT_STEP
 from deployments.networks.base import Numbers, Output
 from deployments.networks.layouts import Layout
-from deployments.networks.session import Outputs, Session
+from deployments.networks.session import CAPTURES, Outputs, Session
 
 _SLOTS = 1.5
 """How many slots a run may have for each token of the budget: pooling and biases of scores cost memory for each slot,
@@ -25,6 +26,9 @@ and the head of a SPLADE computes for each."""
 
 _ENOUGH = 0.9
 """The share of the budget that is looked for; more is not worth looking on."""
+
+Inputs = dict[str, npt.NDArray[np.int32]]
+"""Of a ragged graph, by name."""
 
 Read = Callable[[Outputs, Sequence[int]], Output]
 """What to make of a graph's outputs, and of how many tokens each text has."""
@@ -52,13 +56,26 @@ class Ragged(Layout):
         return best
 
 
+class Replaying(Protocol):
+    """What runs the small ones (`replays.py`)."""
+
+    def run(self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None) -> Outputs | None:
+        """The outputs, or None for what is not small."""
+        ...
+
+
 @dataclass(frozen=True)
 class RaggedNetwork:
-    """Gives what `read` makes of the graph's outputs."""
+    """Gives what `read` makes of the graph's outputs; `replays` runs what is small, if there is one.
+
+    It does so only while nothing else runs: a query is sooner done. If more come than one by one, it is better that
+    they gather, and that the processor is at the next run while the card computes one.
+    """
 
     session: Session
     layout: Ragged
     read: Read
+    replays: Replaying | None = None
 
     @property
     def running(self) -> Running:
@@ -67,31 +84,44 @@ class RaggedNetwork:
 
     def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None) -> Output:
         """As `Network`."""
-        return self.read(self.session.run(ragged(texts, attended, firsts)), [len(text) for text in texts])
+        outputs = self.replays.run(texts, attended, firsts) if self.replays and CAPTURES.idle else None
+        outputs = self.session.run(ragged(texts, attended, firsts)) if outputs is None else outputs
+        return self.read(outputs, [len(text) for text in texts])
 
 
 def ragged(
-    texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None
-) -> dict[str, npt.NDArray[np.int32]]:
-    """What a ragged graph reads (`graphs/rows.py`)."""
+    texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None, *, slots: int | None = None
+) -> Inputs:
+    """What a ragged graph reads (`graphs/rows.py`), with so many `slots` a text; None: as few as can be."""
     lengths = np.array([len(text) for text in texts], np.int32)
-    starts = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
-    begins, places = starts[:-1, None], np.arange(_slots(int(lengths.max())), dtype=np.int32)
-    is_text = places < lengths[:, None]
-    numbers = is_text.reshape(-1)
-    positions = np.broadcast_to(places, is_text.shape)[is_text]
-    segments = positions >= np.repeat(lengths if firsts is None else firsts, lengths)
-    return {
-        "input_ids": np.fromiter(chain.from_iterable(texts), np.int32, int(starts[-1])),
+    ends = lengths.cumsum(dtype=np.int32)
+    begins, total, width = ends - lengths, int(ends[-1]), slots or _slots(int(lengths.max()))
+    tokens = np.arange(total, dtype=np.int32)
+    positions = tokens - np.repeat(begins, lengths)
+    rows = width * np.arange(len(texts), dtype=np.int32)
+    offset = np.repeat(rows - begins, lengths) + tokens
+    stands = np.repeat(begins, width)
+    stands[offset] = tokens
+    inputs = {
+        "input_ids": np.fromiter(chain.from_iterable(texts), np.int32, total),
         "positions": positions,
-        "segments": segments.astype(np.int32),
-        "starts": starts,
-        "token_offset": np.concatenate([np.flatnonzero(numbers), np.flatnonzero(~numbers)])
-        .astype(np.int32)
-        .reshape(is_text.shape),
-        "slots": np.where(is_text, begins + places, begins),
+        "starts": np.concatenate([begins, ends[-1:]]),
+        "token_offset": _with_empty(offset, len(texts) * width).reshape(-1, width),
+        "slots": stands.reshape(-1, width),
         "attended": attended,
     }
+    return (
+        inputs if firsts is None else inputs | {"segments": (positions >= np.repeat(firsts, lengths)).astype(np.int32)}
+    )
+
+
+def _with_empty(offset: Numbers, slots: int) -> Numbers:
+    """The slots with a token, and behind them those without."""
+    if len(offset) == slots:
+        return offset
+    is_empty = np.ones(slots, np.bool_)
+    is_empty[offset] = False
+    return np.concatenate([offset, np.flatnonzero(is_empty).astype(np.int32)])
 
 
 def _slots(tokens: int) -> int:

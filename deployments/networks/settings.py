@@ -17,8 +17,9 @@ class SessionSettings(Record):
 
     `auto` is the fastest provider of the installed onnxruntime, and the fastest precision there that keeps the cosine
     to float32 above 0.9999, by what was measured for the model's family. `gpu_mem_limit` bounds what onnxruntime's own
-    pool takes of a GPU's memory, in bytes. `rows` is how texts share the rows of a graph that was built here; `auto` is
-    what suits the provider and the family.
+    pools take of a GPU's memory, in bytes. `rows` is how texts share the rows of a graph that was built here; `auto` is
+    what suits the provider and the family. `cuda_graphs` has small runs of ragged texts captured and replayed, which
+    takes the memory of the weights a second time.
     """
 
     provider: Literal["auto", "cpu", "openvino", "cuda"] = "auto"
@@ -26,4 +27,5 @@ class SessionSettings(Record):
     threads: int = Field(default=0, ge=0)
     streams: int = Field(default=2, ge=1)
     rows: Literal["auto", "padded", "packed", "ragged"] = "auto"
+    cuda_graphs: bool = True
     gpu_mem_limit: int | None = Field(default=None, gt=0)

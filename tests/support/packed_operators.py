@@ -24,7 +24,13 @@ class PackedMultiHeadAttention(OpRun):
 
     def _run(self, *inputs: Any, num_heads: int, scale: float | None = None, **_: Any) -> tuple[Any, ...]:
         query, key, value, bias, token_offset, starts, scores_bias = (*inputs, None)[:7]
-        assert bias is None
+        if query.ndim == 4:  # joined, by heads
+            assert (key, value) in (("", ""), (None, None))
+            query, key, value = (query[:, :, part].reshape(len(query), -1) for part in range(3))
+            biases = [0, 0, 0] if bias is None else np.split(bias, 3)
+            query, key, value = (each + more for each, more in zip((query, key, value), biases, strict=True))
+        else:
+            assert bias is None
         assert token_offset.dtype == starts.dtype == np.int32
         texts, slots = token_offset.shape
         assert len(starts) == texts + 1
@@ -38,6 +44,7 @@ class PackedMultiHeadAttention(OpRun):
             assert scores_bias.dtype == query.dtype
             scores_bias = np.broadcast_to(scores_bias, (texts, num_heads, slots, slots))
         for text, (start, end) in enumerate(pairwise(starts)):
+            assert start < end
             heads = [part[start:end].reshape(end - start, num_heads, -1) for part in (query, key, value)]
             q, k, v = (part.transpose(1, 0, 2).astype(np.float32) for part in heads)
             scores = q @ k.transpose(0, 2, 1) * (scale or 1 / math.sqrt(size))
@@ -166,3 +173,24 @@ class _Named:
 def session(model: bytes, precision: Any = "float32") -> Session:
     """A session that tells that it runs on CUDA."""
     return Session(ReferenceSession(model), "cuda", precision)
+
+
+class Captured:
+    """In place of `ReplayedSession`: runs what has just the shapes that were captured."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.shapes: dict[Any, Any] = {}
+        self.runs: list[Any] = []
+
+    def capture(self, key: Any, inputs: dict[str, Any]) -> None:
+        self.shapes[key] = _shapes(inputs)
+
+    def run(self, key: Any, inputs: dict[str, Any]) -> list[Any]:
+        assert self.shapes[key].items() >= _shapes(inputs).items()
+        self.runs.append(key)
+        return self._session.run(inputs)
+
+
+def _shapes(inputs: dict[str, Any]) -> Any:
+    return {name: (array.shape, array.dtype) for name, array in inputs.items()}

@@ -61,11 +61,15 @@ def on_cuda(monkeypatch: pytest.MonkeyPatch) -> AbstractContextManager[None]:
         assert isinstance(model, bytes)
         return packed_operators.session(model)
 
+    def open_replayed(build: Build, settings: SessionSettings, unsuitable: Collection[str]) -> Any:
+        return packed_operators.Captured(open_session(build, settings, unsuitable))
+
     @contextmanager
     def patched() -> Iterator[None]:
         with monkeypatch.context() as patches:
             patches.setattr(opening, "provider_of", lambda settings: "cuda")
             patches.setattr(opening, "open_session", open_session)
+            patches.setattr(opening, "open_replayed", open_replayed)
             yield
 
     return patched()

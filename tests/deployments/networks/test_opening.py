@@ -11,6 +11,7 @@ import pytest
 from deployments.catalogue.families import FAMILIES
 from deployments.contract import MultiVectors
 from deployments.errors import ModelError
+from deployments.families.dense import load
 from deployments.graphs import heads, ragged
 from deployments.networks import opening
 from deployments.networks.base import Network
@@ -21,6 +22,7 @@ from deployments.networks.ragged import RaggedNetwork
 from deployments.networks.session import Build, Provider
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
+from tests.support.architectures import ARCHITECTURES
 from tests.support.tiny import card
 
 GRAPHS = Graphs(
@@ -85,6 +87,31 @@ def test_the_provider_decides_how_texts_share_rows(tmp_path: Path, monkeypatch: 
         assert isinstance(open_network(card(), tmp_path, settings, GRAPHS), kind)
     settings = SessionSettings(provider="cuda", rows="padded")
     assert isinstance(open_network(card(), tmp_path, settings, GRAPHS), PaddedNetwork)
+
+
+def test_what_is_too_large_for_float16_gets_float32_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(opening, "provider_of", lambda settings: settings.provider)
+    monkeypatch.setattr(opening, "open_session", lambda *given: asked.append(given) or Mock())
+    settings = SessionSettings(provider="cuda", cuda_graphs=False)
+    for name in ("gemma", "qwen3"):
+        (tmp_path / name).mkdir()
+        folder = tiny.write_as(tmp_path / name, *ARCHITECTURES[name](tiny.WORDS))
+        tiny.word_pieces().save(str(folder / "tokenizer.json"))
+        load(card(), folder, settings)
+    assert ["float16" in unsuitable for _, _, unsuitable in asked] == [True, False]
+
+
+def test_without_graphs_of_cuda_small_runs_are_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny.write(tmp_path, tiny.bert_tensors())
+    monkeypatch.setattr(opening, "provider_of", lambda settings: settings.provider)
+    monkeypatch.setattr(opening, "open_session", lambda *_: Mock())
+    network = open_network(card(), tmp_path, SessionSettings(provider="cuda"), GRAPHS)
+    assert isinstance(network, RaggedNetwork)
+    assert network.replays is None
+    assert "small runs are not replayed: onnxruntime cannot load the model on cuda" in caplog.text
 
 
 def test_every_family_that_reads_texts_with_a_network_has_rows_for_every_provider(

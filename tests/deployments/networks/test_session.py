@@ -12,7 +12,7 @@ from deployments.architectures.checkpoint import Checkpoint
 from deployments.errors import InternalError, ModelError
 from deployments.graphs import heads
 from deployments.networks import session as session_module
-from deployments.networks.session import open_session
+from deployments.networks.session import open_replayed, open_session
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
 
@@ -59,10 +59,18 @@ def test_a_model_runs_from_bytes_and_from_a_file(model: bytes, tmp_path: Path) -
 
 
 def test_cuda_is_the_replicas_own_gpu_and_takes_no_more_memory_than_it_may(opened: list[dict[str, str]]) -> None:
-    open_session(lambda _: b"", SessionSettings(provider="cuda", gpu_mem_limit=2**31))
+    open_session(lambda _: b"", SessionSettings(provider="cuda", cuda_graphs=False, gpu_mem_limit=2**31))
     (options,) = opened
     assert (options["device_id"], options["gpu_mem_limit"]) == ("0", "2147483648")
     assert options["arena_extend_strategy"] == "kSameAsRequested"
+
+
+def test_two_sessions_share_the_memory_that_a_replica_may_take(opened: list[dict[str, str]]) -> None:
+    settings = SessionSettings(provider="cuda", gpu_mem_limit=2**31)
+    open_session(lambda _: b"", settings)
+    open_replayed(lambda _: b"", settings)
+    assert [options["gpu_mem_limit"] for options in opened] == ["1073741824"] * 2
+    assert [options.get("enable_cuda_graph") for options in opened] == [None, "1"]
 
 
 def test_cuda_takes_what_it_needs_where_nothing_is_said(opened: list[dict[str, str]]) -> None:

@@ -1,0 +1,120 @@
+"""Small runs of ragged texts, filled up to the shapes for which there are graphs, by a reference in numpy."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployments.architectures.checkpoint import Checkpoint
+from deployments.graphs import ragged as graphs
+from deployments.networks.ragged import Ragged, RaggedNetwork, ragged
+from deployments.networks.replays import Replays, Shape, shapes
+from deployments.networks.session import CAPTURES, Captures
+from tests.support import packed_operators, tiny
+
+WINDOW = 64
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tiny.write(tmp_path_factory.mktemp("bert"), tiny.bert_tensors())
+    return graphs.encoder(Checkpoint(folder), np.float32, "mean", True)
+
+
+@pytest.fixture
+def captured(model: bytes) -> packed_operators.Captured:
+    return packed_operators.Captured(packed_operators.session(model))
+
+
+def made(*lengths: int) -> tuple[list[list[int]], Any]:
+    rng = np.random.default_rng(sum(lengths))
+    return [rng.integers(1, tiny.WORDS, length).tolist() for length in lengths], np.array(lengths, np.int32)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "shape"),
+    [
+        ((5,), Shape(24, 1)),
+        ((23,), Shape(24, 1)),
+        ((24,), Shape(40, 1)),
+        ((3, 4, 2), Shape(24, 4)),
+        ((13, 1, 8), Shape(24, 4)),
+        ((13, 2, 8), Shape(40, 4)),
+        ((64,), Shape(72, 1)),
+        ((20, 1, 1, 30), Shape(72, 4)),
+    ],
+    ids=str,
+)
+def test_small_runs_give_what_they_give_otherwise(
+    model: bytes, captured: packed_operators.Captured, lengths: tuple[int, ...], shape: Shape
+) -> None:
+    replays = Replays(captured, "text", WINDOW)  # type: ignore[arg-type]
+    texts, attended = made(*lengths)
+    network = RaggedNetwork(packed_operators.session(model), Ragged(), lambda outputs, _: outputs[0], replays)
+    found = network(texts, attended)
+    assert captured.runs == [shape]
+    (expected,) = packed_operators.session(model).run(ragged(texts, attended))
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("lengths", [(72,), (40, 31), (1,) * 5], ids=["long", "two", "many"])
+def test_others_run_as_they_are(model: bytes, captured: packed_operators.Captured, lengths: tuple[int, ...]) -> None:
+    texts, attended = made(*lengths)
+    replays = Replays(captured, "text", WINDOW)  # type: ignore[arg-type]
+    assert replays.run(texts, attended, None) is None
+    assert captured.runs == []
+
+
+def test_beside_another_run_small_ones_are_like_others(model: bytes, captured: packed_operators.Captured) -> None:
+    replays = Replays(captured, "text", WINDOW)  # type: ignore[arg-type]
+    network = RaggedNetwork(packed_operators.session(model), Ragged(), lambda outputs, _: outputs[0], replays)
+    with CAPTURES.run():
+        network(*made(5))
+    assert captured.runs == []
+
+
+def test_while_one_captures_nobody_runs_and_whoever_came_before_is_waited_for() -> None:
+    captures, events = Captures(), list[str]()
+
+    def capture() -> None:
+        with captures.alone():
+            events.append("captured")
+
+    def run() -> None:
+        with captures.run():
+            events.append("ran")
+
+    with captures.run():
+        first = threading.Thread(target=capture)
+        first.start()
+        while not captures._captures:  # it waits
+            time.sleep(0.001)
+        second = threading.Thread(target=run)
+        second.start()
+        events.append("running")
+    first.join(10)
+    second.join(10)
+    assert events == ["running", "captured", "ran"]
+
+
+def test_of_a_row_a_token_those_are_left_out_for_which_nobody_asked(tmp_path: Path) -> None:
+    linear = {"linear.weight": tiny.Weights().weight(tiny.PROJECTION, tiny.HIDDEN)}
+    folder = tiny.write(tmp_path, tiny.bert_tensors() | linear)
+    session = packed_operators.session(graphs.colbert(Checkpoint(folder), np.float32, True))
+    texts, lengths = made(12, 7)
+    attended = lengths - 3
+    outputs = Replays(packed_operators.Captured(session), "token", WINDOW).run(texts, attended, None)  # type: ignore[arg-type]
+    (expected,) = session.run(ragged(texts, attended))
+    assert outputs is not None
+    assert outputs[0] == pytest.approx(expected, abs=1e-6)
+    assert len(expected) == 19
+
+
+def test_no_graph_is_longer_than_a_text_may_be() -> None:
+    assert {shape.tokens for shape in shapes(100)} == {24, 40, 72}
+    assert list(shapes(8)) == []
