@@ -102,7 +102,7 @@ def _replays(
     ragged: RaggedGraph,
     unsuitable: Collection[Precision],
 ) -> Replays | None:
-    """What runs the small ones; without it they run as the others do, only slower."""
+    """What runs a text alone; without it, it runs as others do, only slower."""
     if ragged.row_of is None or not settings.cuda_graphs:
         return None
     try:
@@ -111,7 +111,7 @@ def _replays(
         )
         return Replays(session, ragged.row_of, int(card.context_window or 0))
     except ModelError as error:
-        log.warning("%s: small runs are not replayed: %s", card.name, error)
+        log.warning("%s: a text alone is not replayed: %s", card.name, error)
         return None
 
 

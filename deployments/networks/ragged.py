@@ -57,19 +57,19 @@ class Ragged(Layout):
 
 
 class Replaying(Protocol):
-    """What runs the small ones (`replays.py`)."""
+    """What runs a text alone (`replays.py`)."""
 
     def run(self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None) -> Outputs | None:
-        """The outputs, or None for what is not small."""
+        """The outputs, or None if it does not run these."""
         ...
 
 
 @dataclass(frozen=True)
 class RaggedNetwork:
-    """Gives what `read` makes of the graph's outputs; `replays` runs what is small, if there is one.
+    """Gives what `read` makes of the graph's outputs; `replays` runs a text alone, if there is one.
 
-    It does so only while nothing else runs: a query is sooner done. If more come than one by one, it is better that
-    they gather, and that the processor is at the next run while the card computes one.
+    It does so only while nothing else runs: then a query is sooner done. If more come than one by one, it is better
+    that they gather, and that the processor is at the next run while the card computes one.
     """
 
     session: Session

@@ -18,7 +18,7 @@ class SessionSettings(Record):
     `auto` is the fastest provider of the installed onnxruntime, and the fastest precision there that keeps the cosine
     to float32 above 0.9999, by what was measured for the model's family. `gpu_mem_limit` bounds what onnxruntime's own
     pools take of a GPU's memory, in bytes. `rows` is how texts share the rows of a graph that was built here; `auto` is
-    what suits the provider and the family. `cuda_graphs` has small runs of ragged texts captured and replayed, which
+    what suits the provider and the family. `cuda_graphs` has runs of one ragged text captured and replayed, which
     takes the memory of the weights a second time.
     """
 

@@ -102,7 +102,7 @@ def test_what_is_too_large_for_float16_gets_float32_by_itself(tmp_path: Path, mo
     assert ["float16" in unsuitable for _, _, unsuitable in asked] == [True, False]
 
 
-def test_without_graphs_of_cuda_small_runs_are_like_others(
+def test_without_graphs_of_cuda_a_text_alone_runs_as_others_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tiny.write(tmp_path, tiny.bert_tensors())
@@ -111,7 +111,7 @@ def test_without_graphs_of_cuda_small_runs_are_like_others(
     network = open_network(card(), tmp_path, SessionSettings(provider="cuda"), GRAPHS)
     assert isinstance(network, RaggedNetwork)
     assert network.replays is None
-    assert "small runs are not replayed: onnxruntime cannot load the model on cuda" in caplog.text
+    assert "a text alone is not replayed: onnxruntime cannot load the model on cuda" in caplog.text
 
 
 def test_every_family_that_reads_texts_with_a_network_has_rows_for_every_provider(
