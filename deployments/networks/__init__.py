@@ -8,5 +8,6 @@ base      what a network is to the families: a function of token ids
 padded    each text in a row of its own
 packed    several texts in a row
 ragged    all tokens one behind the other, without rows
+replays   a text alone as a CUDA graph
 opening   which of these a model gets, by provider and family
 """
