@@ -30,7 +30,10 @@ _QUERY = "what is a word"
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> CrossEncoder:
     """Load a reranker."""
     graphs = Graphs(
-        heads.positions, heads.scores, RaggedGraph(ragged.scores, (), lambda outputs, _: outputs[0]), heads.float16
+        heads.positions,
+        heads.scores,
+        RaggedGraph(ragged.scores, (), lambda outputs, _: outputs[0], "text"),
+        heads.float16,
     )
     return CrossEncoder(card, folder, open_network(card, folder, settings, graphs))
 

@@ -39,6 +39,6 @@ def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     def read(outputs: Outputs, _tokens: Sequence[int]) -> Output:
         return DenseVectors(outputs[0]) if ends_with_vectors else outputs[0]
 
-    graph = RaggedGraph(ragged.encoder, (card.pooling, card.normalize and ends_with_vectors), read)
+    graph = RaggedGraph(ragged.encoder, (card.pooling, card.normalize and ends_with_vectors), read, "text")
     network = open_network(card, folder, settings, Graphs(heads.positions, heads.encoder, graph, heads.float16))
     return TextModel(card, folder, network, finish)

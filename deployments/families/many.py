@@ -47,7 +47,9 @@ Make = Callable[[MultiVectors, Ids], Made]
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings, finish: Finish) -> ManyVectorsModel:
     """Load a model with heads; `finish` makes its dense vectors."""
-    graphs = Graphs(heads.positions, heads.encoder, RaggedGraph(ragged.hidden_states, (), _hidden_states))
+    graphs = Graphs(
+        heads.positions, heads.encoder, RaggedGraph(ragged.hidden_states, (), _hidden_states, "token"), heads.float16
+    )
     return ManyVectorsModel(card, folder, open_network(card, folder, settings, graphs), finish)
 
 

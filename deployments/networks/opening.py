@@ -46,7 +46,7 @@ class RaggedGraph:
     build: BuildGraph
     arguments: Sequence[Any]
     read: Read
-    row_of: RowOf | None = "text"
+    row_of: RowOf | None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from tests.support.architectures import ARCHITECTURES
 from tests.support.tiny import card
 
 GRAPHS = Graphs(
-    heads.positions, heads.encoder, RaggedGraph(ragged.encoder, ("mean", False), lambda outputs, _: outputs[0])
+    heads.positions, heads.encoder, RaggedGraph(ragged.encoder, ("mean", False), lambda outputs, _: outputs[0], "text")
 )
 PADDED = SessionSettings(provider="cpu", rows="padded")
 
