@@ -133,7 +133,8 @@ class Embedder:
             states = await asyncio.wait_for(self.model_states(), _STATES_S)
         except asyncio.TimeoutError:
             states = {}
-        seconds = f"{round(patience_s, 2):g} s (timeout_s, or the caller's own)"
+        left = max(0.0, round(patience_s, 2))
+        seconds = f"{left:g} s, what was left of the time for the request (timeout_s, or the caller's own)"
         for name in (group.card.account for group in groups):
             if states.get(name, _READY) != _READY:
                 return ModelUnavailable(f"{name} is {states[name]}: no replica came within {seconds}", _NEW_NODE_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import grpc
@@ -15,13 +16,18 @@ from tests.support.fakes import FakeModel
 from tests.support.gateway import UPSERT, Context, Gateway, impatient
 
 
+def late(seconds: float) -> re.Pattern[str]:
+    """What is said of so much time, of which a busy machine has used some before."""
+    digits = [f"{seconds * part / 100:.2f}".rstrip("0").rstrip(".") for part in range(101)]
+    rest = "what was left of the time for the request (timeout_s, or the caller's own)"
+    return re.compile(f"the models did not answer within ({'|'.join(map(re.escape, digits))}) s, {re.escape(rest)}")
+
+
 async def test_the_callers_timeout_counts_where_it_is_shorter() -> None:
     gateway = impatient(timeout_s=30)
     answer = await gateway.put(UPSERT, "/collections/c/points?wait=true&timeout=1")
-    assert (answer.status_code, answer.json()["status"]["error"]) == (
-        504,
-        "the models did not answer within 1 s (timeout_s, or the caller's own)",
-    )
+    assert answer.status_code == 504
+    assert late(1).fullmatch(answer.json()["status"]["error"])
     request = q.QueryPoints(
         collection_name="c",
         query=q.Query(nearest=q.VectorInput(document=q.Document(text="tea", model="org/dense"))),
@@ -29,10 +35,8 @@ async def test_the_callers_timeout_counts_where_it_is_shorter() -> None:
     )
     context = Context()
     await gateway.grpc.answer("Query", request, context)
-    assert (context.code, context.details) == (
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        "the models did not answer within 1 s (timeout_s, or the caller's own)",
-    )
+    assert context.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert late(1).fullmatch(context.details or "")
     assert gateway.qdrant.requests == gateway.qdrant.messages == []
 
 
@@ -42,7 +46,7 @@ async def test_a_model_without_replicas_is_503_with_the_time_after_which_to_ask_
 
     answer = await impatient(states, timeout_s=0.05).put(UPSERT)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
-    assert answer.json()["status"]["error"].startswith("org/dense is loading: no replica came within 0.05 s")
+    assert answer.json()["status"]["error"].startswith("org/dense is loading: no replica came within 0")
 
 
 async def test_a_model_whose_state_nobody_tells_is_504(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,9 +63,7 @@ async def test_a_model_whose_state_nobody_tells_is_504(monkeypatch: pytest.Monke
 )
 async def test_the_configured_timeout_counts_otherwise(query: str) -> None:
     answer = await impatient(timeout_s=0.05).put(UPSERT, f"/collections/c/points{query}")
-    assert (
-        answer.json()["status"]["error"] == "the models did not answer within 0.05 s (timeout_s, or the caller's own)"
-    )
+    assert late(0.05).fullmatch(answer.json()["status"]["error"])
 
 
 async def test_what_inference_used_of_the_callers_time_is_gone_for_qdrant(monkeypatch: pytest.MonkeyPatch) -> None:
