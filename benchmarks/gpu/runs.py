@@ -138,12 +138,26 @@ def replica(card: ModelCard, folder: Path, settings: ReplicaSettings, at_a_time:
 
 
 async def _fed(opened: ModelReplica, texts: Sequence[str], seconds: float, at_a_time: int) -> Fed:
-    requests = [pickle.dumps(Batch(part, "update")) for part in _batches(texts)]
-    await _offer(opened, requests, seconds / 4, at_a_time)
-    before, began = _thread_seconds(), time.perf_counter()
-    tokens = await _offer(opened, requests, seconds, at_a_time)
-    took, after = time.perf_counter() - began, _thread_seconds()
-    return Fed(tokens / took, {kind: 1e9 * (after[kind] - before[kind]) / tokens for kind in after})
+    """Counted once all are under way, and until the last still come: neither filling nor emptying the replica."""
+    endless = itertools.cycle([pickle.dumps(Batch(part, "update")) for part in _batches(texts)])
+    done, tokens = asyncio.Event(), 0
+
+    async def one_after_the_other() -> None:
+        nonlocal tokens
+        while not done.is_set():
+            embeddings = await opened.embed(pickle.loads(next(endless)))
+            pickle.dumps(embeddings)
+            tokens += int(embeddings.tokens.sum())
+
+    offering = asyncio.gather(*(one_after_the_other() for _ in range(at_a_time)))
+    await asyncio.sleep(seconds)
+    before, spent, began = tokens, _thread_seconds(), time.perf_counter()
+    while tokens == before or time.perf_counter() < began + seconds:  # noqa: ASYNC110  it is time that is waited for
+        await asyncio.sleep(min(seconds, 0.05))
+    counted, took, after = tokens - before, time.perf_counter() - began, _thread_seconds()
+    done.set()
+    await offering
+    return Fed(counted / took, {kind: 1e9 * (after[kind] - spent[kind]) / counted for kind in after})
 
 
 def _thread_seconds() -> dict[str, float]:
@@ -154,21 +168,6 @@ def _thread_seconds() -> dict[str, float]:
         kind = next((kind for kind in KINDS if names.get(thread.id, "").startswith(kind)), "others")
         spent[kind] += thread.user_time + thread.system_time
     return spent
-
-
-async def _offer(opened: ModelReplica, requests: Sequence[bytes], seconds: float, at_a_time: int) -> int:
-    """How many tokens were embedded; a batch follows on each that is done."""
-    ends, endless, tokens = time.perf_counter() + seconds, itertools.cycle(requests), 0
-
-    async def one_after_the_other() -> None:
-        nonlocal tokens
-        while time.perf_counter() < ends:
-            embeddings = await opened.embed(pickle.loads(next(endless)))
-            pickle.dumps(embeddings)
-            tokens += int(embeddings.tokens.sum())
-
-    await asyncio.gather(*(one_after_the_other() for _ in range(at_a_time)))
-    return tokens
 
 
 def _batches(inputs: Sequence[str]) -> Iterator[list[str]]:
