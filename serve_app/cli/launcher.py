@@ -39,6 +39,7 @@ _FIRST_PORT, _PORT_RANGES, _PORTS_EACH = 21000, 50, 20
 """Below the ports that systems hand out to outgoing connections (on Linux from 32768 on), any of which may be taken."""
 
 _START_TIMEOUT_S = 300.0
+_INNER = "127.0.0.1"
 _STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.2
 
@@ -60,6 +61,8 @@ class Service:
         try:
             self.config = _read_config(config_path, overrides)
             os.environ.update(_inner_ports(self.config.http_options.port))
+            if not sockets.is_local(self.config.http_options.host):
+                os.environ[haproxy.PUBLIC] = self.config.http_options.host
             os.environ.setdefault("QDRANT_INFERENCE_GRPC_PORT", str(self.config.grpc_options.port))
         except ConfigError:
             shutil.rmtree(self._folder)
@@ -148,7 +151,7 @@ class Service:
             raise SetupError(f"Ray did not start: {error}", "if this machine is busy, try again") from error
         try:
             client = serve_start(
-                http_options=self.config.http_options.model_dump(),
+                http_options=_of_this_machine(self.config.http_options.model_dump()),
                 grpc_options=self.config.grpc_options.model_dump(),
                 proxy_location=self.config.proxy_location,
             )
@@ -235,6 +238,11 @@ def _inner_ports(rest_port: int) -> dict[str, str]:
                 "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(proxy + 1),
             }
     raise ConfigError(f"no port is free from {_FIRST_PORT} on, for the service's own use")
+
+
+def _of_this_machine(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Where Ray Serve's own proxy listens, to which HAProxy falls back: HAProxy alone is there for others."""
+    return {**options, "host": options["host"] if sockets.is_local(options["host"]) else _INNER}
 
 
 def _gist(said: str) -> str:

@@ -17,6 +17,9 @@ from pathlib import Path
 HOST = "QDRANT_INFERENCE_INNER_HOST"
 """Where ports listen that are not for callers; unset, as on a cluster, on all interfaces."""
 
+PUBLIC = "QDRANT_INFERENCE_PUBLIC_HOST"
+"""Where REST and gRPC listen; unset, where Ray Serve has them listen, and the proxy that it falls back to."""
+
 SECRET = "QDRANT_INFERENCE_FRONT_KEY"  # noqa: S105  the variable's name
 """What HAProxy shows to the replicas; unset, nobody has to show anything."""
 
@@ -57,10 +60,11 @@ request gets HAProxy's own words, which no setting changes.
 
 _RAYS_ERRORS = r"^( *)errorfile 502 .*\n *errorfile 503 .*\n *errorfile 504 .*$"
 _WAY_IN = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind .*)$"
+_WAY_IN_HOST = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind )\S*:(?=\d+)"
 _KNOWN = {"prometheus", "http_frontend", "grpc_frontend", "stats"}
 
 
-def stricter(config: str, folder: Path, host: str | None, secret: str | None) -> str:
+def stricter(config: str, folder: Path, host: str | None, secret: str | None, public: str | None = None) -> str:
     """A configuration with waits that end, pages that listen on `host`, and a header with `secret` in each request.
 
     Its errors are the files in `folder` that `write_errors` writes.
@@ -76,6 +80,8 @@ def stricter(config: str, folder: Path, host: str | None, secret: str | None) ->
         raise ValueError(f"HAProxy's configuration has ways in that are not known here: {unknown}")
     errors = "\n".join(rf"\1errorfile {status} {_error_file(folder, status)}" for status in _ERRORS)
     changes = [*_WAITS, (_RAYS_ERRORS, errors), *(_PAGES if host else ())]
+    if public:
+        changes.append((_WAY_IN_HOST, rf"\g<1>{public}:"))
     if secret:
         changes.append((_WAY_IN, rf"\1\n    http-request set-header {HEADER} {secret}"))
     for pattern, by in changes:
@@ -112,7 +118,9 @@ def run(arguments: Sequence[str]) -> None:
 
     file = Path(arguments[arguments.index("-f") + 1])
     write_errors(file.parent)
-    file.write_text(stricter(file.read_text(), file.parent, os.environ.get(HOST), os.environ.get(SECRET)))
+    file.write_text(
+        stricter(file.read_text(), file.parent, os.environ.get(HOST), os.environ.get(SECRET), os.environ.get(PUBLIC))
+    )
     os.environ.pop(RAYS_BINARY, None)  # it names this program
     binary = os.environ.get(BINARY) or get_haproxy_binary()
     os.execv(binary, [binary, *arguments])  # noqa: S606  no shell is meant

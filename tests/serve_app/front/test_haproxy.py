@@ -80,6 +80,14 @@ def test_nothing_of_it_listens_on_all_interfaces(written: str) -> None:
     assert "mode 600 level admin" in config
 
 
+def test_a_service_for_others_has_its_ways_in_there_and_nothing_else(written: str) -> None:
+    config = haproxy.stricter(written, FOLDER, "127.0.0.1", SECRET_VALUE, "0.0.0.0")
+    for frontend, host in (("http_frontend", "0.0.0.0"), ("grpc_frontend", "0.0.0.0"), ("prometheus", "127.0.0.1")):
+        (bind,) = re.findall(rf"^frontend {frontend}\n(?:.*\n)*?    bind (\S+):\d", config, re.MULTILINE)
+        assert bind == host
+    assert len(re.findall(r"bind 0\.0\.0\.0:", config)) == 2
+
+
 def test_on_a_cluster_the_pages_stay_where_prometheus_finds_them(written: str) -> None:
     assert re.findall(r"^ *bind (\S+)", haproxy.stricter(written, FOLDER, None, None), re.MULTILINE) == re.findall(
         r"^ *bind (\S+)", written, re.MULTILINE
