@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from deployments.catalogue.card import ModelCard
 
-HIDDEN, LAYERS, HEADS, WORDS, POSITIONS = 32, 2, 4, 50, 64
+HIDDEN, LAYERS, HEADS, WORDS, POSITIONS = 16, 2, 4, 50, 64
 IMAGE, PATCH, PROJECTION = 16, 8, 12
 Tensors = dict[str, np.ndarray]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
