@@ -124,8 +124,8 @@ def _check_folder(settings: environment.Environment) -> None:
     elif settings.qdrant_inference_database_url:
         return  # nothing is kept there
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=settings.data).close()
+        there = next(place for place in (settings.data, *settings.data.parents) if place.exists())
+        TemporaryFile(dir=there).close()  # the folder itself is made when nothing stands in the way of the start
     except OSError as error:
         text = f"{settings.data}: the embedded store and the ledger cannot be written here: {reason(error)}"
         raise ConfigError(text, "name another folder: --data FOLDER") from error
@@ -137,6 +137,8 @@ def _expect_alone(settings: environment.Environment) -> None:
 
     if not settings.qdrant_url:
         lock(settings.data).close()
+    elif settings.qdrant_inference_database_url is None:
+        settings.data.mkdir(parents=True, exist_ok=True)
 
 
 def _advice(service: Service, taken: Sequence[str]) -> str:

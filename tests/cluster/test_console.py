@@ -59,7 +59,12 @@ def collection(service: RunningService) -> str:
 
 
 def test_every_model_says_that_it_is_ready_and_how_it_runs(service: RunningService) -> None:
-    described = {model["name"]: model for model in result(service, "GET", "/inference/models")["models"]}
+    def models_by_name() -> dict[str, Any]:
+        return {model["name"]: model for model in result(service, "GET", "/inference/models")["models"]}
+
+    # A busy replica may need longer for its first answer than the page waits.
+    eventually(lambda: models_by_name()[DENSE]["provider"] is not None, within_s=30)
+    described = models_by_name()
     assert {model["state"] for model in described.values()} == {"ready"}
     assert {model["replicas"]["running"] for model in described.values()} == {1}
     assert described[DENSE]["provider"] in {"cpu", "openvino", "cuda"}
