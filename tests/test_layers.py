@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 ORDER = {
     "deployments": (
-        "errors", "kinds", "contract", "weighed_cache", "metrics", "catalogue", "autoscaling", "files", "images",
-        "providers",
+        "errors", "kinds", "contract", "weighed_cache", "shared_lock", "metrics", "catalogue", "autoscaling", "files",
+        "images", "providers",
         "architectures", "graphs", "networks", "families", "replica", "onboarding",
     ),
     "serve_app": (
@@ -28,7 +28,7 @@ ORDER = {
 }  # fmt: skip
 """The folders of each tree, and the files beside them, lowest first: each imports from lower ones only."""
 
-SEEN_BY_THE_GATEWAY = {"contract", "kinds", "errors", "weighed_cache", "catalogue", "metrics"}
+SEEN_BY_THE_GATEWAY = {"contract", "kinds", "errors", "weighed_cache", "shared_lock", "catalogue", "metrics"}
 SETS_UP = ("serve_app/app.py", "serve_app/cli/", "serve_app/onboarding.py")
 KNOWS_RAY = {
     *(f"deployments/{name}.py" for name in ("autoscaling", "metrics/ray_exporter", "replica/gpu", "replica/loading")),

@@ -84,32 +84,28 @@ def open_network(
     rows = rows_of(card.family, settings)
     unsuitable = tuple(card.spec.unsuitable_precisions) + (() if graphs.float16(checkpoint) else ("float16",))
 
-    def opened(build: BuildGraph, *arguments: Any) -> Session:
-        return open_session(lambda weights: kept(build, checkpoint, weights, *arguments), settings, unsuitable)
+    def graph(build: BuildGraph, *arguments: Any) -> Build:
+        return lambda weights: kept(build, checkpoint, weights, *arguments)
 
     if rows == "ragged" and (ragged := graphs.ragged):
-        session = opened(ragged.build, *ragged.arguments)
-        return RaggedNetwork(session, Ragged(), ragged.read, _replays(card, checkpoint, settings, ragged, unsuitable))
+        build = graph(ragged.build, *ragged.arguments)
+        session = open_session(build, settings, unsuitable)
+        return RaggedNetwork(session, Ragged(), ragged.read, _replays(card, build, settings, ragged.row_of, unsuitable))
     if rows == "packed":
-        return PackedNetwork(opened(graphs.build, rows), Packed())
-    return PaddedNetwork(opened(graphs.build), run_built, Padded(int(card.context_window or 0)))
+        return PackedNetwork(open_session(graph(graphs.build, rows), settings, unsuitable), Packed())
+    session = open_session(graph(graphs.build), settings, unsuitable)
+    return PaddedNetwork(session, run_built, Padded(int(card.context_window or 0)))
 
 
 def _replays(
-    card: ModelCard,
-    checkpoint: Checkpoint,
-    settings: SessionSettings,
-    ragged: RaggedGraph,
-    unsuitable: Collection[Precision],
+    card: ModelCard, build: Build, settings: SessionSettings, row_of: RowOf | None, unsuitable: Collection[Precision]
 ) -> Replays | None:
     """What runs a text alone; without it, it runs as others do, only slower."""
-    if ragged.row_of is None or not settings.cuda_graphs:
+    if row_of is None or not settings.cuda_graphs:
         return None
     try:
-        session = open_replayed(
-            lambda weights: kept(ragged.build, checkpoint, weights, *ragged.arguments), settings, unsuitable
-        )
-        return Replays(session, ragged.row_of, int(card.context_window or 0))
+        session = open_replayed(build, settings, unsuitable)
+        return Replays(session, row_of, int(card.context_window or 0))
     except ModelError as error:
         log.warning("%s: a text alone is not replayed: %s", card.name, error)
         return None

@@ -18,7 +18,7 @@ from deployments.contract import Running
 from deployments.graphs.rows import SLOT_STEP
 from deployments.networks.base import Numbers, Output
 from deployments.networks.layouts import Layout
-from deployments.networks.session import CAPTURES, Outputs, Session
+from deployments.networks.session import CARD, Outputs, Session
 
 _SLOTS = 1.5
 """How many slots a run may have for each token of the budget: pooling and biases of scores cost memory for each slot,
@@ -84,7 +84,7 @@ class RaggedNetwork:
 
     def __call__(self, texts: Sequence[Sequence[int]], attended: Numbers, firsts: Numbers | None = None) -> Output:
         """As `Network`."""
-        outputs = self.replays.run(texts, attended, firsts) if self.replays and CAPTURES.idle else None
+        outputs = self.replays.run(texts, attended, firsts) if self.replays and CARD.is_free else None
         outputs = self.session.run(ragged(texts, attended, firsts)) if outputs is None else outputs
         return self.read(outputs, [len(text) for text in texts])
 

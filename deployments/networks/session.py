@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Condition
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +17,7 @@ from deployments.catalogue.families import Precision
 from deployments.contract import Running
 from deployments.errors import InternalError, ModelError
 from deployments.networks.settings import SessionSettings
+from deployments.shared_lock import SharedLock
 
 Provider = Literal["cpu", "openvino", "cuda"]
 
@@ -59,47 +58,9 @@ _KERNELS_CACHED = 100
 of 1000 still by tens in ten minutes; see benchmarks/NOTES.md."""
 
 
-class Captures:
-    """Any number of runs at a time, or one capture alone: while CUDA captures, no other thread may touch the card."""
-
-    def __init__(self) -> None:
-        self._changed = Condition()
-        self._runs = 0
-        self._captures = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing runs."""
-        return not self._runs
-
-    @contextmanager
-    def run(self) -> Iterator[None]:
-        """Within it, nothing is captured; it begins when nobody waits to capture."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._captures)
-            self._runs += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._runs -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Within it, nothing runs; it begins when all runs have ended."""
-        with self._changed:
-            self._captures += 1
-            try:
-                self._changed.wait_for(lambda: not self._runs)
-                yield
-            finally:
-                self._captures -= 1
-                self._changed.notify_all()
-
-
-CAPTURES = Captures()
-"""Of this process."""
+CARD = SharedLock()
+"""Of the card, for this process: runs share it. What captures has it alone: while CUDA does, no other thread may touch
+the card."""
 
 
 class Session:
@@ -139,7 +100,7 @@ class Session:
         """
         try:
             read = {name: _as(inputs[name], dtype) for name, dtype in self._inputs.items()}
-            with CAPTURES.run():
+            with CARD.shared():
                 outputs: Outputs = self._session.run(output and [output], read)
         except Exception as error:  # onnxruntime's exceptions have no common class
             raise InternalError(f"the model could not be run: {type(error).__name__}") from error
@@ -166,7 +127,7 @@ class ReplayedSession:
             ModelError: this model cannot be captured.
         """
         try:
-            with CAPTURES.alone():
+            with CARD.alone():
                 self._captured[key] = self._thread.submit(self._capture, self._read(inputs)).result()
         except Exception as error:  # onnxruntime's exceptions have no common class
             raise ModelError(f"the model cannot be captured: {error}") from error
@@ -178,7 +139,7 @@ class ReplayedSession:
             InternalError: the run failed.
         """
         try:
-            with CAPTURES.run():
+            with CARD.shared():
                 return self._thread.submit(self._replay, self._captured[key], self._read(inputs)).result()
         except Exception as error:  # onnxruntime's exceptions have no common class
             raise InternalError(f"the model could not be run: {type(error).__name__}") from error

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import qdrant_edge as edge
 from grpc import StatusCode
 
+from deployments.shared_lock import SharedLock
 from serve_app.embedded.edge.config import dense_vectors, kinds
 from serve_app.embedded.edge.config_schema import JSON
 from serve_app.embedded.edge.engine_config import NO_VECTOR, engine_config, vector_name_operation
 from serve_app.embedded.edge.failures import translated
 from serve_app.embedded.edge.folders import check_space, read_json, remove
-from serve_app.embedded.edge.locks import SharedLock
 from serve_app.embedded.engine.errors import GrpcError
 
 T = TypeVar("T")

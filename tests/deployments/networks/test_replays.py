@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from deployments.architectures.checkpoint import Checkpoint
 from deployments.graphs import ragged as graphs
 from deployments.networks.ragged import Ragged, RaggedNetwork, ragged
 from deployments.networks.replays import Replays, sizes
-from deployments.networks.session import CAPTURES, Captures
+from deployments.networks.session import CARD
 from tests.support import packed_operators, tiny
 
 WINDOW = 64
@@ -60,33 +58,9 @@ def test_others_run_as_they_are(model: bytes, captured: packed_operators.Capture
 def test_beside_another_run_a_text_alone_is_like_others(model: bytes, captured: packed_operators.Captured) -> None:
     replays = Replays(captured, "text", WINDOW)  # type: ignore[arg-type]
     network = RaggedNetwork(packed_operators.session(model), Ragged(), lambda outputs, _: outputs[0], replays)
-    with CAPTURES.run():
+    with CARD.shared():
         network(*made(5))
     assert captured.runs == []
-
-
-def test_while_one_captures_nobody_runs_and_whoever_came_before_is_waited_for() -> None:
-    captures, events = Captures(), list[str]()
-
-    def capture() -> None:
-        with captures.alone():
-            events.append("captured")
-
-    def run() -> None:
-        with captures.run():
-            events.append("ran")
-
-    with captures.run():
-        first = threading.Thread(target=capture)
-        first.start()
-        while not captures._captures:  # it waits
-            time.sleep(0.001)
-        second = threading.Thread(target=run)
-        second.start()
-        events.append("running")
-    first.join(10)
-    second.join(10)
-    assert events == ["running", "captured", "ran"]
 
 
 def test_of_a_row_a_token_those_are_left_out_for_which_nobody_asked(tmp_path: Path) -> None:

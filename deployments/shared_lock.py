@@ -15,6 +15,11 @@ class SharedLock:
         self._readers = 0
         self._waiting = 0
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody reads."""
+        return self._readers == 0
+
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Beside other readers."""
