@@ -8,9 +8,10 @@ import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from aiohttp import web
@@ -18,10 +19,12 @@ from google.protobuf.message import Message
 from typing_extensions import override
 
 from serve_app.embedded.address import KEY_HEADER
+from serve_app.embedded.engine.errors import TakesLong
 from serve_app.embedded.rest_routes import PLAIN_TEXT
 from serve_app.embedded.store import EmbeddedStore, GrpcError
 from serve_app.protocol.grpc_services import is_method, request_class
 
+T = TypeVar("T")
 _MAX_MESSAGE = 256 * 1024 * 1024
 _RETRY_AFTER = re.compile(rb"Retry after (\d+)s")
 """What a refusal by rate says, and a header has to say as well."""
@@ -64,20 +67,33 @@ class Server:
 
 
 class _Workers:
-    """Threads for the requests: one for those that change something, which keeps their order, and others to read."""
+    """Threads for the requests.
+
+    One is for those that change something, which keeps their order, others for those that read, and one for those of
+    them that take long: the quick ones need not wait for these.
+    """
 
     _READERS = 4
 
     def __init__(self) -> None:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(self._READERS, thread_name_prefix="store-read")
+        self._patient = ThreadPoolExecutor(1, thread_name_prefix="store-read-long")
 
-    def of(self, *, writes: bool) -> ThreadPoolExecutor:
-        return self._writer if writes else self._readers
+    async def answer(self, ask: Callable[..., T], *arguments: Any, writes: bool) -> T:
+        """What `ask` answers in one of the threads."""
+        loop = asyncio.get_running_loop()
+        if writes:
+            return await loop.run_in_executor(self._writer, ask, *arguments)
+        try:
+            return await loop.run_in_executor(self._readers, partial(ask, *arguments, others_wait=True))
+        except TakesLong:
+            return await loop.run_in_executor(self._patient, ask, *arguments)
 
     def close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
+        self._patient.shutdown()
 
 
 async def serve(folder: Path, host: str, rest_port: int, grpc_port: int, ready: Callable[[], None]) -> None:
@@ -107,9 +123,8 @@ def _http(store: EmbeddedStore, workers: _Workers, key: str) -> web.Application:
         if found is not None:
             return web.FileResponse(found, headers={"content-type": "application/tar"})
         body = await request.read()
-        worker = workers.of(writes=store.writes(request.method, path))
-        loop = asyncio.get_running_loop()
-        status, content = await loop.run_in_executor(worker, store.rest, request.method, path, query, body)
+        writes = store.writes(request.method, path)
+        status, content = await workers.answer(store.rest, request.method, path, query, body, writes=writes)
         kind = "text/plain" if path in PLAIN_TEXT else "application/json"
         later = _RETRY_AFTER.search(content) if status == HTTPStatus.TOO_MANY_REQUESTS else None
         headers = {"retry-after": later[1].decode()} if later else None
@@ -136,10 +151,9 @@ class _Methods(grpc.GenericRpcHandler):
         async def answer(request: Message, context: Any) -> Message | None:
             if not hmac.compare_digest(str(shown), self._key):
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "this is another store")
-            loop = asyncio.get_running_loop()
             try:
-                worker = self._workers.of(writes=self._store.grpc_writes(method))
-                return await loop.run_in_executor(worker, self._store.grpc, method, request)
+                writes = self._store.grpc_writes(method)
+                return await self._workers.answer(self._store.grpc, method, request, writes=writes)
             except GrpcError as error:
                 await context.abort(error.code, error.message)
                 return None

@@ -12,7 +12,7 @@ from deployments.errors import ConfigError
 from serve_app.embedded import grpc_methods, rest_routes
 from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.store import EdgeStore
-from serve_app.embedded.engine.errors import GrpcError, refusal
+from serve_app.embedded.engine.errors import GrpcError, TakesLong, refusal
 
 __all__ = ["EmbeddedStore", "GrpcError"]
 
@@ -40,15 +40,20 @@ class EmbeddedStore:
         """The same of a gRPC method."""
         return grpc_methods.writes(method)
 
-    def rest(self, method: str, path: str, query: str, body: bytes) -> tuple[int, bytes]:
+    def rest(self, method: str, path: str, query: str, body: bytes, *, others_wait: bool = False) -> tuple[int, bytes]:
         """Status and JSON body of the answer, in Qdrant's shape also when it is an error.
 
         `path` is percent-encoded. Of `query` little changes anything: every write is complete when it is answered, and
         all that could be said about ordering and consistency holds.
+
+        Raises:
+            TakesLong: the answer takes seconds, and `others_wait` for this thread. Nothing has been done.
         """
         try:
-            reading.begin()
+            reading.begin(others_wait=others_wait)
             return HTTPStatus.OK, rest_routes.answer(self._engine, method, path, query, body)
+        except TakesLong:
+            raise
         except Exception as error:  # noqa: BLE001  whatever it is, the answer has Qdrant's shape
             refused = refusal(error)
             return refused.status, orjson.dumps({"status": {"error": refused.message}, "time": 0.0, "result": None})
@@ -60,15 +65,18 @@ class EmbeddedStore:
         except GrpcError:
             return None
 
-    def grpc(self, method: str, request: Message) -> Message:
+    def grpc(self, method: str, request: Message, *, others_wait: bool = False) -> Message:
         """The answer of a method, for example `/qdrant.Points/Upsert`.
 
         Raises:
             GrpcError: the call is refused.
+            TakesLong: as in `rest`.
         """
         try:
-            reading.begin()
+            reading.begin(others_wait=others_wait)
             return grpc_methods.answer(self._engine, method, request)
+        except TakesLong:
+            raise
         except Exception as error:
             raise refusal(error) from error
 

@@ -12,7 +12,7 @@ engine_config    the same as the engine takes it
 points, filters, queries, formulas, updates, indexes    requests as the engine takes them, by tables
 groups, matrix, averages    queries in groups, distance matrices and recommendations by average, which the engine lacks
 strict       limits that a collection has for requests; strict_filters and strict_rates are parts of it
-filter_work  refuses filters that would keep all others waiting
+filter_work, scoring_work    what would keep all others waiting is done in pieces or refused
 shard_keys   refused as by a server without any
 selection    which parts of a point an answer has, and its order
 reading      how a table reads JSON

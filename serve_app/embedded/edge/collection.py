@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
 from grpc import StatusCode
 
-from serve_app.embedded.edge import answers, config, filter_work, indexes, reading, shard, shard_keys, snapshots
+from serve_app.embedded.edge import answers, config, indexes, reading, shard, shard_keys, snapshots
 from serve_app.embedded.edge.engine_config import vector_name_operation
+from serve_app.embedded.edge.filter_work import Filters
 from serve_app.embedded.edge.filters import FILTER
 from serve_app.embedded.edge.folders import write_json
 from serve_app.embedded.edge.operation_ids import OperationIds
 from serve_app.embedded.edge.points import Kinds, point_id
+from serve_app.embedded.edge.queries import changed
 from serve_app.embedded.edge.reading import Object
+from serve_app.embedded.edge.scoring_work import Sizes, check_scoring, is_one_vector
 from serve_app.embedded.edge.selection import order_by, with_payload, with_vector
 from serve_app.embedded.edge.strict import StrictMode
 from serve_app.embedded.edge.strict_rates import Rates, read_cost
@@ -25,6 +30,10 @@ from serve_app.embedded.engine.errors import GrpcError, bad_request, no_point, n
 JSON = dict[str, Any]
 FILE = "collection.json"
 """The file of a collection, in its folder: without it there is none."""
+
+
+_PAGE = 1000
+"""Points that the engine reads at once."""
 
 
 def _given(**given: Any) -> JSON:
@@ -146,12 +155,31 @@ class Collection:
         limits = self.config.get("strict_mode_config")
         return StrictMode(self.config, self.indexes() if limits and limits.get("enabled") else {})
 
-    def check_work(self, bodies: Iterable[Mapping[str, Any]]) -> None:
-        """Refuse filters that would keep all others waiting."""
-        chosen = [one for body in bodies for one in filter_work.filters(body)]
-        points = self._info().points_count if chosen else 0
-        for one in chosen:
-            filter_work.check(one, points, self.indexes)
+    def affordable(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same request, with filters that keep nobody waiting; see `filter_work`."""
+        if not any(body.get(name) for name in ("filter", "prefetch", "params")):
+            return body
+        return self._filters().affordable(body)
+
+    def _filters(self) -> Filters:
+        return Filters(self.shard, self._sizes, self.indexes)
+
+    def chosen(self, body: JSON, given: JSON) -> edge.Filter | None:
+        """The filter of a request as the engine takes it."""
+        affordable = self.affordable(body)
+        read: edge.Filter | None = given.get("filter")
+        return read if affordable is body else FILTER(affordable["filter"], "")
+
+    def check_scoring(self, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Refuse queries that would keep all others waiting; see `scoring_work`."""
+        for body in bodies:
+            if not is_one_vector(body):
+                check_scoring(body, self.kinds, self._sizes())
+
+    def _sizes(self) -> Sizes:
+        info = self._info()
+        indexed = info.indexed_vectors_count // max(1, len(self.kinds))
+        return Sizes(info.points_count, max(0, info.points_count - indexed))
 
     def pay_for_reading(self, cost: Callable[[], int]) -> None:
         """Take what a request costs from what the strict mode allows a minute."""
@@ -163,7 +191,8 @@ class Collection:
             for operation, listed in zip(body, points, strict=True):
                 [content] = operation.values()
                 chosen = content.get("filter")
-                self._rates.writes.take(max(1, self._count(FILTER(chosen, "")) if chosen else listed))
+                affected = self._count(FILTER(self.affordable(content)["filter"], "")) if chosen else listed
+                self._rates.writes.take(max(1, affected))
 
     def _completed(self) -> JSON:
         return {"operation_id": self._operation_ids.take(), "status": "completed"}
@@ -208,16 +237,27 @@ class Collection:
         where = "operations[{}]" if len(body) > 1 else ""
         read = [operations(self.kinds, one, where.format(number)) for number, one in enumerate(body)]
         self.strict_mode().check_updates(body, lambda: self._info().points_count)
-        self.check_work(content for operation in body for content in operation.values())
+        filters = self._filters()
+        for operation, (_, points) in zip(body, read, strict=True):
+            filters.check_write(next(iter(operation.values())), points)
         self._pay_for_writing(body, [points for _, points in read])
+        affordable = chain.from_iterable(
+            self._affordable_write(one, parts) for one, (parts, _) in zip(body, read, strict=True)
+        )
         try:
-            self._write([operation for operation, _ in read], sum(count for _, count in read))
+            self._write(affordable, sum(count for _, count in read))
         except GrpcError as error:
             if tells_refusals or error.code is StatusCode.INTERNAL:
                 raise
         return [self._completed() for _ in read]
 
-    def _write(self, operations: Sequence[edge.UpdateOperation], points: int = 0) -> None:
+    def _affordable_write(self, body: Mapping[str, Any], read: list[Any]) -> list[edge.UpdateOperation]:
+        """One of a batch whose turn it is, after those before it."""
+        [(name, content)] = body.items()
+        affordable = self.affordable(content)
+        return read if affordable is content else operations(self.kinds, {name: affordable})[0]
+
+    def _write(self, operations: Iterable[edge.UpdateOperation], points: int = 0) -> None:
         self.shard.recover(self.config)
         self.shard.write(operations, points)
 
@@ -230,8 +270,11 @@ class Collection:
 
     def records(self, ids: list[Any], payloads: Any, vectors: Any) -> list[JSON]:
         """The points with these ids, in their order."""
-        found = self.shard.read(lambda engine: engine.retrieve(ids, payloads, vectors))
-        by_id = {record["id"]: record for record in (answers.record(one, payloads) for one in found)}
+        by_id: dict[Any, JSON] = {}
+        for first in range(0, len(ids), _PAGE):
+            page = ids[first : first + _PAGE]
+            found = self.shard.read(partial(_retrieved, ids=page, payloads=payloads, vectors=vectors))
+            by_id.update((record["id"], record) for record in (answers.record(one, payloads) for one in found))
         return [by_id[one] for one in dict.fromkeys(ids) if one in by_id]
 
     def vector(self, number: int | str, name: str) -> Any:
@@ -265,7 +308,7 @@ class Collection:
         """A page of points in the order of their ids, or of a payload field."""
         given = SCROLL(body, "")
         self.strict_mode().check_read(body)
-        self.check_work([body])
+        chosen = self.chosen(body, given)
         self.pay_for_reading(lambda: read_cost(body))
         self._check_names(given)
         payloads = given.get("with_payload", True)
@@ -274,27 +317,32 @@ class Collection:
             raise bad_request(
                 "Cannot use an `offset` when using `order_by`. The alternative is to use `order_by.start_from`"
             )
-        request = edge.ScrollRequest(
-            given.get("offset"),
-            given.get("limit", 10),
-            given.get("filter"),
-            payloads,
-            given.get("with_vector", False),
-            order,
-        )
-        found, following = self.shard.read(lambda engine: engine.scroll(request))
+        wanted = (chosen, payloads, given.get("with_vector", False), order)
+        found, following = self._scrolled(given.get("offset"), given.get("limit", 10), wanted)
         return {
             "points": [answers.record(one, payloads) for one in found],
             "next_page_offset": None if following is None or order is not None else answers.json_id(following),
         }
 
+    def _scrolled(self, offset: Any, limit: int, wanted: tuple[Any, ...]) -> tuple[list[Any], Any]:
+        """Points, and the id of the one after them; many in the order of their ids are found page by page."""
+        found: list[Any] = []
+        by_field = wanted[-1] is not None
+        while True:
+            page = limit - len(found) if by_field else min(limit - len(found), _PAGE)
+            request = edge.ScrollRequest(offset, page, *wanted)
+            more, offset = self.shard.read(partial(_scrolled, request=request))
+            found += more
+            if by_field or offset is None or len(found) >= limit:
+                return found, offset
+
     def count(self, body: JSON) -> JSON:
         """How many points pass a filter."""
         given = COUNT(body, "")
         self.strict_mode().check_read({"exact": True, **body})
-        self.check_work([body])
+        chosen = self.chosen(body, given)
         self.pay_for_reading(lambda: read_cost(body))
-        return {"count": self._count(given.get("filter"), is_exact=given.get("exact", True))}
+        return {"count": self._count(chosen, is_exact=given.get("exact", True))}
 
     def _count(self, chosen: edge.Filter | None, *, is_exact: bool = False) -> int:
         request = edge.CountRequest(is_exact, chosen)
@@ -304,28 +352,26 @@ class Collection:
         """The values of a payload field, with how many points have each."""
         given = FACET(body, "")
         self.strict_mode().check_read(body)
-        self.check_work([body])
+        chosen = self.chosen(body, given)
         self.pay_for_reading(lambda: read_cost(body))
-        request = reading.built(
-            edge.FacetRequest,
-            "key",
-            given["key"],
-            given.get("limit", 10),
-            given.get("exact", False),
-            given.get("filter"),
-        )
+        limit, is_exact = given.get("limit", 10), given.get("exact", False)
+        request = reading.built(edge.FacetRequest, "key", given["key"], limit, is_exact, chosen)
         hits = self.shard.read(lambda engine: engine.facet(request)).hits
         return {"hits": [{"value": _facet_value(hit.value), "count": hit.count} for hit in hits]}
 
     def query_many(self, requests: list[edge.QueryRequest]) -> list[list[JSON]]:
         """The points of several queries' answers. The engine keeps the GIL, so each query waits for others' turns."""
-        return [
-            [answers.scored(one, request.with_payload, request.with_vector) for one in self._queried(request)]
-            for request in requests
-        ]
+        return [self._queried(request) for request in requests]
 
-    def _queried(self, request: edge.QueryRequest) -> list[edge.ScoredPoint]:
-        return self.shard.read(lambda engine: engine.query(request))
+    def _queried(self, request: edge.QueryRequest) -> list[JSON]:
+        payloads, vectors = request.with_payload, request.with_vector
+        if request.limit > _PAGE and (payloads or vectors):
+            bare = self._queried(changed(request, with_payload=False, with_vector=False))
+            filled = self.records([one["id"] for one in bare], payloads, vectors)
+            by_id = {one["id"]: one for one in filled}
+            return [{**one, **by_id[one["id"]]} for one in bare if one["id"] in by_id]
+        found = self.shard.read(lambda engine: engine.query(request))
+        return [answers.scored(one, request.with_payload, request.with_vector) for one in found]
 
     def _check_names(self, given: JSON) -> None:
         names = given.get("with_vector")
@@ -339,9 +385,7 @@ class Collection:
 
     def _not_indexed(self) -> int:
         """How many points an opened collection has that no index leads to."""
-        info = self._info()
-        names = len(self.kinds)
-        return max(0, info.points_count - info.indexed_vectors_count // names) if names else 0
+        return self._sizes().unindexed if self.kinds else 0
 
     @property
     def needs_optimizing(self) -> bool:
@@ -361,6 +405,14 @@ class Collection:
         self.is_closed = True
         self._operation_ids.close()
         self.shard.close()
+
+
+def _retrieved(engine: edge.EdgeShard, ids: list[Any], payloads: Any, vectors: Any) -> list[Any]:
+    return engine.retrieve(ids, payloads, vectors)
+
+
+def _scrolled(engine: edge.EdgeShard, request: edge.ScrollRequest) -> tuple[list[Any], Any]:
+    return engine.scroll(request)
 
 
 def _facet_value(value: Any) -> Any:

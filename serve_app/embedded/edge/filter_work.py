@@ -1,46 +1,152 @@
-"""How much the engine may look at for one filter: it keeps the interpreter's lock, so nothing else runs meanwhile.
+"""Filters that cost much: the engine keeps the interpreter's lock, so nothing else runs while it looks through points.
 
-A field without a payload index is read and compared at each point. That takes 0.4 microseconds.
+A field without a payload index is compared at each point. That takes 0.4 microseconds and more, since the point's whole
+payload is read for it. What a filter costs is tried at a few points; if that is too much for one call, the points that
+pass are found piece by piece, and others have their turn in between.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from serve_app.embedded.edge.strict_filters import conditions, missing_index, needed_indexes
-from serve_app.embedded.engine.errors import bad_request
+import qdrant_edge as edge
+from grpc import StatusCode
+
+from serve_app.embedded.edge import reading
+from serve_app.embedded.edge.answers import json_id
+from serve_app.embedded.edge.filters import FILTER
+from serve_app.embedded.edge.scoring_work import Sizes, visited
+from serve_app.embedded.edge.shard import Shard
+from serve_app.embedded.edge.strict_filters import conditions, missing_index, needed_indexes, prefetches
+from serve_app.embedded.engine.errors import GrpcError, TakesLong, bad_request
 
 JSON = Mapping[str, Any]
 
-MOST_CHECKS = 2_500_000
-"""Conditions without an index, times points: about a second."""
+MOST_CHECKS = 10_000_000
+"""Conditions without an index, times points: some seconds."""
+
+MOST_UPDATES = 100_000
+"""Conditions of an `update_filter`, times points of its request: a quarter of a second."""
+
+MOST_S = 20.0
+"""Processor time of the pieces of one filter."""
+
+_AT_ONCE_S = 0.02
+_FEW = 2000
+"""Conditions times points that are not worth trying what they cost."""
+_SAMPLE = 100
+_PIECE_S = 0.004
+_PAUSE_S = 0.0005
+"""Long enough for a thread that waits for the interpreter's lock to get it."""
 
 
-def filters(body: Any) -> Iterator[JSON]:
-    """All filters of a request that reads or writes: its own, and those of its prefetches."""
-    if not isinstance(body, Mapping):
-        return
-    if body.get("filter"):
-        yield body["filter"]
-    prefetch = body.get("prefetch")
-    for one in prefetch if isinstance(prefetch, list) else [prefetch]:
-        yield from filters(one)
+class Filters:
+    """Filters of requests to a shard; `sizes` and `indexes` tell its points and its payload indexes."""
+
+    def __init__(self, shard: Shard, sizes: Callable[[], Sizes], indexes: Callable[[], JSON]) -> None:
+        self._shard = shard
+        self._sizes = sizes
+        self._indexes = indexes
+
+    def check_write(self, content: JSON, points: int) -> None:
+        """Refuse a write that lists so many points, or chooses them by a filter, if it would cost too much.
+
+        Raises:
+            GrpcError: as `affordable`.
+        """
+        if content.get("filter"):
+            self._unserved(content["filter"], self._sizes().points)
+        asked = sum(1 for _ in conditions(content.get("update_filter"))) * points
+        if asked > MOST_UPDATES:
+            raise bad_request(
+                f"the update_filter would be compared {asked} times; conditions times points may be {MOST_UPDATES}. "
+                "Help: Send fewer points at once."
+            )
+
+    def affordable(self, body: JSON) -> JSON:
+        """The same request, with the ids of the points that pass in place of each filter that costs too much at once.
+
+        Raises:
+            GrpcError: a filter costs too much altogether; indexes for its conditions are the way out.
+            TakesLong: there are such filters, and others wait for this thread.
+        """
+        changed: dict[str, Any] = {}
+        if chosen := body.get("filter"):
+            changed["filter"] = self._affordable(chosen, lambda sizes, share: visited(body, sizes, share))
+        if corpus := _corpus(body):
+            found = self._affordable(corpus, lambda sizes, _: sizes.points)
+            changed["params"] = body["params"] if found is corpus else {**body["params"], "idf": {"corpus": found}}
+        if inner := prefetches(body):
+            below = [self.affordable(one) for one in inner]
+            is_same = all(new is old for new, old in zip(below, inner, strict=True))
+            changed["prefetch"] = body["prefetch"] if is_same else below
+        return body if all(body[name] is one for name, one in changed.items()) else {**body, **changed}
+
+    def _affordable(self, chosen: JSON, looked_at: Callable[[Sizes, float], float]) -> JSON:
+        """`looked_at` tells at how many points the engine looks, if this share of them passes."""
+        sizes = self._sizes()
+        if self._unserved(chosen, sizes.points) * sizes.points <= _FEW:
+            return chosen
+        condition = FILTER(chosen, "")
+        seconds, share = self._tried(condition)
+        if seconds * looked_at(sizes, share) <= _AT_ONCE_S:
+            return chosen
+        if reading.others_wait():
+            raise TakesLong
+        return {"must": [{"has_id": [json_id(one) for one in self._passing(condition, seconds)]}]}
+
+    def _unserved(self, chosen: JSON, points: int) -> int:
+        """How many conditions no index serves; all of them, if that is cheap anyway.
+
+        Raises:
+            GrpcError: they are too many.
+        """
+        found = [(key, one) for key, one in conditions(chosen) if key]
+        if len(found) * points <= _FEW:
+            return len(found)
+        known = self._indexes()
+        missing = [key for key, one in found if missing_index(known, key, needed_indexes(one))]
+        if len(missing) * points > MOST_CHECKS:
+            raise bad_request(
+                f"the filter has {len(missing)} conditions that no payload index serves, for {points} points; at most "
+                f'{MOST_CHECKS} comparisons are made. Help: Create an index for "{missing[0][:100]}".'
+            )
+        return len(missing)
+
+    def _tried(self, condition: edge.Filter) -> tuple[float, float]:
+        """Seconds that a point takes, and the share of points that passes, both of a random sample."""
+        request = edge.QueryRequest(_SAMPLE, query=edge.Sample.Random)
+        sample = [one.id for one in self._shard.read(lambda engine: engine.query(request))]
+        began = time.thread_time()
+        passing = self._among(sample, condition)
+        return (time.thread_time() - began) / max(1, len(sample)), len(passing) / max(1, len(sample))
+
+    def _among(self, ids: list[Any], condition: edge.Filter) -> list[Any]:
+        piece = edge.Filter(must=[edge.HasIdCondition(set(ids)), condition])
+        return self._page(edge.ScrollRequest(None, max(1, len(ids)), piece, False, False, None))[0]  # noqa: FBT003
+
+    def _page(self, request: edge.ScrollRequest) -> tuple[list[Any], Any]:
+        found, following = self._shard.read(lambda engine: engine.scroll(request))
+        return [one.id for one in found], following
+
+    def _passing(self, condition: edge.Filter, seconds: float) -> Iterator[Any]:
+        """The ids of all points that pass, if a point takes so many seconds."""
+        began, offset = time.thread_time(), None
+        size = max(1, int(_PIECE_S / seconds))
+        while True:
+            ids, offset = self._page(edge.ScrollRequest(offset, size, None, False, False, None))  # noqa: FBT003
+            yield from self._among(ids, condition)
+            if offset is None:
+                return
+            if time.thread_time() - began > MOST_S:
+                message = f"a filter without payload indexes takes more than {MOST_S:g} s"
+                raise GrpcError(StatusCode.DEADLINE_EXCEEDED, f"Timeout error: {message}")
+            time.sleep(_PAUSE_S)
 
 
-def check(chosen: JSON, points: int, indexes: Callable[[], JSON]) -> None:
-    """Refuse a filter that would keep all others waiting.
-
-    Raises:
-        GrpcError: says how many conditions have no index; indexes for them are the way out.
-    """
-    found = [(key, one) for key, one in conditions(chosen) if key]
-    if len(found) * points <= MOST_CHECKS:
-        return
-    known = indexes()
-    missing = [key for key, one in found if missing_index(known, key, needed_indexes(one))]
-    if len(missing) * points > MOST_CHECKS:
-        raise bad_request(
-            f"the filter has {len(missing)} conditions that no payload index serves, for {points} points; at most "
-            f'{MOST_CHECKS} comparisons are made. Help: Create an index for "{missing[0][:100]}".'
-        )
+def _corpus(body: JSON) -> Any:
+    """The filter of the points that the rareness of words is counted in."""
+    idf = (body.get("params") or {}).get("idf")
+    return idf.get("corpus") if isinstance(idf, dict) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import qdrant_edge as edge
 from typing_extensions import override
 
@@ -26,7 +27,8 @@ def _match_any(words: Any, where: str) -> Any:
 def _value(value: Any, where: str) -> Any:
     if not isinstance(value, bool | int | str):
         raise malformed(where, "expected a string, an integer or a boolean")
-    return value
+    # The engine takes Python's True for the integer 1; numpy's is no integer.
+    return np.bool_(value) if isinstance(value, bool) else value
 
 
 _MATCHES = {

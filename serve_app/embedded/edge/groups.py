@@ -11,7 +11,7 @@ from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.filters import both
 from serve_app.embedded.edge.points import point_id
-from serve_app.embedded.edge.queries import QUERY, QueryReader
+from serve_app.embedded.edge.queries import QUERY, QueryReader, changed
 from serve_app.embedded.edge.reading import Object
 from serve_app.embedded.edge.selection import with_payload, with_vector
 from serve_app.embedded.edge.strict_rates import query_cost
@@ -78,11 +78,13 @@ def _grouped(  # noqa: PLR0913, PLR0917
     """The best hits of the best groups, from a window on the query's answer that grows until it suffices."""
     query = {name: value for name, value in body.items() if name in QUERY.fields and name != "limit"}
     window = min(limit * size * _WINDOW, _MOST)
+    reader.request({**query, "limit": window})  # what is wrong with it is told first
+    collection.strict_mode().check_groups(body)
+    query = dict(collection.affordable(query))
     while True:
         wanted = {**query, "limit": window, "with_payload": [key], "with_vector": False}
+        collection.check_scoring([wanted])
         request = _that_has(reader.request(wanted), key)
-        collection.strict_mode().check_groups(body)
-        collection.check_work([body])
         collection.pay_for_reading(lambda: query_cost(body))
         [points] = collection.query_many([request])
         groups = _sorted_into_groups(points, key, limit, size)
@@ -95,17 +97,7 @@ def _grouped(  # noqa: PLR0913, PLR0917
 def _that_has(request: edge.QueryRequest, key: str) -> edge.QueryRequest:
     """The same request, for points that have a value to be grouped by."""
     condition = edge.Filter(must_not=[reading.built(edge.IsEmptyCondition, "group_by", key)])
-    return edge.QueryRequest(
-        request.limit,
-        request.offset,
-        request.query,
-        request.prefetches,
-        request.with_vector,
-        request.with_payload,
-        both(request.filter, condition),
-        request.score_threshold,
-        request.params,
-    )
+    return changed(request, filter=both(request.filter, condition))
 
 
 def _sorted_into_groups(points: list[JSON], key: str, limit: int, size: int) -> dict[Any, list[JSON]]:

@@ -11,9 +11,12 @@ from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.filters import FILTER, both
 from serve_app.embedded.edge.reading import Object
 from serve_app.embedded.edge.strict_rates import read_cost
-from serve_app.embedded.engine.errors import no_vector_name
+from serve_app.embedded.engine.errors import TakesLong, bad_request, no_vector_name
 
 JSON = dict[str, Any]
+MOST_SAMPLE = 3000
+"""Half a minute."""
+_SMALL = 100
 MATRIX = Object(
     "SearchMatrixRequest",
     lambda **given: given,
@@ -31,12 +34,14 @@ def nearest_in_sample(collection: Collection, body: JSON) -> tuple[list[Any], li
     """The ids of a random sample of points, ascending, and for each the nearest others of the sample."""
     given = MATRIX(body, "")
     collection.strict_mode().check_matrix(body)
-    collection.check_work([body])
-    collection.pay_for_reading(lambda: given.get("sample", 10) * read_cost(body))
+    size = given.get("sample", 10)
+    _check_size(size)
+    chosen = collection.chosen(body, given)
+    collection.pay_for_reading(lambda: size * read_cost(body))
     using = given.get("using", "")
     if using not in collection.kinds:
         raise no_vector_name(using)
-    ids = _sample(collection, given.get("sample", 10), both(given.get("filter"), _has(using)))
+    ids = _sample(collection, size, both(chosen, _has(using)))
     if len(ids) < 2:  # noqa: PLR2004  a pair
         return [], []
     vectors = {one["id"]: one for one in collection.records(ids, payloads=False, vectors=False)}
@@ -49,6 +54,19 @@ def nearest_in_sample(collection: Collection, body: JSON) -> tuple[list[Any], li
         for one in vectors
     ]
     return list(vectors), collection.query_many(requests)
+
+
+def _check_size(sample: int) -> None:
+    """Each point of a sample is searched for among all of it.
+
+    Raises:
+        GrpcError: the sample is too large.
+        TakesLong: it takes long, and others wait for this thread.
+    """
+    if sample > MOST_SAMPLE:
+        raise bad_request(f"a distance matrix has a sample of at most {MOST_SAMPLE} points in the embedded store")
+    if sample > _SMALL and reading.others_wait():
+        raise TakesLong
 
 
 def _has(using: str) -> edge.Filter:

@@ -98,6 +98,17 @@ class _Level:
     excluded: set[Any] = field(default_factory=set)
 
 
+def changed(request: edge.QueryRequest, **fields: Any) -> edge.QueryRequest:
+    """The same request with other values of some fields."""
+    return edge.QueryRequest(*(fields[name] if name in fields else getattr(request, name) for name in _ARGUMENTS))
+
+
+_ARGUMENTS = (
+    *("limit", "offset", "query", "prefetches", "with_vector", "with_payload", "filter", "score_threshold", "params"),
+)
+"""The engine's, in their order."""
+
+
 class QueryReader:
     """Reads queries of a collection with vectors of these kinds."""
 

@@ -26,14 +26,21 @@ class _Read(threading.local):
     """How much the request of this thread has asked for until now."""
 
     parts = 0
+    others_wait = False
 
 
 _read = _Read()
 
 
-def begin() -> None:
-    """A request begins in this thread."""
+def begin(*, others_wait: bool = False) -> None:
+    """A request begins in this thread, which others may wait for: it may not take seconds then."""
     _read.parts = 0
+    _read.others_wait = others_wait
+
+
+def others_wait() -> bool:
+    """Whether others wait for this thread."""
+    return _read.others_wait
 
 
 def parts() -> int:

@@ -21,11 +21,13 @@ from serve_app.embedded.edge.reading import Object
 from serve_app.embedded.edge.snapshots import Snapshots, check_checksum
 from serve_app.embedded.edge.strict_rates import query_cost
 from serve_app.embedded.edge.upkeep import Upkeep
-from serve_app.embedded.engine.errors import GrpcError, invalid, no_collection, not_found, wrong_input
+from serve_app.embedded.engine.errors import GrpcError, TakesLong, invalid, no_collection, not_found, wrong_input
 
 JSON = dict[str, Any]
 MAX_NAME = 255
 """Bytes in a collection's name, as in Qdrant."""
+_FEW = 100
+"""Queries of a request that others may wait for."""
 _FORBIDDEN = frozenset('<>:"/\\|?*\0')
 OLD_FORM = "meta.json"
 """The file by which a folder of qdrant-client's local mode is known."""
@@ -256,9 +258,16 @@ class EdgeStore:
         reader = self._reader(target)
         requests = [reader.request(one) for one in body]
         target.strict_mode().check_queries(body)
-        target.check_work(body)
+        target.check_scoring(body)
+        affordable = [target.affordable(one) for one in body]
+        if len(body) > _FEW and reading.others_wait():
+            raise TakesLong
         target.pay_for_reading(lambda: sum(map(query_cost, body)))
-        return [{"points": points} for points in target.query_many(requests)] if requests else []
+        requests = [
+            request if new is old else reader.request(new)
+            for request, new, old in zip(requests, affordable, body, strict=True)
+        ]
+        return [{"points": points} for points in target.query_many(requests)]
 
     def query_groups(self, name: str, body: JSON) -> JSON:
         """The answer of one query, in groups of equal payload values."""

@@ -12,6 +12,7 @@ from serve_app.embedded.edge.strict_filters import (
     formula_keys,
     missing_index,
     needed_indexes,
+    prefetches,
 )
 from serve_app.embedded.engine.errors import GrpcError, bad_request
 
@@ -26,10 +27,6 @@ _WITHOUT_VECTORS = frozenset(("fusion", "rrf", "order_by", "formula", "sample", 
 
 def _refused(what: str, help_: str) -> GrpcError:
     return bad_request(f"{what}. Help: {help_}")
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value] if value else []
 
 
 class StrictMode:
@@ -73,11 +70,11 @@ class StrictMode:
     def _check_query(self, body: JSON, *, is_prefetch: bool) -> None:
         if not self._limits:
             return
-        prefetches = _listed(body.get("prefetch"))
-        for inner in prefetches:
-            self._check_query(inner, is_prefetch=True)
+        inner = prefetches(body)
+        for one in inner:
+            self._check_query(one, is_prefetch=True)
         query = body.get("query")
-        if query is not None and (is_prefetch or not prefetches):
+        if query is not None and (is_prefetch or not inner):
             self._check_full_scan(query, body.get("using") or "", body.get("filter"))
         if isinstance(query, dict) and "formula" in query:
             for key, needed in formula_keys(query["formula"]):

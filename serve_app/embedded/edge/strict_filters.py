@@ -16,6 +16,12 @@ FOR_GROUPS = tuple(f"{name}:lookup" for name in ("keyword", "uuid", "integer", "
 _FOR_NUMBERS = ("integer", "float", "bool")
 
 
+def prefetches(body: JSON) -> list[Any]:
+    """Those of a query or of a prefetch: one may stand without a list."""
+    prefetch = body.get("prefetch")
+    return prefetch if isinstance(prefetch, list) else [prefetch] if prefetch else []
+
+
 def missing_index(indexes: JSON, key: str, needed: tuple[str, ...]) -> str | None:
     """What is wrong with the indexes for a field of which any type in `needed` would do; any, if it is empty."""
     index = indexes.get(key)

@@ -10,7 +10,7 @@ from typing import Any
 
 from grpc import StatusCode
 
-from serve_app.embedded.edge.strict_filters import conditions
+from serve_app.embedded.edge.strict_filters import conditions, prefetches
 from serve_app.embedded.engine.errors import GrpcError
 
 JSON = Mapping[str, Any]
@@ -66,13 +66,14 @@ def read_cost(body: JSON) -> int:
 
 def query_cost(body: JSON) -> int:
     """Of a query: each vector that points are compared with counts, and each condition."""
-    prefetch = body.get("prefetch")
-    if prefetch:
-        return sum(query_cost(one) for one in (prefetch if isinstance(prefetch, list) else [prefetch]))
-    return _vectors(body.get("query")) + sum(1 for _ in conditions(body.get("filter")))
+    inner = prefetches(body)
+    if inner:
+        return sum(map(query_cost, inner))
+    return compared_vectors(body.get("query")) + sum(1 for _ in conditions(body.get("filter")))
 
 
-def _vectors(query: Any) -> int:
+def compared_vectors(query: Any) -> int:
+    """How many vectors a query compares points with."""
     if not isinstance(query, dict):
         return _rows(query)
     [(kind, given), *_] = query.items() or [("", None)]

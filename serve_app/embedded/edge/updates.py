@@ -14,6 +14,8 @@ from serve_app.embedded.edge.reading import Object, built
 from serve_app.embedded.engine.errors import GrpcError, invalid, malformed, no_vector_name, wrong_input
 
 Operation = edge.UpdateOperation
+_PIECE = 500
+"""Points that the engine writes at once."""
 _OF_SHARDS: dict[str, reading.Reader[Any]] = {"shard_key": shard_keys.of_writing}
 _MODES = {
     "upsert": edge.UpdateMode.Upsert,
@@ -30,10 +32,10 @@ def _empty() -> GrpcError:
     return wrong_input("Empty update request")
 
 
-def operations(kinds: Kinds, body: Mapping[str, Any], where: str = "") -> tuple[Operation, int]:
-    """The engine's operation for one of a batch of updates, and how many points it lists.
+def operations(kinds: Kinds, body: Mapping[str, Any], where: str = "") -> tuple[list[Operation], int]:
+    """The engine's operations for one of a batch of updates, and how many points it lists.
 
-    Each of a batch has a name and its content.
+    Each of a batch has a name and its content. Many points make several operations, so that others have their turn.
     """
     if not isinstance(body, dict) or len(body) != 1 or next(iter(body)) not in _READERS:
         raise malformed(where, f"expected an object with one of {', '.join(_READERS)}")
@@ -46,7 +48,11 @@ def _count(content: Any) -> int:
     return len(listed) if isinstance(listed, list) else 1
 
 
-def _upsert(kinds: Kinds, body: Any, where: str) -> Operation:
+def _in_pieces(points: list[Any], build: Callable[[list[Any]], Operation]) -> list[Operation]:
+    return [build(points[first : first + _PIECE]) for first in range(0, len(points), _PIECE)]
+
+
+def _upsert(kinds: Kinds, body: Any, where: str) -> list[Operation]:
     shape = Object(
         "PointInsertOperations",
         _given,
@@ -64,7 +70,8 @@ def _upsert(kinds: Kinds, body: Any, where: str) -> Operation:
     points = given.get("points") or given.get("batch")
     if not points:
         raise _empty()
-    return Operation.upsert_points(points, given.get("update_filter"), given.get("update_mode"))
+    chosen, mode = given.get("update_filter"), given.get("update_mode")
+    return _in_pieces(points, lambda piece: Operation.upsert_points(piece, chosen, mode))
 
 
 _SELECTED: dict[str, reading.Reader[Any]] = {"points": reading.items(point_id), "filter": FILTER, **_OF_SHARDS}
@@ -76,21 +83,21 @@ def _selected(
     by_filter: Callable[..., Operation],
     fields: Mapping[str, reading.Reader[Any]] | None = None,
     required: tuple[str, ...] = (),
-) -> Callable[[Kinds, Any, str], Operation]:
+) -> Callable[[Kinds, Any, str], list[Operation]]:
     """Reads an operation on the points that are listed, or on those that pass a filter."""
     shape = Object(schema, _given, {**_SELECTED, **(fields or {})}, required)
 
-    def read(kinds: Kinds, body: Any, where: str) -> Operation:
+    def read(kinds: Kinds, body: Any, where: str) -> list[Operation]:
         given = shape(body, where)
         ids, chosen = given.pop("points", None), given.pop("filter", None)
         _check(kinds, given)
         if ids is None and chosen is None:
             raise invalid(where or "points", "Either list of point ids or filter must be provided")
         if ids is None:
-            return built(by_filter, where, chosen, **given)
+            return [built(by_filter, where, chosen, **given)]
         if not ids:
             raise _empty()
-        return built(by_ids, where, ids, **given)
+        return [built(by_ids, where, ids, **given)]
 
     return read
 
@@ -103,7 +110,7 @@ def _check(kinds: Kinds, given: Mapping[str, Any]) -> None:
         check_depth(given["payload"], given.get("key"))
 
 
-def _delete(kinds: Kinds, body: Any, where: str) -> Operation:
+def _delete(kinds: Kinds, body: Any, where: str) -> list[Operation]:
     if isinstance(body, dict) and not {"points", "filter"} & set(body):
         raise malformed(where, "expected points or a filter (PointsSelector)")
     return _delete_selected(kinds, body, where)
@@ -112,7 +119,7 @@ def _delete(kinds: Kinds, body: Any, where: str) -> Operation:
 _delete_selected = _selected("PointsSelector", Operation.delete_points, Operation.delete_points_by_filter)
 
 
-def _update_vectors(kinds: Kinds, body: Any, where: str) -> Operation:
+def _update_vectors(kinds: Kinds, body: Any, where: str) -> list[Operation]:
     shape = Object(
         "UpdateVectors",
         _given,
@@ -122,7 +129,7 @@ def _update_vectors(kinds: Kinds, body: Any, where: str) -> Operation:
     given = shape(body, where)
     if not given["points"]:
         raise _empty()
-    return Operation.update_vectors(given["points"], given.get("update_filter"))
+    return _in_pieces(given["points"], lambda piece: Operation.update_vectors(piece, given.get("update_filter")))
 
 
 def _vector_names(value: Any, where: str) -> list[str]:
@@ -133,7 +140,7 @@ def _vector_names(value: Any, where: str) -> list[str]:
 
 
 _PAYLOAD: dict[str, reading.Reader[Any]] = {"payload": payload, "key": reading.string}
-_READERS: dict[str, Callable[[Kinds, Any, str], Operation]] = {
+_READERS: dict[str, Callable[[Kinds, Any, str], list[Operation]]] = {
     "upsert": _upsert,
     "delete": _delete,
     "set_payload": _selected(

@@ -34,6 +34,10 @@ class GrpcError(Exception):
         self.status = status or HTTP[code]
 
 
+class TakesLong(Exception):
+    """A request takes seconds, and came in a thread that others wait for."""
+
+
 def wrong_input(message: str) -> GrpcError:
     """The request has to change."""
     return GrpcError(StatusCode.INVALID_ARGUMENT, f"Wrong input: {message}")

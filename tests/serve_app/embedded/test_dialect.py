@@ -190,3 +190,17 @@ def test_a_change_that_the_engine_cannot_make_leaves_the_collection_as_it_was(re
     assert rest.error("PATCH", "/collections/c", body)[0] == 501
     assert rest.result("GET", "/collections/c")["config"]["params"]["sparse_vectors"]["sparse"]["modifier"] == "idf"
     assert rest.result("POST", f"{POINTS}/count", {}) == {"count": 5}
+
+
+@pytest.mark.parametrize("index", [None, "bool"])
+def test_a_boolean_matches_booleans_alone(rest: Rest, index: str | None) -> None:
+    rest.result("PUT", "/collections/booleans", {"vectors": {"size": 1, "distance": "Dot"}})
+    payloads = [{"b": True}, {"b": False}, {"b": False}, {"b": 1}, {"b": 0}, {}]
+    points = [{"id": number, "vector": [1], "payload": payload} for number, payload in enumerate(payloads)]
+    rest.result("PUT", "/collections/booleans/points", {"points": points})
+    if index:
+        rest.result("PUT", "/collections/booleans/index", {"field_name": "b", "field_schema": index})
+    for value, passing in ((True, [0]), (False, [1, 2]), (1, [3]), (0, [4])):
+        condition = {"must": [{"key": "b", "match": {"value": value}}]}
+        found = rest.result("POST", "/collections/booleans/points/scroll", {"filter": condition})["points"]
+        assert [point["id"] for point in found] == passing, value
