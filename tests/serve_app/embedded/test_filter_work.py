@@ -169,12 +169,12 @@ def test_pieces_write_what_one_call_writes(
 
 def test_a_later_operation_of_a_batch_sees_what_an_earlier_one_wrote(filled: Rest, in_pieces: list[int]) -> None:
     operations = [
-        {"set_payload": {"payload": {"even": True}, "points": [121]}},
+        {"set_payload": {"payload": {"even": True}, "points": [123]}},
         {"delete": {"filter": MIXED}},
     ]
     filled.result("POST", "/collections/c/points/batch", {"operations": operations})
     assert in_pieces
-    assert filled.result("POST", "/collections/c/points", {"ids": [120, 121]}) == []
+    assert filled.result("POST", "/collections/c/points", {"ids": [120, 123]}) == []
 
 
 def test_the_corpus_may_be_found_in_pieces(filled: Rest, request: pytest.FixtureRequest) -> None:
