@@ -28,7 +28,13 @@ from deployments.networks.settings import SessionSettings
 
 def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
     """Load a SPLADE model."""
-    graphs = Graphs(heads.positions, heads.splade, RaggedGraph(ragged.splade, (), _entries, None), heads.float16)
+    graphs = Graphs(
+        heads.positions,
+        heads.splade,
+        RaggedGraph(ragged.splade, (), _entries, None),
+        heads.float16,
+        piecewise=True,
+    )
     network = open_network(card, folder, settings, graphs)
     finish = partial(_weights_above_zero, log_twice=card.log_twice)
     return (InferenceFreeModel if card.query_weights else TextModel)(card, folder, network, finish)
@@ -87,18 +93,28 @@ def _entries(outputs: Outputs, tokens: Sequence[int]) -> SparseVectors:
 
 
 def _weights_above_zero(output: Output, *, log_twice: bool) -> SparseVectors:
-    """From weights `[texts, vocabulary]`, of which few are not zero, or of a ready file, the logits of each token."""
+    """From weights `[texts, vocabulary]`, of which few are not zero, or logits of each text's tokens or pieces."""
     if isinstance(output, SparseVectors):
-        return replace(output, values=np.log1p(output.values)) if log_twice else output
-    weights = _weights(output) if isinstance(output, MultiVectors) else cast("Floats", output)
-    weights = np.log1p(weights) if log_twice else weights
-    rows, indices = np.nonzero(weights)
-    offsets = np.searchsorted(rows, np.arange(len(weights) + 1)).astype(np.int64)
-    return SparseVectors(indices.astype(np.uint32), weights[rows, indices], offsets)
+        vectors = output
+    elif isinstance(output, MultiVectors):
+        vectors = _logarithms(_above_zero(_highest(output)))
+    else:
+        vectors = _above_zero(cast("Floats", output))
+    return _logarithms(vectors) if log_twice else vectors
 
 
-def _weights(logits: MultiVectors) -> Floats:
-    """The maximum over each text's tokens of log(1 + relu(logit))."""
-    highest = np.maximum.reduceat(logits.rows, logits.offsets[:-1])
-    weights: Floats = np.log1p(np.maximum(highest, 0))
-    return weights
+def _logarithms(vectors: SparseVectors) -> SparseVectors:
+    """The weights of logits; both are above zero for the same entries, so that it is done for few numbers."""
+    return replace(vectors, values=np.log1p(vectors.values))
+
+
+def _above_zero(rows: Floats) -> SparseVectors:
+    places = np.flatnonzero(rows > 0)
+    texts, entries = np.divmod(places, rows.shape[1])
+    offsets = np.searchsorted(texts, np.arange(len(rows) + 1)).astype(np.int64)
+    return SparseVectors(entries.astype(np.uint32), rows.reshape(-1)[places], offsets)
+
+
+def _highest(logits: MultiVectors) -> Floats:
+    """The maximum over the rows of each text; numpy's `reduceat` takes seven times as long along this axis."""
+    return np.stack([logits[text].max(axis=0) for text in range(len(logits))])

@@ -16,6 +16,7 @@ from deployments.architectures.checkpoint import Checkpoint, Config
 from deployments.architectures.known import transformer
 from deployments.architectures.transformer import MaskedHead, ScoreHead, Transformer
 from deployments.errors import ModelError
+from deployments.graphs import pooling
 from deployments.graphs.blocks import hidden_states
 from deployments.graphs.builder import Graph
 from deployments.graphs.rows import Rows, Tokens, read_rows, read_segments
@@ -71,22 +72,35 @@ def colbert(
     return graph.serialize(projected, ["batch", "tokens", width])
 
 
-def splade(checkpoint: Checkpoint, weights: npt.DTypeLike = np.float32, *, external: BinaryIO | None = None) -> bytes:
+def splade(
+    checkpoint: Checkpoint,
+    weights: npt.DTypeLike = np.float32,
+    rows: Rows = "padded",
+    *,
+    external: BinaryIO | None = None,
+) -> bytes:
     """A model that gives each vocabulary entry's weight, float32 `[batch, vocabulary]`.
 
     The weight is the maximum over the text's tokens of log(1 + relu(logit)). Both functions are monotone and the bias
     is the same for all tokens, so the maximum is taken first and the rest is done once a text, not once a token.
 
+    Of packed rows, it gives the highest logits in each piece of a text, float32 `[pieces, vocabulary]`, and reads
+    `slots` int32 `[pieces, tokens]` too: which tokens, counted over all rows, a piece has.
+
     Raises:
         ModelError: as for `encoder`.
     """
-    graph, model, tokens, hidden = begun(checkpoint, weights, "padded", external)
+    graph, model, tokens, hidden = begun(checkpoint, weights, rows, external)
     head = head_of(checkpoint, model)
-    hidden, table = before_words(graph, model, _first_token_for_padding(graph, tokens, hidden))
-    highest = graph.add("ReduceMax", graph.matmul(hidden, table), graph.constant(np.array([1])), keepdims=0)
-    entries = word_weights(graph, head, highest)
+    if rows == "packed":
+        hidden = graph.add("Reshape", hidden, graph.constant(np.array([-1, model.hidden])))
+        entries = logits(graph, head, pooling.highest(graph, *before_words(graph, model, hidden)))
+    else:
+        hidden, table = before_words(graph, model, _first_token_for_padding(graph, tokens, hidden))
+        highest = graph.add("ReduceMax", graph.matmul(hidden, table), graph.constant(np.array([1])), keepdims=0)
+        entries = word_weights(graph, head, highest)
     checkpoint.expect_all_read(*model.unused, *head.unused)
-    return graph.serialize(entries, ["batch", checkpoint.shape(head.bias)[0]])
+    return graph.serialize(entries, ["batch" if rows == "padded" else "pieces", checkpoint.shape(head.bias)[0]])
 
 
 def scores(
@@ -184,9 +198,13 @@ def before_words(graph: Graph, model: Transformer, hidden: str) -> tuple[str, st
 
 def word_weights(graph: Graph, head: MaskedHead, highest: str) -> str:
     """The weights of words, float32, of the highest products that they have in a text."""
-    logits = graph.add("Add", graph.to_float32(highest), graph.constant(graph.checkpoint[head.bias]))
     one = graph.constant(np.ones(1, np.float32))
-    return graph.add("Log", graph.add("Add", graph.add("Relu", logits), one))
+    return graph.add("Log", graph.add("Add", graph.add("Relu", logits(graph, head, highest)), one))
+
+
+def logits(graph: Graph, head: MaskedHead, highest: str) -> str:
+    """The logits of words, float32, of the highest products that they have."""
+    return graph.add("Add", graph.to_float32(highest), graph.constant(graph.checkpoint[head.bias]))
 
 
 def score_head_of(checkpoint: Checkpoint, model: Transformer) -> ScoreHead:

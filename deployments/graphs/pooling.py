@@ -38,7 +38,8 @@ def normalized(graph: Graph, rows: str) -> str:
 def highest(graph: Graph, hidden: str, table: str) -> str:
     """The highest of the products of a text's hidden states with each row of a tensor, `[texts, rows of it]`.
 
-    For a part of the rows at a time: all products of all tokens would be gigabytes.
+    For a part of the rows at a time: all products of all tokens would be gigabytes on a card, and more than the caches
+    of a CPU hold. Packed rows have their texts in pieces.
     """
     in_slots = _in_slots(graph, hidden)
     weight, axis = graph.checkpoint[f"{table}.weight"], graph.constant(np.array([1]))

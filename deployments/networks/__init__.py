@@ -6,7 +6,7 @@ layouts   which inputs go well together in a run
 packing   several texts in one row
 base      what a network is to the families: a function of token ids
 padded    each text in a row of its own
-packed    several texts in a row
+packed    several texts in a row, whole or in pieces
 ragged    all tokens one behind the other, without rows
 replays   a text alone as a CUDA graph
 opening   which of these a model gets, by provider and family

@@ -14,8 +14,8 @@ from deployments.networks.layouts import Layout
 Numbers = npt.NDArray[np.int32]
 
 Output = Union[Vectors, Floats]
-"""What a network gives: a row a token (`MultiVectors`), a row a text, or what the model is asked for, if its graph ends
-with that."""
+"""What a network gives: a row a token or a piece of a text (`MultiVectors`), a row a text, or what the model is asked
+for, if its graph ends with that."""
 
 
 class Network(Protocol):

@@ -13,7 +13,9 @@ from typing_extensions import override
 _RUN = 32
 """What a run costs beside its tokens, in tokens: about 2 ms for a small model on two cores."""
 
-_EXACT_UP_TO = 32
+EXACT_UP_TO = 32
+"""Tokens of a single short text, whose exact length is faster than one of few shapes."""
+
 _STEP = 8
 
 
@@ -23,7 +25,7 @@ def padded_length(tokens: int) -> int:
     OpenVINO compiles and caches kernels for every shape it meets. Few lengths mean few shapes; below 32 tokens, a
     single short text, the exact length is faster.
     """
-    return tokens if tokens <= _EXACT_UP_TO else -(-tokens // _STEP) * _STEP
+    return tokens if tokens <= EXACT_UP_TO else -(-tokens // _STEP) * _STEP
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from deployments.graphs.cache import kept
 from deployments.graphs.rows import Rows
 from deployments.networks.base import Network
 from deployments.networks.layouts import Padded
-from deployments.networks.packed import PackedNetwork
+from deployments.networks.packed import PackedNetwork, PiecewiseNetwork
 from deployments.networks.packing import Packed
 from deployments.networks.padded import READY_INPUTS, PaddedNetwork, run_built, run_ready
 from deployments.networks.ragged import Ragged, RaggedNetwork, Read
@@ -58,12 +58,14 @@ class Graphs:
         float16: whether it can compute in float16.
         build: makes the graph of padded rows, and if it is told so, of packed ones.
         ragged: if there is one.
+        piecewise: the one of packed rows gives a row a piece of a text, not a row a token.
     """
 
     positions: Callable[[Config], int]
     build: BuildGraph
     ragged: RaggedGraph | None = None
     float16: Callable[[Config], bool] = lambda _: True
+    piecewise: bool = False
 
 
 def open_network(
@@ -92,7 +94,8 @@ def open_network(
         session = open_session(build, settings, unsuitable)
         return RaggedNetwork(session, Ragged(), ragged.read, _replays(card, build, settings, ragged.row_of, unsuitable))
     if rows == "packed":
-        return PackedNetwork(open_session(graph(graphs.build, rows), settings, unsuitable), Packed())
+        network = PiecewiseNetwork if graphs.piecewise else PackedNetwork
+        return network(open_session(graph(graphs.build, rows), settings, unsuitable), Packed())
     session = open_session(graph(graphs.build), settings, unsuitable)
     return PaddedNetwork(session, run_built, Padded(int(card.context_window or 0)))
 
@@ -165,7 +168,7 @@ _ROWS: Mapping[str, Mapping[Provider, Rows]] = {
     "dense": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
     "late-interaction": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
     "cross-encoder": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
-    "sparse": {"cpu": "padded", "openvino": "padded", "cuda": "ragged"},
+    "sparse": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
     "clip-text": {"cpu": "padded", "openvino": "padded", "cuda": "padded"},
     "text-image": {"cpu": "padded", "openvino": "padded", "cuda": "padded"},
 }

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from deployments.networks.base import Numbers
-from deployments.networks.layouts import Layout
+from deployments.networks.base import Numbers, offsets
+from deployments.networks.layouts import EXACT_UP_TO, Layout
 
 _ROW_LENGTHS = (64, 96, 128, 192, 256, 384, 512)
 _LONG_STEP = 256
@@ -25,6 +25,12 @@ _LONG_STEP = 256
 _ALONE = 64
 """What fits in one row of so many tokens gets one that is only as long as needed, in steps of `_SHORT_STEP`."""
 _SHORT_STEP = 16
+
+_PIECE = 8
+"""Tokens in a piece of a text: what is computed for a vocabulary leaves the graph as an eighth of what it is for all
+tokens, and a text takes three or four slots in vain."""
+_PIECES_STEP = 4
+"""More pieces than so many come in multiples of it, so that OpenVINO meets few shapes."""
 
 _TOO_MUCH = 0.1
 """The share of a run that may be padding before longer rows are tried."""
@@ -59,6 +65,19 @@ class PackedTokens:
     attended: Numbers
     segments: Numbers
     places: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Packed texts cut into pieces of a few tokens.
+
+    `slots` int32 `[pieces, tokens]` has the places of each piece's tokens, counted over all rows; the last piece of a
+    text is filled up with its first token. Text i has the pieces from `offsets[i]` to `offsets[i + 1]`, int64
+    `[texts + 1]`; what stands behind them is no text's.
+    """
+
+    slots: Numbers
+    offsets: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -119,6 +138,20 @@ def pack(texts: Sequence[Sequence[int]], attended: Sequence[int], firsts: Sequen
         part.reshape(shape) for part in (ids, positions, numbers, seen, segments)
     )
     return PackedTokens(ids, positions, numbers, seen, segments, places)
+
+
+def in_pieces(rows: PackedTokens, tokens: Sequence[int]) -> Pieces:
+    """The pieces of packed texts with so many tokens each. A text alone, as short as a query, is one piece."""
+    size = tokens[0] if len(tokens) == 1 and tokens[0] <= EXACT_UP_TO else _PIECE
+    counts = -(-np.array(tokens) // size)
+    bounds = offsets(counts.tolist())
+    starts, ends = np.repeat(rows.places[offsets(tokens)[:-1]], counts), np.repeat(tokens, counts)
+    number = np.arange(bounds[-1]) - np.repeat(bounds[:-1], counts)
+    within = number[:, None] * size + np.arange(size)
+    places = starts[:, None] + np.where(within < ends[:, None], within, 0)
+    step = _PIECES_STEP if len(places) > _PIECES_STEP else 1
+    more = np.zeros((-len(places) % step, size), np.int64)
+    return Pieces(np.concatenate([places, more]).astype(np.int32), bounds)
 
 
 def _row_lengths(longest: int) -> Iterator[int]:

@@ -125,8 +125,8 @@ def test_every_family_that_reads_texts_with_a_network_has_rows_for_every_provide
 
 
 def test_rows_that_a_family_cannot_have_are_refused() -> None:
-    with pytest.raises(ModelError, match="rows 'packed': sparse has only padded, ragged"):
-        rows_of("sparse", SessionSettings(provider="cpu", rows="packed"))
+    with pytest.raises(ModelError, match="rows 'ragged': clip-text has only padded"):
+        rows_of("clip-text", SessionSettings(provider="cpu", rows="ragged"))
 
 
 def test_a_ready_file_gets_rows_of_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.networks.packing import Packed, arrange, pack
+from deployments.networks.packing import Packed, arrange, in_pieces, pack
 
 TEXTS = st.lists(st.integers(1, 300).map(lambda tokens: list(range(1, tokens + 1))), min_size=1, max_size=40)
 
@@ -42,6 +42,26 @@ def test_a_token_attends_to_the_attended_ones_of_its_text_and_to_no_others(
         for _, column in own:
             assert set(np.flatnonzero(seen[row, column]).tolist()) == expected
     assert seen.any(axis=2).all(), "padding attends to padding: a token that attends to nothing has no finite state"
+
+
+@given(texts=TEXTS)
+def test_the_pieces_of_a_text_have_all_its_tokens_and_no_others(texts: list[list[int]]) -> None:
+    tokens = [len(text) for text in texts]
+    rows = pack(texts, tokens)
+    pieces = in_pieces(rows, tokens)
+    assert pieces.slots.dtype == np.int32
+    assert pieces.slots.max() < rows.ids.size
+    found = np.split(rows.places, np.cumsum(tokens)[:-1])
+    for number, places in enumerate(found):
+        own = pieces.slots[pieces.offsets[number] : pieces.offsets[number + 1]].reshape(-1)
+        assert own[: len(places)].tolist() == places.tolist()
+        assert set(own[len(places) :].tolist()) <= {places[0]}, "the last piece is filled up with something else"
+    assert pieces.slots.size <= sum(-(-count // 8) * 8 for count in tokens) + 3 * 8
+
+
+@pytest.mark.parametrize(("tokens", "shape"), [([9], (1, 9)), ([32], (1, 32)), ([33], (8, 8)), ([9, 2], (3, 8))])
+def test_a_text_alone_as_short_as_a_query_is_one_piece(tokens: list[int], shape: tuple[int, int]) -> None:
+    assert in_pieces(pack([[1] * count for count in tokens], tokens), tokens).slots.shape == shape
 
 
 @given(st.lists(st.integers(1, 600), min_size=1, max_size=60))
