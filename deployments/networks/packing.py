@@ -22,9 +22,8 @@ _ROW_LENGTHS = (64, 96, 128, 192, 256, 384, 512)
 _LONG_STEP = 256
 """Between the lengths of longer rows."""
 
-_ALONE = 64
-"""What fits in one row of so many tokens gets one that is only as long as needed, in steps of `_SHORT_STEP`."""
-_SHORT_STEP = 16
+_ALONE_STEP = 16
+"""Between the lengths of a row alone: finer than those of several rows, whose number varies, too."""
 
 _PIECE = 8
 """Tokens in a piece of a text: what is computed for a vocabulary leaves the graph as an eighth of what it is for all
@@ -105,8 +104,6 @@ class Packed(Layout):
 def arrange(tokens: Sequence[int]) -> Arrangement:
     """The first row length that leaves few gaps with texts of these lengths, or the one that needs fewest tokens."""
     total = sum(tokens)
-    if total <= _ALONE:
-        return _fill(tokens, -(-total // _SHORT_STEP) * _SHORT_STEP)
     best: Arrangement | None = None
     for length in _row_lengths(max(tokens)):
         tried = _fill(tokens, length)
@@ -163,7 +160,7 @@ def _row_lengths(longest: int) -> Iterator[int]:
 
 
 def _fill(tokens: Sequence[int], length: int) -> Arrangement:
-    """The longest texts first, each in the first row that has room for it."""
+    """The longest texts first, each in the first row that has room for it; a row alone is only as long as needed."""
     used: list[int] = []
     starts = [0] * len(tokens)
     for text in sorted(range(len(tokens)), key=tokens.__getitem__, reverse=True):
@@ -172,4 +169,5 @@ def _fill(tokens: Sequence[int], length: int) -> Arrangement:
             used.append(0)
         starts[text] = row * length + used[row]
         used[row] += tokens[text]
-    return Arrangement(len(used), length, starts)
+    alone = -(-used[0] // _ALONE_STEP) * _ALONE_STEP
+    return Arrangement(len(used), length if len(used) > 1 else alone, starts)
