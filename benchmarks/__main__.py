@@ -15,6 +15,7 @@ from benchmarks import tables, targets
 _SHORT = (
     ("pipeline", "--turns", "6", "--only", "REST", "--profile"),
     ("start",),
+    ("idle",),
     ("query_latency", "--seconds", "4", "--concurrency", "1", "16", "64"),
     ("ingest", "--texts", "1920", "--peer-texts", "300"),
     ("mixed", "--seconds", "10"),

@@ -14,6 +14,7 @@ from serve_app.observability.metrics import BATCHES_IN_FLIGHT, LEDGER_BEHIND, QU
 from serve_app.upstream.aliases import Aliases
 
 _PERIOD_S = 4.0
+_SOON_S = 0.5
 _NODES_PERIODS = 15
 _NODES_PATIENCE_S = 2.0
 
@@ -22,15 +23,28 @@ log = logging.getLogger("ray.serve")
 
 async def watch(health: Health, embedder: Embedder, ledger: Ledger, aliases: Aliases, additions: Additions) -> None:
     """Look again and again, until it is cancelled."""
-    for period in itertools.count():
+    await asyncio.gather(_watch_qdrant(health), _watch_others(embedder, ledger, aliases, additions))
+
+
+async def _watch_qdrant(health: Health) -> None:
+    """What is away may come at any moment: a store that starts beside the gateway, for example."""
+    while True:
         try:
             await health.check()
+        except Exception as error:  # noqa: BLE001  the next look may pass
+            log.warning("could not ask Qdrant how it is: %s", type(error).__name__)
+        await asyncio.sleep(_SOON_S if health.trouble else _PERIOD_S)
+
+
+async def _watch_others(embedder: Embedder, ledger: Ledger, aliases: Aliases, additions: Additions) -> None:
+    for period in itertools.count():
+        try:
             measure(embedder, ledger)
             await aliases.look()
             if period % _NODES_PERIODS == 0:
                 await asyncio.wait_for(ledger.look_around(), _NODES_PATIENCE_S)
             await additions.tend()
-        except Exception as error:  # noqa: BLE001  the next look may pass
+        except Exception as error:  # noqa: BLE001  as above
             log.warning("could not look after the gateway: %s", type(error).__name__)
         await asyncio.sleep(_PERIOD_S)
 

@@ -22,7 +22,7 @@ from typing import Any
 from unittest import mock
 
 from serve_app.cli.launcher import Service
-from serve_app.cli.main import _interrupt_on_signals
+from serve_app.cli.up import interrupt_on_signals
 from tests.support.running import free_ports
 
 _NODES: dict[str, Any] = {
@@ -44,7 +44,7 @@ def main(config: Path, samples: Path) -> None:
         try:
             with mock.patch("ray.init", lambda **kw: init(**{**kw, "address": cluster.address})):
                 service.start(lambda _: None)
-            _interrupt_on_signals()
+            interrupt_on_signals()
             threading.Thread(target=_sample, args=(samples,), daemon=True).start()
             sys.stdout.write(f"ready in some time\n  logs    {service.logs}\n")
             sys.stdout.flush()

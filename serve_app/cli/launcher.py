@@ -189,10 +189,15 @@ class Service:
             if applications and {a.app_status.status.value for a in applications} == {"RUNNING"}:
                 proxies = serve.status().proxies.values()
                 healthy = {proxy.value for proxy in proxies} == {"HEALTHY"}
-                if healthy and is_reached(self.config.http_options.port, _reachable(self.config.http_options.host)):
+                if healthy and self._is_reached():
                     return
             time.sleep(_POLL_S)
         raise SetupError(f"not ready after {_START_TIMEOUT_S:.0f} s")
+
+    def _is_reached(self) -> bool:
+        """Whether callers are answered. A Qdrant of somebody else's may be away; our own store has to be there."""
+        http = self.config.http_options
+        return is_reached(http.port, _reachable(http.host), with_store=not environment.read().qdrant_url)
 
     def stop(self) -> None:
         """Stop Ray Serve and then Ray, so that no process, port or file of ours is left; safe to call at any time.

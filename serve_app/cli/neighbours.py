@@ -53,9 +53,12 @@ def _of_qdrant(port: int) -> str:
     return next((line.removeprefix(start) for line in lines if line.startswith(start)), "")
 
 
-def is_reached(port: int, host: str = "localhost") -> bool:
-    """Whether a service of ours answers there by itself: HAProxy has other answers while it knows no replica of it."""
-    status, _ = _asked(host, port, "/livez")
+def is_reached(port: int, host: str = "localhost", *, with_store: bool = False) -> bool:
+    """Whether a service of ours answers there by itself: HAProxy has other answers while it knows no replica of it.
+
+    `with_store`: and has reached its store.
+    """
+    status, _ = _asked(host, port, "/readyz" if with_store else "/livez")
     return status in {HTTPStatus.OK, HTTPStatus.FORBIDDEN}  # without keys it obeys only the host names that it knows
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 from serve_app.cli.launcher import Service
-from serve_app.cli.main import _interrupt_on_signals
+from serve_app.cli.up import interrupt_on_signals
 
 _CPUS = 2
 
@@ -30,7 +30,7 @@ def main(config: Path) -> None:
         try:
             with mock.patch("ray.init", lambda **kw: init(**{**kw, "address": cluster.address})):
                 service.start(lambda _: None)
-            _interrupt_on_signals()
+            interrupt_on_signals()
             signal.signal(signal.SIGUSR1, lambda *_: _kill(cluster, second))
             sys.stdout.write(f"ready in some time\n  logs    {service.logs}\n")
             sys.stdout.flush()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,7 +13,6 @@ import numpy as np
 import openai
 import orjson
 import pytest
-import yaml
 from qdrant_client import QdrantClient, models
 
 from tests.support.running import RunningService
@@ -155,45 +152,3 @@ def test_openais_own_client_gets_the_same_vectors(service: RunningService) -> No
             client.embeddings.create(model="qdrant/bm25", input=TEXT)
     finally:
         client.close()
-
-
-def with_two_ingress_replicas(running: RunningService) -> RunningService:
-    """The service, not started yet."""
-    config = yaml.safe_load(running.config.read_text())
-    (application,) = config["applications"]
-    (ingress,) = (deployment for deployment in application["deployments"] if deployment["name"] == "Ingress")
-    ingress.pop("autoscaling_config", None)
-    ingress["num_replicas"] = 2
-    running.config.write_text(yaml.safe_dump(config))
-    return running
-
-
-def test_two_ingress_replicas_obey_a_switch_and_a_stop_loses_no_token(tmp_path: Path) -> None:
-    running = RunningService(tmp_path, models=["qdrant/bm25", "starter/splade-tiny"])
-    with_two_ingress_replicas(running).start()
-    question = {"inputs": [{"data": TEXT, "data_type": "text", "model": "qdrant/bm25"}], "inference": "update"}
-    off = {"inputs": [{"data": TEXT, "data_type": "text", "model": "starter/splade-tiny"}], "inference": "update"}
-    try:
-        eventually(lambda: len(result(running, "GET", "/inference/live")["replicas"]) == 2, within_s=20)
-        result(running, "PUT", "/inference/settings", {"models": {"starter/splade-tiny": False}})
-        time.sleep(2)
-        said = "inference is switched off for the model 'starter/splade-tiny'"
-        refused = [ask(running, "POST", "/inference", off) for _ in range(30)]
-        assert {(status, answer["error"]) for status, answer in refused} == {(400, said)}
-        tokens = 0
-        for _ in range(50):
-            status, answer = ask(running, "POST", "/inference", question)
-            assert status == 200
-            tokens += answer["usage"]["models"]["qdrant/bm25"]["tokens"]
-    finally:
-        running.stop()
-    database = sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")
-    assert database.execute("SELECT sum(tokens), sum(requests) FROM usage").fetchone() == (tokens, 50)
-    assert database.execute("SELECT name FROM switched_off").fetchall() == [("starter/splade-tiny",)]
-    database.close()
-    running.start()
-    try:
-        status, answer = ask(running, "POST", "/inference", off)
-        assert (status, answer["error"]) == (400, said)
-    finally:
-        running.stop()

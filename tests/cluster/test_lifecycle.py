@@ -7,15 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import yaml
 from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from deployments.catalogue import catalogue
 from deployments.contract import Batch
@@ -138,6 +141,12 @@ def serve_from(running: RunningService, catalogue_file: Path) -> None:
     running.config.write_text(yaml.safe_dump(config))
 
 
+def switch(running: RunningService, *, is_on: bool) -> None:
+    """Switch MiniLM, and wait until that has come to every replica."""
+    httpx.put(f"{running.rest_address}/inference/settings", json={"models": {MINILM: is_on}}).raise_for_status()
+    time.sleep(2)
+
+
 def test_data_survives_a_restart_a_stop_leaves_nothing_and_an_added_model_is_served_after_it(
     own: RunningService, tmp_path: Path, products: Path
 ) -> None:
@@ -145,6 +154,7 @@ def test_data_survives_a_restart_a_stop_leaves_nothing_and_an_added_model_is_ser
     with closing(QdrantClient(url=running.rest_address, cloud_inference=True, check_compatibility=False)) as client:
         client.create_collection("kept", models.VectorParams(size=384, distance=models.Distance.COSINE))
         client.upsert("kept", [models.PointStruct(id=7, vector=models.Document(text="tea", model=MINILM))])
+    switch(running, is_on=False)
     os.killpg(running.process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
     assert running.stop(signal.SIGINT) == 0, running.said
     assert running.left == []
@@ -153,6 +163,9 @@ def test_data_survives_a_restart_a_stop_leaves_nothing_and_an_added_model_is_ser
     serve_from(running, products)
     running.start()
     with closing(QdrantClient(url=running.rest_address, cloud_inference=True, check_compatibility=False)) as client:
+        with pytest.raises(UnexpectedResponse, match="switched off"):
+            query(client, "kept", models.Document(text="tea", model=MINILM))
+        switch(running, is_on=True)
         found = client.query_points("kept", query=models.Document(text="tea", model=MINILM))
         assert [point.id for point in found.points] == [7]
 

@@ -66,8 +66,21 @@ def test_the_fullest_quota_of_all_tenants_is_told() -> None:
     assert QUOTA_USED.values["org/dense", "month"] == pytest.approx(0.9)
 
 
-async def test_it_looks_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "_PERIOD_S", 0.001)
+    monkeypatch.setattr(background, "_SOON_S", 0.001)
+
+
+async def until(reached: asyncio.Event, health: Health, aliases: Any = ALIASES) -> None:
+    """Watch until something has happened."""
+    task = asyncio.create_task(background.watch(health, Seen().embedder, LEDGER, aliases, ADDITIONS))
+    await asyncio.wait_for(reached.wait(), 10)
+    task.cancel()
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_it_looks_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[None] = []
     healthy = asyncio.Event()
     health = Health(FakeQdrant(), states)
@@ -82,7 +95,34 @@ async def test_it_looks_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(health, "check", failing_once)
     UPSTREAM_UP.set(0)
-    task = asyncio.create_task(background.watch(health, Seen().embedder, LEDGER, ALIASES, ADDITIONS))
-    await asyncio.wait_for(healthy.wait(), 10)
-    task.cancel()
+    await until(healthy, health)
     assert UPSTREAM_UP.values[()] == 1
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_what_cannot_be_looked_at_is_looked_at_again() -> None:
+    looked_twice, looks = asyncio.Event(), iter((False, True))
+
+    async def look() -> None:
+        if not next(looks):
+            raise RuntimeError
+        looked_twice.set()
+
+    await until(looked_twice, Health(FakeQdrant(), states), SimpleNamespace(look=look))
+
+
+async def test_a_store_that_starts_beside_the_gateway_is_noticed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_PERIOD_S", 1000)
+    monkeypatch.setattr(background, "_SOON_S", 0.001)
+    health, there = Health(FakeQdrant(), states), asyncio.Event()
+    check, looks = health.check, iter(range(1000))
+
+    async def away_at_first() -> None:
+        if next(looks) == 3:
+            await check()
+            there.set()
+
+    monkeypatch.setattr(health, "check", away_at_first)
+    assert health.trouble
+    await until(there, health)
+    assert not health.trouble

@@ -251,8 +251,10 @@ class Front(Root):
     """HAProxy before it knows a replica, and then a service."""
 
     statuses: ClassVar[list[int]] = []
+    paths: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
+        self.paths.append(self.path)
         self.send_response(self.statuses.pop(0))
         self.end_headers()
 
@@ -260,7 +262,11 @@ class Front(Root):
 @pytest.mark.parametrize("neighbour", [Front], indirect=True)
 def test_a_service_is_there_once_it_is_reached_through_its_front(neighbour: int) -> None:
     Front.statuses[:] = [404, 500, 503, 200]
+    Front.paths.clear()
     assert [is_reached(neighbour, "127.0.0.1") for _ in range(4)] == [False, False, False, True]
+    Front.statuses[:] = [503, 200]
+    assert [is_reached(neighbour, "127.0.0.1", with_store=True) for _ in range(2)] == [False, True]
+    assert Front.paths == ["/livez"] * 4 + ["/readyz"] * 2
 
 
 def test_a_good_file_ends_with_a_tick() -> None:

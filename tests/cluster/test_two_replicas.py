@@ -1,14 +1,20 @@
-"""What a caller's deadline, and a caller who hangs up, do to a Qdrant that hangs: through HAProxy and Ray Serve."""
+"""Two ingress replicas in front of a Qdrant that hangs, through HAProxy and Ray Serve.
+
+What a caller's deadline, and a caller who hangs up, do to Qdrant; who obeys a switch; and whether a stop loses tokens.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
+import yaml
 from qdrant_client import grpc as q
 from qdrant_client.grpc import points_service_pb2_grpc
 
@@ -53,16 +59,57 @@ class HangingQdrant(points_service_pb2_grpc.PointsServicer):
         return await asyncio.wait_for(self.waited.get(), 20)
 
 
-async def test_a_deadline_ends_the_call_of_qdrant_too(tmp_path: Path) -> None:
+def with_two_ingress_replicas(running: RunningService) -> RunningService:
+    """The service, not started yet."""
+    config = yaml.safe_load(running.config.read_text())
+    (application,) = config["applications"]
+    (ingress,) = (deployment for deployment in application["deployments"] if deployment["name"] == "Ingress")
+    ingress.pop("autoscaling_config", None)
+    ingress["num_replicas"] = 2
+    running.config.write_text(yaml.safe_dump(config))
+    return running
+
+
+async def test_deadlines_end_calls_of_qdrant_all_obey_a_switch_and_a_stop_loses_no_token(tmp_path: Path) -> None:
     qdrant = HangingQdrant()
-    service = RunningService(tmp_path, await qdrant.start(), models=["qdrant/bm25"])
-    await asyncio.to_thread(service.start)
+    service = RunningService(tmp_path, await qdrant.start(), models=["qdrant/bm25", "starter/splade-tiny"])
+    await asyncio.to_thread(with_two_ingress_replicas(service).start)
     try:
         await _over_grpc(service, qdrant)
         await _over_rest(service, qdrant)
+        await _switch(service)
+        tokens = await _tokens(service)
     finally:
         await asyncio.to_thread(service.stop)
         await qdrant.stop()
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as database:
+        assert database.execute("SELECT sum(tokens), sum(requests) FROM usage").fetchone() == (tokens, 50)
+        assert database.execute("SELECT name FROM switched_off").fetchall() == [("starter/splade-tiny",)]
+
+
+def _question(model: str) -> dict[str, Any]:
+    return {"inputs": [{"data": "a cup of tea", "data_type": "text", "model": model}], "inference": "update"}
+
+
+async def _switch(service: RunningService) -> None:
+    """Whichever replica is asked, the model is off."""
+    async with httpx.AsyncClient(base_url=service.rest_address, timeout=30) as client:
+        deadline = time.monotonic() + 20
+        while len((await client.get("/inference/live")).json()["result"]["replicas"]) < 2:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        await client.put("/inference/settings", json={"models": {"starter/splade-tiny": False}})
+        await asyncio.sleep(2)
+        refused = [await client.post("/inference", json=_question("starter/splade-tiny")) for _ in range(30)]
+        said = "inference is switched off for the model 'starter/splade-tiny'"
+        assert {(answer.status_code, answer.json()["error"]) for answer in refused} == {(400, said)}
+
+
+async def _tokens(service: RunningService) -> int:
+    """How many 50 requests tell that they took."""
+    async with httpx.AsyncClient(base_url=service.rest_address, timeout=30) as client:
+        answers = [await client.post("/inference", json=_question("qdrant/bm25")) for _ in range(50)]
+    return sum(answer.json()["usage"]["models"]["qdrant/bm25"]["tokens"] for answer in answers)
 
 
 async def _over_grpc(service: RunningService, qdrant: HangingQdrant) -> None:
