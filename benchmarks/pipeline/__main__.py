@@ -83,7 +83,7 @@ def tree_of(commit: str) -> Iterator[Path]:
 
 def _titles() -> list[str]:
     names = ["raw query", "text query", "text query, 64 at a time", "hybrid query"]
-    names += [f"upsert of {count}" for count in (1, 10, 100, 1000)]
+    names += [f"upsert of {count}" for count in (1, 10, 100, 1000)] + ["hybrid upsert of 100"]
     return [f"{protocol} {name}" for protocol in ("REST", "gRPC") for name in names]
 
 

@@ -13,6 +13,7 @@ SPARSE = ("qdrant/bm25", "starter/splade-tiny")
 DIMENSIONS = 384
 _TEXT = "how to bake bread"
 _UPSERTS = (1, 10, 100, 1000)
+_HYBRID = 100
 
 
 class Kind(NamedTuple):
@@ -43,6 +44,10 @@ def _rest() -> list[Kind]:
     text = {"query": {"text": _TEXT, "model": DENSE}, "limit": 10}
     prefetch = [{"query": {"text": _TEXT, "model": m}, "using": m[-4:], "limit": 20} for m in (DENSE, *SPARSE)]
     points = [{"id": n, "vector": {"text": f"text number {n}", "model": DENSE}} for n in range(max(_UPSERTS))]
+    hybrid = [
+        {"id": n, "vector": {m[-4:]: {"text": f"text number {n}", "model": m} for m in (DENSE, *SPARSE)}}
+        for n in range(_HYBRID)
+    ]
     return [
         query("raw query", {"query": [0.5] * DIMENSIONS, "limit": 10}),
         query("text query", text),
@@ -52,6 +57,7 @@ def _rest() -> list[Kind]:
             Kind("REST", f"upsert of {n}", "PUT", "/collections/c/points", orjson.dumps({"points": points[:n]}))
             for n in _UPSERTS
         ),
+        Kind("REST", f"hybrid upsert of {_HYBRID}", "PUT", "/collections/c/points", orjson.dumps({"points": hybrid})),
     ]
 
 
@@ -72,6 +78,17 @@ def _grpc() -> list[Kind]:
         q.PointStruct(id=q.PointId(num=n), vectors=q.Vectors(vector=q.Vector(document=document(f"text number {n}"))))
         for n in range(max(_UPSERTS))
     ]
+    hybrid = [
+        q.PointStruct(
+            id=q.PointId(num=n),
+            vectors=q.Vectors(
+                vectors=q.NamedVectors(
+                    vectors={m[-4:]: q.Vector(document=document(f"text number {n}", m)) for m in (DENSE, *SPARSE)}
+                )
+            ),
+        )
+        for n in range(_HYBRID)
+    ]
     return [
         query("raw query", query=q.Query(nearest=dense)),
         query("text query", query=nearest(DENSE)),
@@ -80,6 +97,13 @@ def _grpc() -> list[Kind]:
         *(
             Kind("gRPC", f"upsert of {n}", "Upsert", "/qdrant.Points/Upsert", _upsert(points[:n]).SerializeToString())
             for n in _UPSERTS
+        ),
+        Kind(
+            "gRPC",
+            f"hybrid upsert of {_HYBRID}",
+            "Upsert",
+            "/qdrant.Points/Upsert",
+            _upsert(hybrid).SerializeToString(),
         ),
     ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
 import qdrant_edge
 
 from deployments.catalogue.bm25_options import PREFIX_TOKEN_LEN, Bm25Options, NoStemmer, Snowball, Stopwords
@@ -53,7 +54,8 @@ class Bm25Model:
     def prepare(self, batch: Batch) -> Prepared:
         """Count the tokens that are left after stop words and the limits on length, each as often as it occurs."""
         texts = [well_formed(str(text)) for text in batch.inputs]
-        counts = [round(float(_frequencies(batch.options, text).values.sum())) for text in texts]
+        counter = _counter(batch.options)
+        counts = [sum(int(times.sum()) for _, times in _counted(counter, text)) for text in texts]
         return Prepared(batch, texts, np.array(counts, np.int64))
 
     def explain(self, batch: Batch, indices: Sequence[Sequence[int]]) -> Sequence[Explanation]:
@@ -67,10 +69,11 @@ class Bm25Model:
     def run(self, prepared: Prepared, positions: Positions) -> SparseVectors:
         """The vectors of some of the texts."""
         batch = prepared.batch
-        return pack([_vector(batch, prepared.items[p], int(prepared.tokens[p])) for p in positions])
+        model = _model(batch.options)
+        return pack([_vector(model, batch, prepared.items[p], int(prepared.tokens[p])) for p in positions])
 
 
-def _vector(batch: Batch, text: str, tokens: int) -> SparseVector:
+def _vector(model: qdrant_edge.Bm25, batch: Batch, text: str, tokens: int) -> SparseVector:
     """The vector of a text; `tokens` is how many it has.
 
     The library holds Python's lock while it works. A long text is taken in pieces, so that others run in between, and
@@ -78,27 +81,36 @@ def _vector(batch: Batch, text: str, tokens: int) -> SparseVector:
     term that occurs f times in a document, and 1 in a query.
     """
     if len(text) <= _PIECE:
-        model = _model(batch.options)
         return _sorted((model.embed_document if batch.direction == "update" else model.embed_query)(text))
     if batch.direction == "search":
-        terms = [np.array(_model(batch.options).embed_query(piece).indices, np.uint32) for piece in _pieces(text)]
+        terms = [np.array(model.embed_query(piece).indices, np.uint32) for piece in _pieces(text)]
         indices = np.unique(np.concatenate(terms))
         return SparseVector(indices, np.ones(len(indices), np.float32))
-    found = _frequencies(batch.options, text)
+    found = _frequencies(_counter(batch.options), text)
     k, b, avg_len = (batch.options.get(name, default) for name, default in _DEFAULTS.items())
     times = found.values.astype(np.float64)
     weights = times * (k + 1) / (times + k * (1 - b + b * tokens / avg_len))
     return SparseVector(found.indices, weights.astype(np.float32))
 
 
-def _frequencies(options: Mapping[str, Any], text: str) -> SparseVector:
-    """How often each term occurs in a text. The library does not say, but its weight for b = 0 and a huge k is that."""
-    counter = _model({**options, **_COUNTING})
-    vectors = [counter.embed_document(piece) for piece in _pieces(text)]
-    indices = np.concatenate([np.array(vector.indices, np.uint32) for vector in vectors])
-    times = np.concatenate([np.array(vector.values, np.float64) for vector in vectors]).round()
-    terms, places = np.unique(indices, return_inverse=True)
-    return SparseVector(terms, np.bincount(places, times, len(terms)).astype(np.float32))
+def _counter(options: Mapping[str, Any]) -> qdrant_edge.Bm25:
+    """Counts terms. The library does not say how often one occurs, but its weight for b = 0 and a huge k is that."""
+    return _model({**options, **_COUNTING})
+
+
+def _counted(counter: qdrant_edge.Bm25, text: str) -> Iterator[tuple[list[int], npt.NDArray[np.float64]]]:
+    """Of each piece of a text, its terms, and how often each occurs."""
+    for piece in _pieces(text):
+        vector = counter.embed_document(piece)
+        yield vector.indices, np.array(vector.values, np.float64).round()
+
+
+def _frequencies(counter: qdrant_edge.Bm25, text: str) -> SparseVector:
+    """How often each term occurs in a text."""
+    counted = list(_counted(counter, text))
+    terms, places = np.unique(np.concatenate([np.array(terms, np.uint32) for terms, _ in counted]), return_inverse=True)
+    times = np.bincount(places, np.concatenate([times for _, times in counted]), len(terms))
+    return SparseVector(terms, times.astype(np.float32))
 
 
 def _pieces(text: str) -> Iterator[str]:
