@@ -24,6 +24,7 @@ from qdrant_client import QdrantClient, models
 from tests.support import examples
 from tests.support.example_programs import TOOLCHAINS, run, send
 from tests.support.examples import LANGUAGES
+from tests.support.models import RERANKER
 from tests.support.running import RunningService
 
 pytestmark = pytest.mark.timeout(1200)
@@ -195,3 +196,18 @@ def test_the_other_languages(filled: Filler, client: QdrantClient, shelf: str, t
                 assert EXPECTED[model] in run(command, tmp_path), (model, template, place)
         finally:
             client.delete_collection(new)
+
+
+@pytest.mark.parametrize("language", TOOLCHAINS)
+def test_reranking_in_the_other_languages(filled: Filler, tmp_path: Path, language: str) -> None:
+    tool, prepare, file, command = TOOLCHAINS[language]
+    if not shutil.which(tool):
+        pytest.skip(f"there is no {tool}")
+    if language != "typescript" and not os.environ.get("COMPILED_EXAMPLES"):
+        pytest.skip("takes minutes: make test-examples")
+    *install, program = filled(RERANKER.card.name, f"rerank/{language}", "")
+    prepare(tmp_path, "".join(install) or "true")
+    (tmp_path / file).write_text(program + "\n")
+    scores = [float(line.split(" ", 1)[0]) for line in run(command, tmp_path).splitlines()]
+    assert len(scores) == 2
+    assert scores == sorted(scores, reverse=True)

@@ -18,15 +18,17 @@ _FILL = """
 const { page, address, models, asked } = given;
 globalThis.location = new URL("inference/", address);
 const { readFileSync } = await import("node:fs");
-const { hybridValues, pair, valuesFor } = await import(`${page}/example_values.js`);
+const { hybridValues, pair, rerankValues, valuesFor } = await import(`${page}/example_values.js`);
 const { fill, steps } = await import(`${page}/template.js`);
 const { LITERALS } = await import(`${page}/literals.js`);
 const filled = ({ name, language: asked, ...how }) => {
   const model = models.find((one) => one.name === name);
-  const isHybrid = asked.startsWith("hybrid/");
-  const language = asked.replace("hybrid/", "");
-  const template = readFileSync(`${page}/examples/${language}.txt`, "utf8");
-  const values = isHybrid ? hybridValues(pair(model, models), how) : valuesFor(model, models, how);
+  const file = asked.replace("hybrid/", "");
+  const language = file.replace("rerank/", "");
+  const template = readFileSync(`${page}/examples/${file}.txt`, "utf8");
+  const values = asked.startsWith("hybrid/")
+    ? hybridValues(pair(model, models), how)
+    : asked.startsWith("rerank/") ? rerankValues(model, how) : valuesFor(model, models, how);
   return steps(fill(template, values, LITERALS[language])).map((step) => step.code);
 };
 return asked.map(filled);
@@ -54,7 +56,7 @@ def run_in_node(script: str, given: Any) -> Any:
 def fill(address: str, models: Sequence[Any], asked: Sequence[Any]) -> list[list[str]]:
     """The codes of each example that is asked for: `name` of the model, `language`, and what `valuesFor` takes.
 
-    A language after `hybrid/` is that of a hybrid example.
+    A language after `hybrid/` is that of a hybrid example, one after `rerank/` that of a reranker's.
     """
     codes: list[list[str]] = run_in_node(
         _FILL, {"page": str(FOLDER), "address": address, "models": models, "asked": asked}

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pytest
 
 from serve_app.console.page import FOLDER
-from tests.support.examples import TEMPLATES, fill, literals
+from tests.support.examples import LANGUAGES, TEMPLATES, fill, literals
 
 NASTY = [
     "plain",
@@ -97,7 +97,7 @@ def test_a_shell_reads_the_text_that_was_written(tmp_path: Path) -> None:
 FIGURES = {"dimensions", "port", "grpc_port", "tls"}
 
 
-@pytest.mark.parametrize("language", TEMPLATES)
+@pytest.mark.parametrize("language", [*TEMPLATES, *(f"rerank/{language}" for language in LANGUAGES)])
 def test_every_text_of_a_template_stands_between_the_quotes_of_its_language(language: str) -> None:
     template = (FOLDER / "examples" / f"{language}.txt").read_text()
     quote = {"curl": "'", "http": ""}.get(language.rpartition("/")[2], '"')

@@ -21,7 +21,7 @@ const LANGUAGES = {
   openai: "OpenAI",
 };
 const BY_GRPC = ["rust", "java", "csharp", "go"];
-const OF_RERANKERS = ["http", "curl", "python"];
+const { openai: _, ...OF_RERANKERS } = LANGUAGES;
 const WHATS = { search: "Store and search", hybrid: "Hybrid: meaning and words", images: "Images by text", rerank: "Rerank" };
 
 const templates = signal({});
@@ -47,7 +47,7 @@ function chosen() {
   };
 }
 
-const languages = (what) => (what === "rerank" ? Object.fromEntries(OF_RERANKERS.map((name) => [name, LANGUAGES[name]])) : LANGUAGES);
+const languages = (what) => (what === "rerank" ? OF_RERANKERS : LANGUAGES);
 
 /** Where the SDKs that speak gRPC find this service: as somebody wrote, as it says, or where Qdrant would be. */
 const portOf = ({ port }) => (port > 0 && port < 65536 ? Number(port) : (state.access.value.grpc_port ?? 6334));
@@ -122,7 +122,7 @@ export class Examples extends Component {
             onInput=${(event) => change({ collection: event.target.value })} />
           <datalist id="known">${state.collections.value.map((name) => html`<option value=${name} />`)}</datalist>
         </label>`}
-        ${BY_GRPC.includes(now.language) && html`<label>gRPC port
+        ${BY_GRPC.includes(now.language) && now.what !== "rerank" && html`<label>gRPC port
           <input type="number" min="1" max="65535" class="port" value=${portOf(now)} onInput=${(event) => change({ port: event.target.value })} />
         </label>`}
       </div>
@@ -189,13 +189,13 @@ function Remark({ values, language, what }) {
   const remarks = [
     values.image && `${values.model} embeds the images, ${values.query_model} the texts that search them: their vectors share one space.`,
     what === "hybrid" && `${values.dense_model} finds by meaning, ${values.sparse_model} by words; Qdrant fuses both lists by rank (RRF).`,
-    what === "rerank" && "A reranker reads the query and each document together: put what a search found into a better order with it.",
+    what === "rerank" && "A reranker reads the query and each document together: put what a search found into a better order with it. Qdrant's clients have no call for it; it is plain HTTP.",
     language !== "openai" && what !== "rerank" && !values.new && `${values.collection} exists. The example overwrites its points 0 and 1.`,
     values.new && values.sparse && what !== "hybrid" && `Sparse vectors need a name.${values.idf ? " This model needs the modifier idf, too: Qdrant then gives rare words more weight." : ""}`,
     values.new && values.multivector && "Late interaction keeps one vector for each token; Qdrant compares them with max_sim.",
     values.option && `The key for the provider is yours: the programs read it from the environment variable ${values.option_env}, and this page never asks for it. As a header, ${values.option} does as well.`,
     language === "openai" && "The service speaks OpenAI's embeddings API for dense models of text: any client of it works with another base_url.",
-    language === "csharp" && "No test compiles the C# examples: their calls were compared with Qdrant's own snippets.",
+    language === "csharp" && `No test compiles the C# examples${what === "rerank" ? "." : ": their calls were compared with Qdrant's own snippets."}`,
     values.key && "The programs read the key from the environment variable QDRANT_API_KEY.",
   ];
   return remarks.filter(Boolean).map((text) => html`<p class="dim">${text}</p>`);
