@@ -35,13 +35,16 @@ class Layout:
     def choose(self, tokens: Sequence[int], wanted: int, budget: int) -> Sequence[int]:
         """The places of the inputs for the next run: of ascending `tokens`, the one at `wanted` and its company.
 
-        What is computed for them is about `budget` tokens at most, unless one input alone is longer.
+        That is first the shorter ones, then, if there is room, those that are as long or longer. What is computed for them is about `budget` tokens at most, unless one input alone is longer.
         """
-        start, room = wanted, budget - tokens[wanted]
+        start, end, room = wanted, wanted + 1, budget - tokens[wanted]
         while start > 0 and tokens[start - 1] <= room:
             start -= 1
             room -= tokens[start]
-        return range(start, wanted + 1)
+        while end < len(tokens) and tokens[end] <= room:
+            room -= tokens[end]
+            end += 1
+        return range(start, end)
 
     def computed(self, tokens: Sequence[int]) -> int:
         """How many tokens a run with these inputs computes, padding included."""

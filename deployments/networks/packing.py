@@ -24,6 +24,8 @@ _LONG_STEP = 256
 
 _ALONE_STEP = 16
 """Between the lengths of a row alone: finer than those of several rows, whose number varies, too."""
+_SHORT, _SHORT_STEP = 32, 8
+"""Up to so many tokens, a query alone, it is finer again."""
 
 _PIECE = 8
 """Tokens in a piece of a text: what is computed for a vocabulary leaves the graph as an eighth of what it is for all
@@ -169,5 +171,6 @@ def _fill(tokens: Sequence[int], length: int) -> Arrangement:
             used.append(0)
         starts[text] = row * length + used[row]
         used[row] += tokens[text]
-    alone = -(-used[0] // _ALONE_STEP) * _ALONE_STEP
+    step = _SHORT_STEP if used[0] <= _SHORT else _ALONE_STEP
+    alone = -(-used[0] // step) * step
     return Arrangement(len(used), length if len(used) > 1 else alone, starts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import statistics
 import time
@@ -15,10 +16,19 @@ import numpy as np
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Pair
 from deployments.families.protocol import Family
+from deployments.metrics.replica import ReplicaMeasures
 from deployments.networks.layouts import padded_length
-from deployments.onboarding.in_process import TOKEN_BUDGET, embed
+from deployments.replica.settings import ReplicaSettings
+from deployments.replica.work import Work
+from deployments.replica.worker import Worker
 
 _LENGTHS = (8, 32, 128, 512)
+_MIXED = (8, 12, 16, 400, 10, 24, 150, 14)
+"""Short queries beside passages, in the order in which they come."""
+_ROUNDS = 2
+"""How often each of these lengths is in a batch."""
+_MIXED_BATCHES = 4
+"""How many such batches wait together."""
 _MOST_INPUTS = 256
 _QUERY = "recipe with chocolate"
 _SENTENCE = (
@@ -29,28 +39,69 @@ _SENTENCE = (
 
 @dataclass(frozen=True)
 class Result:
-    """Inputs of one length: `tokens` is what the model reads of each, `latency` the median of one alone, in seconds.
+    """Inputs of one length or of mixed ones: `tokens` are the fewest and the most that the model reads of one.
 
-    The rates are of as many inputs at once as a replica runs at once.
+    `latency` is the median time of one alone, in seconds, of mixed ones the mean. The rates are those of a replica with
+    enough to do: of one length as much as it runs at once, of mixed ones batches that wait together.
     """
 
-    tokens: int
+    tokens: tuple[int, int]
     inputs_per_second: float
     tokens_per_second: float
     latency: float
 
 
-def measure(family: Family, card: ModelCard, seconds: float) -> Iterator[Result]:
-    """Measure a model with inputs of several lengths, for about `seconds` each.
+class _Replica:
+    """A model with the threads and the queue of a replica."""
 
-    A call that has begun is waited for, so a large model may take longer.
+    def __init__(self, family: Family, settings: ReplicaSettings) -> None:
+        self._family = family
+        self._worker = Worker(ReplicaMeasures("benchmark"))
+        self._worker.reconfigure(settings.streams, settings.token_budget)
+        self._loop = asyncio.new_event_loop()
+
+    def embed(self, batches: Sequence[Batch]) -> None:
+        """Have batches that come together run to the last one's end."""
+        self._loop.run_until_complete(self._embedded(batches))
+
+    async def _embedded(self, batches: Sequence[Batch]) -> None:
+        await asyncio.gather(*(self._worker.run(Work(self._family, self._family.prepare(one))) for one in batches))
+
+    def close(self) -> None:
+        """End the threads."""
+        self._worker.close()
+        self._loop.close()
+
+
+def measure(family: Family, card: ModelCard, seconds: float, settings: ReplicaSettings) -> Iterator[Result]:
+    """Measure a model with inputs of several lengths, and with mixed ones, for about `seconds` each.
+
+    It runs as in a replica with these settings. A call that has begun is waited for, so a large model may take longer.
     """
-    for one in _inputs(family, card):
-        tokens = _tokens(family, one)
-        rows = min(_MOST_INPUTS, max(1, TOKEN_BUDGET // padded_length(tokens)))
-        latency = _median_time(partial(embed, family, Batch([one], "search")), seconds / 2)
-        together = _median_time(partial(embed, family, Batch([one] * rows, "update")), seconds / 2)
-        yield Result(tokens, rows / together, rows * tokens / together, latency)
+    replica = _Replica(family, settings)
+    try:
+        for inputs in _inputs(family, card):
+            yield _measured(replica, family, inputs, seconds, settings)
+    finally:
+        replica.close()
+
+
+def _measured(
+    replica: _Replica, family: Family, inputs: Sequence[Any], seconds: float, settings: ReplicaSettings
+) -> Result:
+    """Of one input, or of several that differ in length."""
+    tokens = [_tokens(family, one) for one in inputs]
+    if len(inputs) == 1:
+        rows = min(_MOST_INPUTS, settings.streams * max(1, settings.token_budget // padded_length(tokens[0])))
+        batches = [Batch([*inputs] * rows, "update")]
+    else:
+        batches = [Batch([*inputs] * _ROUNDS, "update")] * _MIXED_BATCHES
+    alone = [[Batch([one], "search")] for one in inputs]
+    latency = _median_time(lambda: [replica.embed(each) for each in alone], seconds / 2) / len(inputs)
+    together = _median_time(partial(replica.embed, batches), seconds / 2)
+    count = sum(map(len, batches))
+    ends = min(tokens), max(tokens)
+    return Result(ends, count / together, count * sum(tokens) / len(tokens) / together, latency)
 
 
 def _median_time(call: Callable[[], object], seconds: float) -> float:
@@ -65,16 +116,22 @@ def _median_time(call: Callable[[], object], seconds: float) -> float:
     return statistics.median(times)
 
 
-def _inputs(family: Family, card: ModelCard) -> Sequence[Any]:
-    """A text of each length that the model can read, or a query with such a text, and an image if it reads images."""
+def _inputs(family: Family, card: ModelCard) -> Sequence[Sequence[Any]]:
+    """A text of each length that the model can read, or a query with such a text, and an image if it reads images.
+
+    And texts of mixed lengths, if what it computes depends on the length.
+    """
     side = int(card.image_size or 0)
-    images = [np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)] if "image" in card.reads else []
+    images = [[np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)]] if "image" in card.reads else []
     if card.modality == "image":
         return images
     window = card.context_window or max(_LENGTHS)
     make = _pair if card.modality == "pair" else _repeated
-    lengths = {int(card.context_window or 0)} if card.filled_with is not None else {min(n, window) for n in _LENGTHS}
-    return [*(_sized(family, make, length) for length in sorted(lengths)), *images]
+    if card.filled_with is not None:
+        return [[_sized(family, make, window)], *images]
+    texts = {length: _sized(family, make, length) for length in {min(n, window) for n in (*_LENGTHS, *_MIXED)}}
+    each = [[texts[length]] for length in sorted({min(n, window) for n in _LENGTHS})]
+    return [*each, [texts[min(length, window)] for length in _MIXED], *images]
 
 
 def _sized(family: Family, make: Callable[[int], Any], tokens: int) -> Any:

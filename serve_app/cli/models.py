@@ -134,23 +134,24 @@ def bench(
     provider: Annotated[str, typer.Option(help="auto, cpu, openvino or cuda")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16")] = "auto",
 ) -> None:
-    """Measure how fast a model is on this machine, with inputs of several lengths."""
+    """Measure how fast a model is in a replica on this machine, with inputs of several lengths and of mixed ones."""
     from deployments.families.loading import load_family  # noqa: PLC0415
-    from deployments.networks.settings import SessionSettings  # noqa: PLC0415
     from deployments.onboarding import benchmark, in_process  # noqa: PLC0415  as above
 
     with interruptible():
         (card,) = _chosen([name], catalogue_file)
-        wanted = {"provider": provider, "precision": precision}
-        settings = records.validated(SessionSettings, wanted, "--provider, --precision")
-        family = load_family(card, ModelStore(cache_folder()).folder(card), settings)
-        console.print(f"{card.name} {in_process.runs_as(card, settings)}, {os.cpu_count()} cores")
+        wanted = {"provider": provider, "precision": precision, "threads": os.cpu_count() or 1}
+        settings = records.validated(ReplicaSettings, wanted, "--provider, --precision")
+        family = load_family(card, ModelStore(cache_folder()).folder(card), settings.session())
+        console.print(f"{card.name} {in_process.runs_as(card, settings.session())}, {os.cpu_count()} cores")
         inputs = _inputs_of(card)
         table = _table("tokens of each", f"{inputs}/s", "tokens/s", "one alone", justify="right")
         with Live(table, console=console, auto_refresh=False) as live:
-            for result in benchmark.measure(family, card, seconds):
+            for result in benchmark.measure(family, card, seconds, settings):
                 rates = f"{result.inputs_per_second:,.1f}", f"{result.tokens_per_second:,.0f}"
-                table.add_row(str(result.tokens), *rates, f"{1000 * result.latency:.2f} ms")
+                fewest, most = result.tokens
+                length = str(most) if fewest == most else f"mixed, {fewest} to {most}"
+                table.add_row(length, *rates, f"{1000 * result.latency:.2f} ms")
                 live.refresh()
 
 

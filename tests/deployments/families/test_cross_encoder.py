@@ -24,6 +24,7 @@ from deployments.networks import opening
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import benchmark, in_process
 from deployments.onboarding.self_check import self_check
+from deployments.replica.settings import ReplicaSettings
 from tests.support import rerankers, tiny
 
 CPU = SessionSettings(provider="cpu")
@@ -180,8 +181,8 @@ def test_it_is_checked_and_measured_as_other_models_are(folder: Callable[[str], 
     said = self_check(family, card)
     assert said[0] == "search: a score for each pair"
     assert not [line for line in said if "normalized" in line]
-    results = list(benchmark.measure(family, card, 0.001))
-    assert [result.tokens for result in results][-1] == 64
+    results = list(benchmark.measure(family, card, 0.001, ReplicaSettings(streams=1)))
+    assert [result.tokens for result in results][-2:] == [(64, 64), (8, 64)]
     assert [len(batch) for batch in family.samples()] == [1, 1, 16, 8, 2]
 
 

@@ -39,6 +39,12 @@ def test_without_padding_only_tokens_count() -> None:
     assert list(Layout().choose([1, 2, 30, 500], 2, 32)) == [1, 2]
 
 
+def test_images_that_all_have_as_many_tokens_go_together() -> None:
+    """The most urgent of them is the first, so that its company is what stands behind it."""
+    assert list(Layout().choose([50] * 10, 0, 256)) == [0, 1, 2, 3, 4]
+    assert list(Layout().choose([10, 50, 50, 90], 1, 200)) == [0, 1, 2, 3]
+
+
 def test_padded_inputs_of_like_length_go_together() -> None:
     tokens = [10, 11, 12, 200, 201, 202]
     assert list(Padded(256).choose(tokens, 1, 64)) == [0, 1, 2]

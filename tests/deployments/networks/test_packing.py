@@ -75,7 +75,9 @@ def test_rows_are_no_shorter_than_the_longest_text_and_hold_all(tokens: list[int
 @pytest.mark.parametrize(
     ("tokens", "shape"),
     [
+        ([7], (1, 8)),
         ([9], (1, 16)),
+        ([17, 3], (1, 24)),
         ([17, 10], (1, 32)),
         ([60, 4], (1, 64)),
         ([60, 5], (1, 80)),
@@ -94,6 +96,21 @@ def test_what_is_chosen_fits_the_budget_or_misses_it_by_a_tenth(tokens: list[int
     wanted = data.draw(st.integers(0, len(tokens) - 1))
     chosen = [tokens[place] for place in Packed().choose(tokens, wanted, 512)]
     assert Packed().computed(chosen) <= 512 * 1.1
+
+
+@pytest.mark.parametrize("waiting", [1, 4, 16, 64])
+def test_short_texts_beside_long_ones_leave_few_gaps(waiting: int) -> None:
+    source = random.Random(waiting)
+    real = computed = 0
+    for _ in range(100):
+        lengths = sorted(source.choice((9, 14, 22, source.randint(60, 420))) for _ in range(waiting))
+        while lengths:
+            chosen = [lengths[place] for place in Packed().choose(lengths, source.randrange(len(lengths)), 256)]
+            real += sum(chosen)
+            computed += Packed().computed(chosen)
+            for tokens in chosen:
+                lengths.remove(tokens)
+    assert computed < 1.1 * real
 
 
 def test_texts_of_all_lengths_leave_few_gaps_and_need_few_shapes() -> None:

@@ -16,8 +16,10 @@ from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
 from deployments.onboarding.benchmark import measure
 from deployments.onboarding.in_process import TOKEN_BUDGET
+from deployments.replica.settings import ReplicaSettings
 
 SECONDS = 0.01
+ONE = ReplicaSettings(streams=1)
 CARD = ModelCard.model_validate(
     {"name": "ours", "family": "dense", "dimensions": 4, "context_window": 100, "pooling": "mean", "licence": "-",
      "model_card_url": "-", "sources": [{"folder": ".", "files": {}}]}
@@ -61,18 +63,31 @@ class Sleeper:
 
 
 def test_each_length_up_to_the_window_is_measured_and_the_rates_are_right(clock: Clock) -> None:
-    results = list(measure(Sleeper(clock), CARD, 0.1))
-    assert [result.tokens for result in results] == [8, 32, 100]
+    *results, _ = measure(Sleeper(clock), CARD, 0.1, ONE)
+    assert [result.tokens for result in results] == [(8, 8), (32, 32), (100, 100)]
     for result in results:
-        rows = min(256, TOKEN_BUDGET // padded_length(result.tokens))
+        tokens, _ = result.tokens
+        rows = min(256, TOKEN_BUDGET // padded_length(tokens))
         assert result.latency == pytest.approx(SECONDS)
         assert result.inputs_per_second == pytest.approx(rows / SECONDS)
-        assert result.tokens_per_second == pytest.approx(result.tokens * result.inputs_per_second)
+        assert result.tokens_per_second == pytest.approx(tokens * result.inputs_per_second)
+
+
+def test_mixed_lengths_are_run_as_a_replicas_queue_has_them(clock: Clock) -> None:
+    """Of 64 texts that wait together those go into one run that fit into the budget."""
+    family = Sleeper(clock)
+    mixed = list(measure(family, CARD, 0.1, ONE))[-1]
+    assert mixed.tokens == (8, 100)
+    assert mixed.latency == pytest.approx(SECONDS)
+    total = 8 * (8 + 12 + 16 + 100 + 10 + 24 + 100 + 14)
+    runs = 64 / mixed.inputs_per_second / SECONDS
+    assert total / TOKEN_BUDGET <= runs < 1.3 * total / TOKEN_BUDGET
+    assert mixed.tokens_per_second == pytest.approx(total / runs / SECONDS)
 
 
 def test_the_time_is_bounded(clock: Clock) -> None:
-    list(measure(Sleeper(clock), CARD, 0.1))
-    assert clock.now == pytest.approx(3 * 0.1, rel=0.5)
+    list(measure(Sleeper(clock), CARD, 0.1, ONE))
+    assert clock.now == pytest.approx(4 * 0.1, rel=1)
 
 
 def test_an_image_model_is_measured_with_an_image(clock: Clock) -> None:
@@ -84,8 +99,8 @@ def test_an_image_model_is_measured_with_an_image(clock: Clock) -> None:
             return Prepared(batch, batch.inputs, np.full(len(batch), 5, np.int64))
 
     plain = {"pooling": None, "context_window": None, "family": "clip-vision", "image_size": 6}
-    (result,) = measure(Looker(clock), CARD.model_copy(update=plain), 0.02)
-    assert result.tokens == 5
+    (result,) = measure(Looker(clock), CARD.model_copy(update=plain), 0.02, ONE)
+    assert result.tokens == (5, 5)
     assert {image.shape for image in seen} == {(6, 6, 3)}
 
 
