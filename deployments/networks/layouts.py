@@ -35,7 +35,8 @@ class Layout:
     def choose(self, tokens: Sequence[int], wanted: int, budget: int) -> Sequence[int]:
         """The places of the inputs for the next run: of ascending `tokens`, the one at `wanted` and its company.
 
-        That is first the shorter ones, then, if there is room, those that are as long or longer. What is computed for them is about `budget` tokens at most, unless one input alone is longer.
+        That is first the shorter ones, then, if there is room, those that are as long or longer. What is computed for
+        them is about `budget` tokens at most, unless one input alone is longer.
         """
         start, end, room = wanted, wanted + 1, budget - tokens[wanted]
         while start > 0 and tokens[start - 1] <= room:

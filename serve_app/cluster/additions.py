@@ -95,7 +95,7 @@ class Additions:
 
     def of_model(self, name: str) -> Addition | None:
         """The addition that a model came with."""
-        return next((one for one in self.current.values() if any(card.name == name for card in one.cards)), None)
+        return next((one for one in self.current.values() if name in one.models), None)
 
     async def add(self, wanted: Wanted) -> Addition:
         """Begin to add models. One that has failed may be tried again under its name.

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Union
 
 from pydantic import Field, ValidationError, model_validator
 
-from deployments.catalogue.card import FolderSource, ModelCard
+from deployments.catalogue.card import FolderSource, ModelCard, head_cards
 from deployments.catalogue.families import Checkpoint
 from deployments.catalogue.records import Record
 
@@ -103,6 +103,11 @@ class Addition(Record):
     done: int = 0
     total: int | None = None
     reason: str | None = None
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The names of the models, those of all vectors that their networks give included."""
+        return [one.name for card in self.cards for one in (card, *head_cards(card))]
 
     @property
     def is_finished(self) -> bool:

@@ -9,27 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import orjson
 import pytest
 from qdrant_client import grpc as q
 
 from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import (
-    Batch,
-    DenseVectors,
-    Embeddings,
     ImageBatch,
-    JoinedVectors,
     LoadedImages,
-    MultiVectors,
-    SparseVectors,
 )
 from deployments.errors import UpstreamUnavailable
 from serve_app.config.settings import IngressSettings
 from serve_app.protocol.messages import Request, Response
 from tests.support.cards import BOTH, MANY
-from tests.support.fakes import FakeModel, FakeQdrant, dense, load_images
+from tests.support.fakes import FakeManyModel, FakeModel, FakeQdrant, dense, load_images
 from tests.support.gateway import UPSERT, Context, Gateway
 
 
@@ -295,23 +288,13 @@ async def test_texts_and_images_go_to_one_model_by_one_name() -> None:
 
 async def test_three_vectors_of_a_text_are_one_call_of_one_model() -> None:
     """As of BGE-M3: dense, sparse and multivector under three names; tokens count once, for the network."""
-    batches: list[Batch] = []
-
-    async def many(batch: Batch) -> Embeddings:
-        batches.append(batch)
-        made = {
-            "dense": DenseVectors(np.ones((len(batch), 4), np.float32)),
-            "multivector": MultiVectors(np.ones((2, 3), np.float32), np.array([0, 2])),
-            "sparse": SparseVectors(np.array([7], np.uint32), np.ones(1, np.float32), np.array([0, 1])),
-        }
-        return Embeddings(JoinedVectors(tuple(made[kind] for kind in batch.kinds)), np.array([5] * len(batch)))
-
+    many = FakeManyModel()
     names = {"dense": "org/many", "words": "org/many-sparse", "late": "org/many-colbert"}
     gateway = Gateway(Catalogue((MANY,), Path("test.yaml")), models={"org/many": many})
     vector = {name: {"text": "tea", "model": model} for name, model in names.items()}
     answer = await gateway.put({"points": [{"id": 1, "vector": vector}]})
     assert answer.json()["usage"]["inference"]["models"] == {"org/many": {"tokens": 5}}
-    (batch,) = batches
+    (batch,) = many.batches
     assert (batch.inputs, batch.kinds) == (["passage: tea"], ("dense", "multivector", "sparse"))
     assert gateway.qdrant.body["points"][0]["vector"] == {
         "dense": [1, 1, 1, 1],
@@ -321,17 +304,10 @@ async def test_three_vectors_of_a_text_are_one_call_of_one_model() -> None:
 
 
 async def test_a_text_that_is_known_for_one_kind_is_not_for_another() -> None:
-    kinds: list[tuple[str, ...]] = []
-
-    async def many(batch: Batch) -> Embeddings:
-        kinds.append(batch.kinds)
-        sparse = SparseVectors(np.array([7], np.uint32), np.ones(1, np.float32), np.array([0, 1]))
-        dense_rows = DenseVectors(np.ones((len(batch), 4), np.float32))
-        return Embeddings(JoinedVectors((sparse,)) if batch.kinds else dense_rows, np.array([5] * len(batch)))
-
+    many = FakeManyModel()
     gateway = Gateway(Catalogue((MANY,), Path("test.yaml")), models={"org/many": many}, keeps_vectors=True)
     for model in ("org/many", "org/many-sparse", "org/many"):
         query = {"query": {"text": "tea", "model": model}, "using": "v"}
         assert (await gateway.client.post("/collections/c/points/query", content=orjson.dumps(query))).is_success
-    assert kinds == [(), ("sparse",)], "the last one was known"
+    assert [batch.kinds for batch in many.batches] == [(), ("sparse",)], "the last one was known"
     assert gateway.qdrant.body["query"] == [1, 1, 1, 1]

@@ -11,7 +11,17 @@ import numpy as np
 import orjson
 from google.protobuf.message import Message
 
-from deployments.contract import Batch, DenseVectors, Embeddings, ImageBatch, LoadedImages, Pair, SparseVectors
+from deployments.contract import (
+    Batch,
+    DenseVectors,
+    Embeddings,
+    ImageBatch,
+    JoinedVectors,
+    LoadedImages,
+    MultiVectors,
+    Pair,
+    SparseVectors,
+)
 from serve_app.protocol.grpc_services import request_class, response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, json_response, read
 
@@ -48,6 +58,24 @@ class FakeSparseModel:
             np.full(count, 7, np.uint32), sizes.astype(np.float32), np.arange(count + 1, dtype=np.int64)
         )
         return Embeddings(vectors, sizes)
+
+
+@dataclass
+class FakeManyModel:
+    """As BGE-M3: the wanted kinds of each input, of which all are made of ones; an input has five tokens."""
+
+    batches: list[Batch] = field(default_factory=list)
+
+    async def __call__(self, batch: Batch) -> Embeddings:
+        self.batches.append(batch)
+        count = len(batch)
+        made = {
+            "dense": DenseVectors(np.ones((count, 4), np.float32)),
+            "multivector": MultiVectors(np.ones((2 * count, 3), np.float32), 2 * np.arange(count + 1)),
+            "sparse": SparseVectors(np.full(count, 7, np.uint32), np.ones(count, np.float32), np.arange(count + 1)),
+        }
+        vectors = JoinedVectors(tuple(made[kind] for kind in batch.kinds)) if batch.kinds else made["dense"]
+        return Embeddings(vectors, np.array([5] * count))
 
 
 @dataclass

@@ -37,7 +37,7 @@ from serve_app.ledger.switchboard import Switchboard
 from serve_app.pipeline import Pipeline
 from tests.support import openapi
 from tests.support.clusters import FakeCluster
-from tests.support.fakes import FakeModel, FakeQdrant, FakeReranker, FakeSparseModel, load_images
+from tests.support.fakes import FakeManyModel, FakeModel, FakeQdrant, FakeReranker, FakeSparseModel, load_images
 from tests.support.gateway import all_ready
 from tests.support.provider_sites import LocalProviders
 
@@ -109,6 +109,10 @@ class FakeConsoleModel(Model):
 
     async def texts(self, ids: Sequence[Sequence[int]]) -> list[str]:
         return await self.replicas.texts(self.name, ids)
+
+
+def _added(replicas: FakeReplicas, card: ModelCard) -> FakeConsoleModel:
+    return FakeConsoleModel(replicas, card.name, FakeManyModel() if card.heads else FakeModel())
 
 
 @dataclass
@@ -203,7 +207,7 @@ def make_world(
     replicas, states = FakeReplicas(), {one.name: ModelState("ready", None, 1, 0) for one in catalogue}
     board, cluster = AdditionBoard(), FakeCluster()
     asked = {name: FakeConsoleModel(replicas, name, call) for name, call in calls.items()}
-    served = ServedModels(catalogue, asked, board, lambda card, _: FakeConsoleModel(replicas, card.name))
+    served = ServedModels(catalogue, asked, board, lambda card, _: _added(replicas, card))
 
     async def read() -> dict[str, ModelState]:
         return states

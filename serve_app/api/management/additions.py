@@ -39,7 +39,7 @@ def shown(addition: Addition) -> dict[str, Any]:
     """An addition as the API has it."""
     return {
         "name": addition.name,
-        "models": [card.name for card in addition.cards],
+        "models": addition.models,
         "state": addition.state,
         "detail": addition.detail,
         "done": addition.done,

@@ -77,5 +77,49 @@ async def test_what_is_wrong_is_said(  # noqa: PLR0913, PLR0917  one row of the 
     assert not served.cluster.begun
 
 
+HEADS = [{"family": "sparse", "weights": "s.pt"}, {"family": "late-interaction", "weights": "c.pt"}]
+MANY = {**ENTRY, "name": "new/many", "heads": HEADS}
+NAMES = ["new/many", "new/many-sparse", "new/many-colbert"]
+
+
+async def test_a_network_with_several_vectors_comes_and_goes_as_a_whole(world: MakeWorld) -> None:
+    served = world()
+    assert (await served.ask("POST", "/inference/models", {"entry": MANY})).status == 200
+    await finished(served)
+    told = (await served.ask("GET", "/inference/models")).result
+    assert [one["name"] for one in told["models"]][-3:] == NAMES
+    assert [one["models"] for one in told["additions"]] == [NAMES]
+    vector = {str(number): {"text": "tea", "model": name} for number, name in enumerate(NAMES)}
+    assert (await served.ask("PUT", "/collections/c/points", {"points": [{"id": 1, "vector": vector}]})).status == 200
+    assert served.qdrant.body["points"][0]["vector"] == {
+        "0": [1, 1, 1, 1], "1": {"indices": [7], "values": [1]}, "2": [[1, 1, 1], [1, 1, 1]]
+    }  # fmt: skip
+    taken = {**ENTRY, "name": "new/many-sparse"}
+    assert (await served.ask("POST", "/inference/models", {"entry": taken})).status == 409
+    gone = (await served.ask("DELETE", "/inference/models/new/many-colbert?files=true")).result
+    assert gone["models"] == NAMES
+    assert served.cluster.forgotten == ["new/many"]
+    assert not served.cluster.apps
+    for name in NAMES:
+        assert (await served.query(name)).status == 400
+
+
+async def test_a_model_of_texts_and_images_is_added(world: MakeWorld) -> None:
+    served = world()
+    given = {"dimensions": 4, "context_window": 8, "image_size": 2, "image_limits": {}}
+    plain = {key: value for key, value in ENTRY.items() if key != "pooling"}
+    entry = {**plain, "name": "new/both", "family": "text-image", **given}
+    assert (await served.ask("POST", "/inference/models", {"entry": entry})).status == 200
+    await finished(served)
+    told = (await served.ask("GET", "/inference/models")).result["models"][-1]
+    assert (told["name"], told["reads"]) == ("new/both", ["text", "image"])
+    for vector in ({"text": "tea"}, {"image": "aGk="}):
+        points = {"points": [{"id": 1, "vector": {**vector, "model": "new/both"}}]}
+        assert (await served.ask("PUT", "/collections/c/points", points)).status == 200
+        assert len(served.qdrant.body["points"][0]["vector"]) == 4
+    assert (await served.ask("DELETE", "/inference/models/new/both")).status == 200
+    assert (await served.query("new/both")).status == 400
+
+
 def card_of_entry() -> object:
     return card("new/dense", "dense", dimensions=4, context_window=8, pooling="mean")
