@@ -18,7 +18,8 @@ from deployments.catalogue.catalogue import HOME, Catalogue, load
 
 CATALOGUE = "configs/models/fastembed.yaml"
 FACTS = HOME / "tests" / "data" / "fastembed.json"
-_HEAD = ("model", "gives", "dimensions", "reads (tokens)", "pooling", "before a query", "before a passage", "runs as")
+_HEAD = ("model", "gives", "dimensions", "reads (tokens)", "pooling", "before a query", "before a passage", "was run with", "runs as")
+_WITH_REAL_WEIGHTS = {"BAAI/bge-small-en-v1.5", "sentence-transformers/all-minilm-l6-v2"}
 _POOLINGS = {
     "OnnxTextEmbedding": ("cls", True),
     "PooledNormalizedEmbedding": ("mean", True),
@@ -54,7 +55,14 @@ def _row(card: ModelCard) -> list[str]:
     pooling = f"{card.pooling or '-'}{'' if card.normalize else ', not normalized'}"
     prefixes = [_quoted(text) if text else "-" for text in (query, card.prefixes.passage)]
     gives = card.vector_kind if len(card.reads) == 1 else f"{card.vector_kind}, of images too"
-    return [f"`{card.name}`", gives, *numbers, pooling, *prefixes, runs_as(card)]
+    return [f"`{card.name}`", gives, *numbers, pooling, *prefixes, _was_run_with(card), runs_as(card)]
+
+
+def _was_run_with(card: ModelCard) -> str:
+    """Which weights a model was run with here; random ones are those of a small model of its architecture."""
+    if card.name in _WITH_REAL_WEIGHTS:
+        return "real weights"
+    return {"own code": "-", "built here": "random weights", "ready file": "not at all"}[runs_as(card)]
 
 
 def _quoted(text: str) -> str:
