@@ -125,6 +125,13 @@ def _prefixes(value: Any) -> Any:
     return {} if value is False else value
 
 
+class TaskIds(Record):
+    """What a ready ONNX file is told as `task_id`: which of its adapters are for queries and for passages."""
+
+    query: int = Field(ge=0)
+    passage: int = Field(ge=0)
+
+
 class Markers(Record):
     """Late interaction: the token ids that mark queries and documents, and how queries are filled up."""
 
@@ -192,6 +199,7 @@ class ModelCard(Record):
     )
     log_twice: bool = Field(default=False, description="whether a sparse weight is log(1 + log(1 + relu(logit)))")
     output: str | None = Field(default=None, description="of a ready ONNX file; default: the first one")
+    task_ids: TaskIds | None = Field(default=None, description="of a ready ONNX file that reads a `task_id`")
     normalize: bool = True
     prefixes: Annotated[Prefixes, BeforeValidator(_prefixes)] = Prefixes()
     instruction: Instruction | None = None

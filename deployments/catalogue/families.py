@@ -52,8 +52,8 @@ class FamilySpec:
 
 
 FIELDS = frozenset(
-    {"dimensions", "context_window", "pooling", "projections", "matryoshka", "instruction", "output", "markers"}
-    | {"query_weights", "log_twice"}
+    {"dimensions", "context_window", "pooling", "projections", "matryoshka", "instruction", "output", "task_ids"}
+    | {"markers", "query_weights", "log_twice"}
     | {"filled_with", "lowercase", "heads"}
     | {"image_size", "image_limits", "image_shape", "sources"}
 )
@@ -65,7 +65,7 @@ _DENSE = FamilySpec(
     reads=("text",),
     provider="deployments.families.dense",
     needs=frozenset({"dimensions", "context_window", "pooling", "sources"}),
-    may_have=frozenset({"projections", "matryoshka", "instruction", "output", "heads"}),
+    may_have=frozenset({"projections", "matryoshka", "instruction", "output", "task_ids", "heads"}),
     checkpoint="dense",
 )
 _SPARSE = FamilySpec(

@@ -8,13 +8,14 @@ from typing import cast
 
 from deployments.architectures import projection
 from deployments.catalogue.card import ModelCard
-from deployments.contract import DenseVectors, Floats, MultiVectors
+from deployments.contract import DenseVectors, Direction, Floats, MultiVectors
 from deployments.families import many
 from deployments.families.pooling import POOLINGS, normalize
 from deployments.families.text import TextModel
 from deployments.graphs import heads, ragged
 from deployments.networks.base import Output
 from deployments.networks.opening import Graphs, RaggedGraph, open_network
+from deployments.networks.padded import PaddedNetwork, with_task
 from deployments.networks.session import Outputs
 from deployments.networks.settings import SessionSettings
 
@@ -41,4 +42,10 @@ def load(card: ModelCard, folder: Path, settings: SessionSettings) -> TextModel:
 
     graph = RaggedGraph(ragged.encoder, (card.pooling, card.normalize and ends_with_vectors), read, "text")
     network = open_network(card, folder, settings, Graphs(heads.positions, heads.encoder, graph, heads.float16))
-    return TextModel(card, folder, network, finish)
+    if card.task_ids is None:
+        return TextModel(card, folder, network, finish)
+    ready = cast("PaddedNetwork", network)  # only such a file reads the number of a task
+    tasks: dict[Direction, int] = {"search": card.task_ids.query, "update": card.task_ids.passage}
+    return TextModel(
+        card, folder, ready, finish, {way: with_task(ready, card.output, task) for way, task in tasks.items()}
+    )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from deployments.catalogue.card import ModelCard
-from deployments.contract import Batch, Explanation, Vectors
+from deployments.contract import Batch, Direction, Explanation, Vectors
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.tokenizing import TextTokenizer
 from deployments.networks.base import Network, Output
 
 Finish = Callable[[Output], Vectors]
 """Makes vectors of what a network gives."""
+
+_ALIKE: Mapping[Direction, Network] = MappingProxyType({})
 
 _SHAPES = ((1, 7), (1, 40), (16, 7), (8, 40), (2, 250))
 """One short text, one of a few lines, several of each, and two long ones: texts, and words of each."""
@@ -23,10 +26,19 @@ _SHAPES = ((1, 7), (1, 40), (16, 7), (8, 40), (2, 250))
 class TextModel:
     """A tokenizer, a network, and what is done with its output."""
 
-    def __init__(self, card: ModelCard, folder: Path, network: Network, finish: Finish) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        folder: Path,
+        network: Network,
+        finish: Finish,
+        by_direction: Mapping[Direction, Network] = _ALIKE,
+    ) -> None:
+        """`by_direction`: what takes the place of the network for texts that search and for those that are stored."""
         window = int(card.context_window or 0)
         self.tokenizer = TextTokenizer(folder / "tokenizer.json", window, lowercase=card.lowercase)
         self._network = network
+        self._by_direction = by_direction
         self.running = network.running
         self._finish = finish
 
@@ -52,7 +64,8 @@ class TextModel:
         """The vectors of some of the texts."""
         items = [prepared.items[position] for position in positions]
         lengths = np.array([len(item) for item in items], np.int32)
-        return self._finish(self._network(items, lengths))
+        network = self._by_direction.get(prepared.batch.direction, self._network)
+        return self._finish(network(items, lengths))
 
 
 def sample_texts() -> Sequence[Batch]:

@@ -22,7 +22,7 @@ from deployments.networks.base import Network
 from deployments.networks.layouts import Padded
 from deployments.networks.packed import PackedNetwork, PiecewiseNetwork
 from deployments.networks.packing import Packed
-from deployments.networks.padded import READY_INPUTS, PaddedNetwork, run_built, run_ready
+from deployments.networks.padded import READY_INPUTS, TASK_INPUT, PaddedNetwork, run_built, run_ready
 from deployments.networks.ragged import Ragged, RaggedNetwork, Read
 from deployments.networks.replays import Replays, RowOf
 from deployments.networks.session import Build, Provider, Session, open_replayed, open_session, provider_of
@@ -79,6 +79,8 @@ def open_network(
     """
     if is_ready(folder, ready):
         return _ready(card, folder, settings, ready)
+    if card.task_ids:
+        raise ModelError(f"{card.name}: task_ids are for a ready ONNX file, and this is a checkpoint")
     checkpoint = Checkpoint(folder, card.projections if card.vector_kind == "multivector" else ())
     if (card.context_window or 0) > graphs.positions(checkpoint):
         end = graphs.positions(checkpoint)
@@ -160,7 +162,7 @@ def open_built(card: ModelCard, build: Build, settings: SessionSettings) -> Sess
 
 def _ready(card: ModelCard, folder: Path, settings: SessionSettings, name: str) -> Network:
     session = open_ready(card, folder, settings, name)
-    session.expect(READY_INPUTS, card.output)
+    session.expect((*READY_INPUTS, TASK_INPUT) if card.task_ids else READY_INPUTS, card.output)
     return PaddedNetwork(session, partial(run_ready, output=card.output), Padded(int(card.context_window or 0)))
 
 

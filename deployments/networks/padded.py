@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from deployments.contract import Floats, MultiVectors, Running
 from deployments.networks.base import Numbers, Output, offsets
@@ -57,15 +60,32 @@ def run_built(session: Session, ids: Numbers, lengths: Numbers, segments: Number
 READY_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 """The names that exporters give to the inputs of a ready file."""
 
+TASK_INPUT = "task_id"
+"""The input that chooses one of a ready file's adapters, such as those of Jina's embeddings v3."""
 
-def run_ready(
-    session: Session, ids: Numbers, lengths: Numbers, segments: Numbers, *, output: str | None = None
+
+def run_ready(  # noqa: PLR0913  what it is given, and what is made of it
+    session: Session,
+    ids: Numbers,
+    lengths: Numbers,
+    segments: Numbers,
+    *,
+    output: str | None = None,
+    task: int | None = None,
 ) -> Floats:
     """Run a ready file. Its first output counts, as in fastembed, unless another one is named."""
     places = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
-    given = (ids, places < lengths[:, None], segments, places)
-    found, *_ = session.run(dict(zip(READY_INPUTS, given, strict=True)), output)
+    arrays: tuple[npt.NDArray[Any], ...] = (ids, places < lengths[:, None], segments, places)
+    given = dict(zip(READY_INPUTS, arrays, strict=True))
+    if task is not None:
+        given[TASK_INPUT] = np.array(task)
+    found, *_ = session.run(given, output)
     return found.astype(np.float32, copy=False)
+
+
+def with_task(network: PaddedNetwork, output: str | None, task: int) -> PaddedNetwork:
+    """The network of a ready file, told which adapter to use."""
+    return replace(network, run=partial(run_ready, output=output, task=task))
 
 
 def fill_up(items: Sequence[Sequence[int]], tokens: int) -> Numbers:

@@ -128,10 +128,22 @@ def _dense(files: Repository, weights: Weights) -> Sequence[_Found]:
         "normalize": normalize,
     }
     fields["heads"] = [{"family": family, "weights": path} for family, path in _heads(files)]
+    fields |= _adapters(files)
     if told := st.instruction(files):
         fields |= {"instruction": told, "prefixes": Prefixes(passage=st.prefixes(files).passage)}
     beside = {head["weights"]: File() for head in fields["heads"]}
     return _text("dense", files, {**weights, **_beside(projections), **beside}, fields)
+
+
+def _adapters(files: Repository) -> Mapping[str, Any]:
+    """What a ready file is told of its adapters, and what Jina's embeddings v3 says to put before texts for them."""
+    names = files.json(CONFIG).get("lora_adaptations") or []
+    wanted = {"query": "retrieval.query", "passage": "retrieval.passage"}
+    if files.not_built() is None or not {*wanted.values()}.issubset(names):
+        return {}
+    told = files.json(CONFIG).get("task_instructions") or {}
+    prefixes = {way: told.get(name, "") for way, name in wanted.items()}
+    return {"task_ids": {way: names.index(name) for way, name in wanted.items()}, "prefixes": Prefixes(**prefixes)}
 
 
 def _heads(files: Repository) -> Sequence[tuple[str, str]]:

@@ -41,6 +41,7 @@ FILLED: dict[str, Any] = {
     "image_shape": {"fit": "stretch"},
     "filled_with": 0,
     "lowercase": True,
+    "task_ids": {"query": 0, "passage": 1},
     "heads": [{"family": "sparse", "weights": "sparse_linear.pt"}],
     "sources": [{"folder": ".", "files": {"config.json": {}}}],
 }

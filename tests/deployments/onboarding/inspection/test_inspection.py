@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from deployments.catalogue.card import File, FolderSource, ImageShape, Instruction, Markers, ModelCard, Prefixes
+from deployments.catalogue.card import (
+    File,
+    FolderSource,
+    ImageShape,
+    Instruction,
+    Markers,
+    ModelCard,
+    Prefixes,
+    TaskIds,
+)
 from deployments.catalogue.families import Checkpoint
 from deployments.errors import ModelError, ModelFilesError
 from deployments.onboarding.inspection.inspect import inspect
@@ -342,6 +351,17 @@ def test_an_architecture_that_is_not_built_here_is_taken_as_onnx_where_that_is_t
     (tuned / "onnx" / "model.onnx_data").touch()
     (source,) = look_at_one(tuned).sources
     assert source.files["model.onnx_data"] == File(path="onnx/model.onnx_data")
+
+
+def test_the_adapters_of_a_ready_file_are_those_of_retrieval(tuned: Path) -> None:
+    """As in the config.json of Jina's embeddings v3."""
+    names = ["separation", "retrieval.query", "retrieval.passage"]
+    told = {"retrieval.query": "find: ", "retrieval.passage": "stored: "}
+    change(tuned, "config.json", model_type="t5", lora_adaptations=names, task_instructions=told)
+    (tuned / "model.onnx").touch()
+    card = look_at_one(tuned)
+    assert card.task_ids == TaskIds(query=1, passage=2)
+    assert card.prefixes == Prefixes(query="find: ", passage="stored: ")
 
 
 def test_what_can_be_built_is_built_whatever_else_is_there(tuned: Path) -> None:
