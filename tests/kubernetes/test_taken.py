@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deployments.catalogue.catalogue import HOME
+from tests.support.chart import helm_template
 from tests.support.control_plane import ControlPlane
 from tests.support.manifests import COMPONENTS, PLACES, README, Manifests, composed
 
@@ -31,6 +32,13 @@ def test_every_overlay_is_taken_without_a_warning(place: str, api_with_namespace
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_every_component_is(component: str, api_with_namespace: ControlPlane, tmp_path: Path) -> None:
     text = composed(tmp_path, "base", (component,)).text
+    assert warnings(api_with_namespace.apply(text, "--dry-run=server")) == []
+
+
+@pytest.mark.parametrize("overlay", ["", "kind", "gpu", "air-gapped"])
+def test_the_chart_is(overlay: str, api_with_namespace: ControlPlane, tmp_path: Path) -> None:
+    components = [] if overlay == "kind" else list(COMPONENTS)
+    text = helm_template(tmp_path, {"overlay": overlay, "components": components})
     assert warnings(api_with_namespace.apply(text, "--dry-run=server")) == []
 
 

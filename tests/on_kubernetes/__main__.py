@@ -15,6 +15,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.on_kubernetes.checks import CHECKS
@@ -35,6 +37,14 @@ def missing() -> list[str]:
     return [*rights, *(name for name in NEEDED if shutil.which(name) is None), *plugins]
 
 
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Say how long something took."""
+    began = time.monotonic()
+    yield
+    sys.stderr.write(f"{what}: {time.monotonic() - began:.0f} s\n")
+
+
 def check(cluster: Cluster, name: str) -> str:
     """The row of a check."""
     began = time.monotonic()
@@ -52,9 +62,12 @@ def run(chosen: list[str], *, hold: bool) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="qi-") as name:
         folder = Path(name)
         with machine(folder) as plane:
-            for archive in archives(folder):
-                load_image(plane, archive)
-            cluster = prepare(plane, models())
+            with timed("the images"):
+                for archive in archives(folder):
+                    load_image(plane, archive)
+                starter = models()
+            with timed("DNS, the operator and callers"):
+                cluster = prepare(plane, starter)
             try:
                 return [check(cluster, one) for one in chosen]
             finally:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import time
 from collections.abc import Callable
 
 from deployments.catalogue.catalogue import HOME
-from tests.on_kubernetes.cluster import NAMESPACE, OVERLAY, SERVICE, Cluster, Outcome, is_ready
+from tests.on_kubernetes import containers, installs
+from tests.on_kubernetes.cluster import NAMESPACE, SERVICE, Cluster, expect, is_ready, name, without_failures
 from tests.on_kubernetes.machine import METADATA, PUBLIC
 from tests.support.manifests import Document
 
@@ -30,14 +29,6 @@ _METRICS = """
 import sys, urllib.request
 sys.stdout.write(urllib.request.urlopen(f"http://{sys.argv[1]}:{sys.argv[2]}/metrics", timeout=10).read().decode())
 """
-
-
-def starts(cluster: Cluster) -> str:
-    """From `kubectl apply -k` until the application runs and all pods are ready."""
-    cluster.kubectl("apply", "-k", str(OVERLAY))
-    took = cluster.until(cluster.runs, within_s=900)
-    pods = cluster.objects("pods")
-    return f"{len(pods)} pods ready and the application running after {took:.0f} s"
 
 
 def answers(cluster: Cluster) -> str:
@@ -130,7 +121,7 @@ def head_deleted(cluster: Cluster) -> str:
         took = cluster.until(lambda: _replaced(cluster, "headgroup", head) and cluster.runs())
         time.sleep(10)
     expect(sorted(name(pod) for group in ("cpu", "internet") for pod in cluster.pods(group)), workers)
-    return _without_failures(outcome, f"a new head after {took:.0f} s, the workers are the same")
+    return without_failures(outcome, f"a new head after {took:.0f} s, the workers are the same")
 
 
 def worker_deleted(cluster: Cluster) -> str:
@@ -140,7 +131,8 @@ def worker_deleted(cluster: Cluster) -> str:
         cluster.kubectl("delete", "pod", name(worker), "--wait=false")
         took = cluster.until(lambda: _replaced(cluster, "cpu", worker) and cluster.runs())
         time.sleep(10)
-    return _without_failures(outcome, f"a new worker after {took:.0f} s")
+    expect([one["message"] for one in cluster.objects("events") if one["reason"] == "FailedPreStopHook"], [])
+    return without_failures(outcome, f"a new worker after {took:.0f} s")
 
 
 def scaled(cluster: Cluster) -> str:
@@ -150,7 +142,7 @@ def scaled(cluster: Cluster) -> str:
         up = cluster.until(lambda: len(cluster.pods("cpu")) == 2 and cluster.runs())
         cluster.change_config(lambda deployments: deployments["Ingress"].pop("num_replicas"))
         down = cluster.until(lambda: len(cluster.pods("cpu")) == 1 and cluster.runs())
-    return _without_failures(
+    return without_failures(
         outcome, f"a second worker ready after {up:.0f} s, gone {down:.0f} s after it was not needed"
     )
 
@@ -165,7 +157,7 @@ def upgraded(cluster: Cluster) -> str:
         took = cluster.until(lambda: cluster.active() not in {"", before}, within_s=900)
         gone = cluster.until(lambda: [name(one) for one in cluster.objects("rayclusters")] == [cluster.active()])
         time.sleep(10)
-    return _without_failures(
+    return without_failures(
         outcome, f"the new cluster took over after {took:.0f} s, the old one went {gone:.0f} s later"
     )
 
@@ -179,22 +171,11 @@ def redis_away(cluster: Cluster) -> str:
         redis = "app.kubernetes.io/component=redis"
         took = cluster.until(lambda: cluster.objects("pods", redis) and cluster.runs())
         time.sleep(10)
-    return _without_failures(outcome, f"all well {took:.0f} s after it was back")
-
-
-def uninstalled(cluster: Cluster) -> str:
-    """By the script, in its order."""
-    began = time.monotonic()
-    config = {**os.environ, "KUBECONFIG": str(cluster.plane.kubeconfig)}
-    command = [*cluster.plane.inside, str(HOME / "k8s" / "uninstall.sh"), str(OVERLAY)]
-    done = subprocess.run(command, env=config, capture_output=True, text=True, check=False, timeout=600)
-    expect((done.returncode, done.stderr if done.returncode else ""), (0, ""))
-    cluster.until(lambda: NAMESPACE not in [name(one) for one in cluster.objects("namespaces")], within_s=300)
-    return f"nothing is left after {time.monotonic() - began:.0f} s"
+    return without_failures(outcome, f"all well {took:.0f} s after it was back")
 
 
 CHECKS: dict[str, Callable[[Cluster], str]] = {
-    "`kubectl apply -k`": starts,
+    "`kubectl apply -k`": installs.applied,
     "searches through the Service": answers,
     "network policies": policies,
     "metrics scraped": metrics,
@@ -204,30 +185,18 @@ CHECKS: dict[str, Callable[[Cluster], str]] = {
     "scaled up and down under load": scaled,
     "upgrade under load": upgraded,
     "Redis away for 20 s under load": redis_away,
-    "uninstall": uninstalled,
+    "uninstall": installs.uninstalled,
+    "`helm install`": installs.by_helm,
+    "the image by its own command": containers.image_alone,
+    "compose.yaml's two services": containers.composed,
 }
-
-
-def name(pod: Document) -> str:
-    return str(pod["metadata"]["name"])
 
 
 def address(pod: Document) -> str:
     return str(pod["status"]["podIP"])
 
 
-def expect(found: object, wanted: object) -> None:
-    if found != wanted:
-        raise AssertionError(f"{found!r} instead of {wanted!r}")
-
-
 def _replaced(cluster: Cluster, group: str, old: Document) -> bool:
     """Whether one of a group has another in its place, and is itself gone."""
     names = [name(pod) for pod in cluster.objects("pods", f"ray.io/group={group}")]
     return len(names) == 1 and names != [name(old)] and all(map(is_ready, cluster.pods(group)))
-
-
-def _without_failures(outcome: Outcome, told: str) -> str:
-    if outcome.failed:
-        raise AssertionError(f"{outcome} ({outcome.failed}: {outcome.told}); {told}")
-    return f"{outcome}; {told}"

@@ -47,9 +47,21 @@ class Outcome:
 class Cluster:
     """kubectl, with what is asked often."""
 
-    def __init__(self, plane: ControlPlane) -> None:
-        self.plane = plane
+    def __init__(self, plane: ControlPlane, models: Path) -> None:
+        """`models` is the folder of the volume of that name, with the starter models."""
+        self.plane, self.models = plane, models
         self.key = secrets.token_hex(16)
+
+    def apply(self, *documents: Document) -> None:
+        self.plane.apply(yaml.safe_dump_all(documents))
+
+    def furnish(self) -> None:
+        """Make the project's namespace, with secrets and volumes, as who installs it does beforehand."""
+        self.plane.apply((HOME / "k8s" / "base" / "namespace.yaml").read_text())
+        self.kubectl("delete", "persistentvolumes", "--all")  # of a namespace that went
+        self.apply(*_volumes(self.plane.folder, self.models))
+        for name, entry in {"redis": "password", "qdrant": "api-key", "front": "key"}.items():
+            self.kubectl("create", "secret", "generic", name, f"--from-literal={entry}={self.key}")
 
     def kubectl(self, *arguments: str, given: str | None = None, namespace: str = NAMESPACE) -> str:
         """What it prints.
@@ -120,9 +132,10 @@ class Cluster:
         return time.monotonic() - began
 
     @contextmanager
-    def load(self) -> Iterator[Outcome]:
+    def load(self, host: str = SERVICE, key: str | None = None) -> Iterator[Outcome]:
         """Requests from a pod, until the context ends."""
-        command = ["--namespace=callers", "exec", "pod", "--", "python3", "/load/load.py", SERVICE, self.key]
+        shown = self.key if key is None else key
+        command = ["--namespace=callers", "exec", "pod", "--", "python3", "/load/load.py", host, shown]
         sender = subprocess.Popen(
             self.plane.kubectl_command(*command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -140,28 +153,40 @@ class Cluster:
         vars(outcome).update(json.loads(told))
 
 
+def name(pod: Document) -> str:
+    return str(pod["metadata"]["name"])
+
+
 def is_ready(pod: Document) -> bool:
     """Whether it is, or has done its work."""
     conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}
     return conditions.get("Ready") == "True" or pod["status"]["phase"] == "Succeeded"
 
 
+def expect(found: object, wanted: object) -> None:
+    if found != wanted:
+        raise AssertionError(f"{found!r} instead of {wanted!r}")
+
+
+def without_failures(outcome: Outcome, told: str) -> str:
+    if outcome.failed:
+        raise AssertionError(f"{outcome} ({outcome.failed}: {outcome.told}); {told}")
+    return f"{outcome}; {told}"
+
+
 def prepare(plane: ControlPlane, models: Path) -> Cluster:
     """DNS, the operator, callers, volumes and secrets; nothing of the project but its namespace."""
-    cluster = Cluster(plane)
+    cluster = Cluster(plane, models)
     install_operator(plane)
     plane.apply((HERE / "namespaces.yaml").read_text())
     load = {"load.py": (HERE / "load.py").read_text()}
     metadata = {"name": "load", "namespace": "callers"}
-    plane.apply(yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": load}))
+    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": load})
     for namespace in ("kube-system", "callers", "scrapers", "strangers"):
         account = (f"--namespace={namespace}", "get", "serviceaccount", "default")
         plane.until(lambda: plane.kubectl(*account).returncode == 0)  # noqa: B023  it is asked at once
     plane.apply((HERE / "system.yaml").read_text())
-    plane.apply((HOME / "k8s" / "base" / "namespace.yaml").read_text())
-    plane.apply(yaml.safe_dump_all(_volumes(plane.folder, models)))
-    for name, entry in {"redis": "password", "qdrant": "api-key", "front": "key"}.items():
-        cluster.kubectl("create", "secret", "generic", name, f"--from-literal={entry}={cluster.key}")
+    cluster.furnish()
     everything = ("wait", "--for=condition=Ready", "pods", "--all", "--timeout=300s")
     for namespace in ("kube-system", "kuberay-system", "callers", "scrapers", "strangers"):
         cluster.kubectl(*everything, namespace=namespace)

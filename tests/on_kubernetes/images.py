@@ -16,7 +16,7 @@ from tests.support.real_qdrant import BINARY
 BASE = "docker.io/library/ubuntu:24.04"
 OURS = "docker.io/library/qdrant-inference-cpu:0.2.0"
 _REDIS = "docker.io/library/redis:7.2"
-_QDRANT = "docker.io/qdrant/qdrant:v1.19.0-unprivileged"
+QDRANT = "docker.io/qdrant/qdrant:v1.19.0-unprivileged"
 _PROGRAMS = {
     "docker.io/library/coredns:tests": "coredns",
     "docker.io/library/kuberay-operator:tests": "kuberay-operator",
@@ -44,7 +44,7 @@ def archives(folder: Path) -> Iterator[Path]:
     """All images, one after the other; each file may go once it was imported."""
     _make_base()
     _build_ours()
-    others = {"localhost/pause:1": (_PAUSE, {}), _REDIS: (_OF_REDIS, {}), _QDRANT: _qdrant()}
+    others = {"localhost/pause:1": (_PAUSE, {}), _REDIS: (_OF_REDIS, {}), QDRANT: _qdrant()}
     for name, its_program in _PROGRAMS.items():
         others[name] = _OF_A_PROGRAM, {"program": _path(its_program)}
     for name, (dockerfile, files) in others.items():

@@ -41,7 +41,7 @@ class Load:
         self.clients = {
             way: AsyncQdrantClient(
                 url=f"http://{host}:6333",
-                api_key=key,
+                api_key=key or None,
                 prefer_grpc=way == "gRPC",
                 timeout=PATIENCE_S,
                 cloud_inference=True,

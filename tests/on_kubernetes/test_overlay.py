@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.on_kubernetes.cluster import OVERLAY
+from tests.on_kubernetes.installs import chart_values
+from tests.support.chart import by_name, helm_template
 from tests.support.manifests import Manifests
 
 
@@ -35,3 +39,8 @@ def test_it_is_the_trial_but_for_requests_waits_and_connections() -> None:
                     if variable["name"] == "RAY_SERVE_HAPROXY_MAXCONN":
                         variable["value"] = "16000"
                 assert {**one, "resources": {**one["resources"], "requests": requests}} == theirs
+
+
+def test_the_chart_with_its_patches_as_values_is_the_same(tmp_path: Path) -> None:
+    rendered = by_name(helm_template(tmp_path, {**chart_values(), "createNamespace": True}))
+    assert rendered == by_name(Manifests(str(OVERLAY)).text)
