@@ -2,8 +2,8 @@
 
     python -m tests.support.kubernetes_programs [NAME ...]
 
-builds those that are not there yet, by default what manifests need without pods: about 20 minutes on two quiet cores
-the first time, and nothing after that.
+builds those that are not there yet, by default what manifests need without pods, and fetches the resource types: about
+20 minutes on two quiet cores the first time, and nothing after that.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def main(names: list[str]) -> None:
     if shutil.which("etcd") is None:
         sys.stdout.write("etcd is not there, and is not built here; Debian has it as etcd-server\n")
     for module in DEFINITIONS:
-        if not names and not definitions(module).is_dir():
+        if not definitions(module).is_dir():
             fetch_definitions(module)
     for name in names or WITHOUT_PODS:
         if program(name) is None:
