@@ -140,7 +140,9 @@ def start_controllers(plane: ControlPlane, stack: ExitStack, controllers: str) -
     authority = ["--root-ca-file", str(plane.folder / "ca.pem")]
     manager = [*here, *accounts, *authority, f"--controllers={controllers}"]
     stack.enter_context(process(plane, "kube-controller-manager", manager))
-    stack.enter_context(process(plane, "kube-scheduler", here))
+    # A claim bound while the scheduler looks at its pod goes unheard; the pod waits so long, by default five minutes.
+    again = "--pod-max-in-unschedulable-pods-duration=20s"
+    stack.enter_context(process(plane, "kube-scheduler", [*here, again]))
 
 
 @contextmanager
