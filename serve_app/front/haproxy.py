@@ -59,6 +59,18 @@ request gets HAProxy's own words, which no setting changes.
 """
 
 _RAYS_ERRORS = r"^( *)errorfile 502 .*\n *errorfile 503 .*\n *errorfile 504 .*$"
+DRAINING = '"This node is being drained."'
+"""Stands in the configuration of a HAProxy that tells load balancers to forget it."""
+
+_DRAINED = (
+    (r"^global$", "global\n    tune.h2.fe.max-total-streams 1"),
+    (r"^defaults$", "defaults\n    option httpclose"),
+)
+"""A caller who comes back before all have forgotten it goes away again after a request.
+
+Else a connection that is never idle stays, and is cut in the middle of requests when the node goes.
+"""
+
 _WAY_IN = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind .*)$"
 _WAY_IN_HOST = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind )\S*:(?=\d+)"
 _KNOWN = {"prometheus", "http_frontend", "grpc_frontend", "stats"}
@@ -67,7 +79,8 @@ _KNOWN = {"prometheus", "http_frontend", "grpc_frontend", "stats"}
 def stricter(config: str, folder: Path, host: str | None, secret: str | None, public: str | None = None) -> str:
     """A configuration with waits that end, pages that listen on `host`, and a header with `secret` in each request.
 
-    Its errors are the files in `folder` that `write_errors` writes.
+    While its node is drained, no connection has more than one request. Its errors are the files in `folder` that
+    `write_errors` writes.
 
     Raises:
         ValueError: it is not as expected, and says what is missing; or `secret` is none that could be kept.
@@ -79,7 +92,7 @@ def stricter(config: str, folder: Path, host: str | None, secret: str | None, pu
     if unknown := set(re.findall(r"^(?:frontend|listen) (.*)$", config, re.MULTILINE)) - _KNOWN:
         raise ValueError(f"HAProxy's configuration has ways in that are not known here: {unknown}")
     errors = "\n".join(rf"\1errorfile {status} {_error_file(folder, status)}" for status in _ERRORS)
-    changes = [*_WAITS, (_RAYS_ERRORS, errors), *(_PAGES if host else ())]
+    changes = [*_WAITS, (_RAYS_ERRORS, errors), *(_PAGES if host else ()), *(_DRAINED if DRAINING in config else ())]
     if public:
         changes.append((_WAY_IN_HOST, rf"\g<1>{public}:"))
     if secret:

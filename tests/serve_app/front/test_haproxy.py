@@ -10,11 +10,15 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import grpc
 import pytest
 from ray.serve._private.common import RequestProtocol
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
@@ -34,7 +38,7 @@ ADD_TO_SERVER = "serve_app.protocol.grpc_services.add_to_server"
 class Front:
     """A configuration by Ray Serve itself, for a backend at `backend`."""
 
-    def __init__(self, folder: Path, backend: int = 30000) -> None:
+    def __init__(self, folder: Path, backend: int = 30000, *, draining: bool = False) -> None:
         self.rest, self.grpc, self.stats, self.metrics = free_ports(4)
         self.file = folder / "haproxy.cfg"
         config = HAProxyConfig(
@@ -49,6 +53,7 @@ class Front:
             has_received_routes=True,
             is_head=True,
             log_target=str(folder / "log.sock"),
+            pass_health_checks=not draining,
         )
         servers = [ServerConfig(name="replica", host="127.0.0.1", port=backend)]
         protocols = {"http": RequestProtocol.HTTP, "grpc": RequestProtocol.GRPC}
@@ -104,6 +109,13 @@ def test_every_way_in_shows_the_secret(written: str) -> None:
 def test_what_is_stricter_stays_as_it_is(written: str) -> None:
     config = haproxy.stricter(written, FOLDER, "127.0.0.1", SECRET_VALUE)
     assert haproxy.stricter(config, FOLDER, "127.0.0.1", SECRET_VALUE) == config
+
+
+def test_callers_go_away_from_a_node_that_is_drained_and_from_no_other(tmp_path: Path) -> None:
+    lines = ("    tune.h2.fe.max-total-streams 1\n", "    option httpclose\n")
+    for draining in (False, True):
+        config = haproxy.stricter(Front(tmp_path, draining=draining).file.read_text(), FOLDER, None, None)
+        assert [line in config for line in lines] == [draining] * 2
 
 
 @pytest.mark.parametrize(
@@ -168,19 +180,24 @@ def backend() -> Iterator[Backend]:
 
 @pytest.fixture
 def front(tmp_path: Path, backend: Backend) -> Iterator[Front]:
+    with started(Front(tmp_path, backend.server_port)) as front:
+        backend.seen.clear()
+        yield front
+
+
+@contextmanager
+def started(front: Front) -> Iterator[Front]:
     """HAProxy itself, by the program that Ray Serve would start, with waits of a second."""
-    front = Front(tmp_path, backend.server_port)
-    program = tmp_path / "program.py"
+    program = front.file.parent / "program.py"
     program.write_text(Path(haproxy.__file__).read_text().replace("WAIT_S = 15", f"WAIT_S = {WAIT_S}"))
     variables = {**os.environ, haproxy.SECRET: SECRET_VALUE, haproxy.HOST: "127.0.0.1", haproxy.RAYS_BINARY: "itself"}
     arguments = [sys.executable, "-I", str(program), "-db", "-f", str(front.file)]
     with subprocess.Popen(arguments, env=variables, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 30
-        while not talk(front, b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n").startswith(b"HTTP/1.1 200"):
+        while not talk(front, b"GET /-/routes HTTP/1.1\r\nhost: x\r\n\r\n"):
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.05)
-        backend.seen.clear()
         yield front
         process.kill()
 
@@ -257,3 +274,31 @@ def test_no_replica_is_told_in_qdrants_form(front: Front, backend: Backend) -> N
     backend.server_close()
     status, message = error_of(talk(front, b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n"))
     assert (status, message) == (503, "no replica of the inference service can be reached; try again")
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_a_caller_by_grpc_goes_away_from_a_drained_node_without_a_failure(tmp_path: Path, *, draining: bool) -> None:
+    with echo() as port, started(Front(tmp_path, port, draining=draining)) as front:
+        with grpc.insecure_channel(f"127.0.0.1:{front.grpc}") as channel:
+            ask = channel.unary_unary("/any/method")
+            assert [ask(b"x", timeout=20) for _ in range(5)] == [b"x"] * 5
+        told = urllib.request.urlopen(f"http://127.0.0.1:{front.metrics}/metrics", timeout=20).read().decode()
+    (connections,) = re.findall(
+        r'^haproxy_frontend_connections_total\{proxy="grpc_frontend"\} (\d+)$', told, re.MULTILINE
+    )
+    assert (int(connections) > 1) is draining
+
+
+@contextmanager
+def echo() -> Iterator[int]:
+    """A server of gRPC that says what it is told."""
+
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            return grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None)
