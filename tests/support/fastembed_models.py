@@ -18,7 +18,17 @@ from deployments.catalogue.catalogue import HOME, Catalogue, load
 
 CATALOGUE = "configs/models/fastembed.yaml"
 FACTS = HOME / "tests" / "data" / "fastembed.json"
-_HEAD = ("model", "gives", "dimensions", "reads (tokens)", "pooling", "before a query", "before a passage", "was run with", "runs as")
+_HEAD = (
+    "model",
+    "gives",
+    "dimensions",
+    "reads (tokens)",
+    "pooling",
+    "before a query",
+    "before a passage",
+    "was run with",
+    "runs as",
+)
 _WITH_REAL_WEIGHTS = {"BAAI/bge-small-en-v1.5", "sentence-transformers/all-minilm-l6-v2"}
 _POOLINGS = {
     "OnnxTextEmbedding": ("cls", True),

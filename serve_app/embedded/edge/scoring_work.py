@@ -22,7 +22,7 @@ _NUMBERS = 768
 """So many numbers of two vectors are multiplied in the time of a comparison."""
 _STORED_ROWS, _ASKED_ROWS = 100, 64
 """Vectors that a point has under a multivector's name, as a rule, and that a query for it has at most."""
-_VISITED = 64
+_VISITED = 16
 """Points that a search by an index looks at for each that it keeps."""
 _EF = 128
 """So many it keeps at least."""
