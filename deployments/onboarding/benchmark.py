@@ -96,8 +96,12 @@ def _measured(
         batches = [Batch([*inputs] * rows, "update")]
     else:
         batches = [Batch([*inputs] * _ROUNDS, "update")] * _MIXED_BATCHES
-    alone = [[Batch([one], "search")] for one in inputs]
-    latency = _median_time(lambda: [replica.embed(each) for each in alone], seconds / 2) / len(inputs)
+
+    def alone() -> None:
+        for one in inputs:
+            replica.embed([Batch([one], "search")])
+
+    latency = _median_time(alone, seconds / 2) / len(inputs)
     together = _median_time(partial(replica.embed, batches), seconds / 2)
     count = sum(map(len, batches))
     ends = min(tokens), max(tokens)

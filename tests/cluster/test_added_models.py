@@ -5,10 +5,12 @@ ADD_MODELS=1 python -m pytest tests/cluster/test_added_models.py
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,10 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.parity.cases import CASES
 from tests.support import fake_hub, own_model
+from tests.support.drawings import png
+from tests.support.models import entry
 from tests.support.running import RunningService
 
 pytestmark = pytest.mark.skipif("ADD_MODELS" not in os.environ, reason="by hand: it starts services of its own")
@@ -118,8 +123,8 @@ def served(tmp_path: Path) -> Iterator[list[RunningService]]:
         service.stop()
 
 
-def started(served: list[RunningService], folder: Path) -> str:
-    served.append(RunningService(folder, models=[OLD]))
+def started(served: list[RunningService], folder: Path, models: Sequence[str] = (OLD,)) -> str:
+    served.append(RunningService(folder, models=models))
     return served[-1].start().rest_address
 
 
@@ -156,3 +161,45 @@ def test_others_notice_nothing_and_it_survives_a_restart(served: list[RunningSer
     assert np.allclose(embedded(again, "shop/products"), vector, atol=1e-5)
     gone = httpx.delete(f"{again}/inference/models/shop/products?files=true", timeout=60)
     assert gone.status_code == 200, gone.text
+
+
+def asked(address: str, kind: str, data: str, model: str) -> httpx.Response:
+    body = {"inputs": [{"data": data, "data_type": kind, "model": model}], "inference": "update"}
+    return httpx.post(f"{address}/inference", json=body, timeout=90)
+
+
+def vector(address: str, kind: str, data: str, model: str) -> object:
+    """What a model gives, rounded: a run may differ in the last bits."""
+    answer = asked(address, kind, data, model)
+    assert answer.status_code == 200, answer.text
+    (found,) = json.loads(answer.text, parse_float=lambda number: round(float(number), 4))["embeddings"]
+    return found
+
+
+MANY, PICTURES = (next(case for case in CASES if case.card.name == f"random/{name}") for name in ("bge-m3", "siglip"))
+OF_CLIP = ("starter/clip-shapes-text", "starter/clip-shapes-vision")
+"""What is served for the sake of its image loader."""
+
+
+def test_several_vectors_and_pictures_are_added_and_survive_a_restart(
+    served: list[RunningService], tmp_path: Path
+) -> None:
+    address = started(served, tmp_path, OF_CLIP)
+    for case in (MANY, PICTURES):
+        states = added(address, {"entry": entry(tmp_path / "models" / case.card.deployment, case)}, case.card.name)
+        assert states[-1] == "ready"
+    name = MANY.card.name
+    names = [name, f"{name}-sparse", f"{name}-colbert"]
+    wanted = [("text", "hello world", model) for model in (*names, PICTURES.card.name)]
+    wanted.append(("image", base64.b64encode(png("red")).decode(), PICTURES.card.name))
+    before = [vector(address, *one) for one in wanted]
+    served[-1].stop()
+    again = started(served, tmp_path, OF_CLIP)
+    assert [vector(again, *one) for one in wanted] == before
+    gone = httpx.delete(f"{again}/inference/models/{name}-colbert?files=true", timeout=60).json()["result"]
+    assert gone["models"] == names
+    assert httpx.delete(f"{again}/inference/models/{PICTURES.card.name}", timeout=60).status_code == 200
+    for kind, data, model in wanted:
+        assert asked(again, kind, data, model).status_code == 400, model
+    listed = httpx.get(f"{again}/inference/models", timeout=30).json()["result"]["models"]
+    assert {one["name"] for one in listed} == set(OF_CLIP)

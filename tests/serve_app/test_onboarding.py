@@ -16,8 +16,10 @@ from deployments.onboarding import adding
 from serve_app import onboarding
 from serve_app.cluster.additions import Step
 from serve_app.ledger.additions import Addition, Wanted
+from tests.parity.cases import CASES
 from tests.support import fake_hub, own_model, tiny
 from tests.support.fake_hub import COMMIT
+from tests.support.models import entry
 
 
 @pytest.fixture
@@ -111,3 +113,18 @@ def test_settings_that_no_replica_takes_fail_before_anything_is_fetched(deployed
     assert "deployment.user_config: thread" in str(step.reason)
     assert not deployed
     assert not cache_folder().exists()
+
+
+@pytest.mark.parametrize("name", ["random/bge-m3", "random/siglip"])
+def test_several_vectors_and_pictures_pass_their_checks(tmp_path: Path, deployed: list[str], name: str) -> None:
+    """One network with three kinds of vectors, and one name for texts and images."""
+    case = next(case for case in CASES if case.card.name == name)
+    card = ModelCard.model_validate(entry(tmp_path / "model", case))
+    told = steps(Wanted(entry=card))
+    assert told[-1].state == "ready", told[-1].reason
+    (checked,) = told[-1].cards
+    assert (checked.heads, checked.reads) == (case.card.heads, case.card.reads)
+    addition = Addition(name=name, wanted=Wanted(entry=card), state="ready", cards=(checked,))
+    kept = Addition.model_validate_json(addition.row("me", 0).content)
+    assert kept.models == addition.models, "it survives a restart as a whole"
+    assert deployed == [name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -20,7 +21,11 @@ def with_random_models(running: RunningService, *cases: Case) -> RunningService:
     """The service, not started yet, with a catalogue of its own."""
     catalogue = running.folder / "models.yaml"
     starter = str(HOME / "configs" / "models" / "starter.yaml")
-    catalogue.write_text(yaml.safe_dump({"include": [starter], "models": [_entry(running, case) for case in cases]}))
+    catalogue.write_text(
+        yaml.safe_dump(
+            {"include": [starter], "models": [entry(running.folder / case.card.deployment, case) for case in cases]}
+        )
+    )
     config = yaml.safe_load(running.config.read_text())
     (application,) = config["applications"]
     application["args"] = {"catalogue": str(catalogue)}
@@ -31,8 +36,9 @@ def with_random_models(running: RunningService, *cases: Case) -> RunningService:
     return running
 
 
-def _entry(running: RunningService, case: Case) -> dict[str, Any]:
-    folder = case.folder(running.folder / case.card.deployment)
+def entry(place: Path, case: Case) -> dict[str, Any]:
+    """A model's entry in a catalogue; its files are written to a folder that is not there yet."""
+    folder = case.folder(place)
     files = {path.relative_to(folder).as_posix(): {} for path in sorted(folder.rglob("*")) if path.is_file()}
-    entry: dict[str, Any] = case.card.model_dump(mode="json", exclude_defaults=True)
-    return {**entry, "sources": [{"folder": str(folder), "files": files}]}
+    card: dict[str, Any] = case.card.model_dump(mode="json", exclude_defaults=True)
+    return {**card, "sources": [{"folder": str(folder), "files": files}]}
