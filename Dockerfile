@@ -2,7 +2,8 @@
 # docker build --target gpu -t qdrant-inference-gpu:0.2.0 .
 # docker build --target cpu-starter -t qdrant-inference-cpu:0.2.0-starter .    # with models, for a trial without a volume
 #
-# docker run --rm -p 127.0.0.1:6333:6333 -p 127.0.0.1:6334:6334 -v models:/models -v data:/data qdrant-inference-cpu:0.2.0
+# docker run --rm --stop-timeout 60 --shm-size 1g -p 127.0.0.1:6333:6333 -p 127.0.0.1:6334:6334 \
+#   -v models:/models -v data:/data qdrant-inference-cpu:0.2.0
 #
 # compose.yaml has it with a Qdrant, k8s/ on a cluster.
 #
