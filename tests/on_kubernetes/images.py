@@ -104,7 +104,7 @@ def _there(name: str) -> bool:
 def _build_ours() -> None:
     pip = Path(os.environ.get("PIP_CONFIG_FILE", "/etc/pip.conf"))
     secret = [f"--secret=id=pip,src={pip}"] if pip.exists() else []
-    options = ["--pull-never", "--layers", "--target=cpu", *_certificates(), *secret]
+    options = ["--pull-never", "--layers", "--force-rm", "--target=cpu", *_certificates(), *secret]
     _buildah("bud", *_ISOLATED, *options, f"--tag={OURS}", str(HOME))
 
 
@@ -123,7 +123,7 @@ def _build(name: str, dockerfile: str, files: Mapping[str, Path]) -> None:
         Path(folder, "Dockerfile").write_text(dockerfile)
         for target, source in files.items():
             shutil.copy(source, Path(folder, target))
-        _buildah("bud", *_ISOLATED, "--pull-never", "--layers", *_certificates(), f"--tag={name}", folder)
+        _buildah("bud", *_ISOLATED, "--pull-never", "--layers", "--force-rm", *_certificates(), f"--tag={name}", folder)
 
 
 def _buildah(*arguments: str) -> str:
