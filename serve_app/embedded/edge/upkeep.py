@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.folders import remove
@@ -53,7 +54,7 @@ class Upkeep:
     def __init__(self, collections: Callable[[], list[Collection]]) -> None:
         self._collections = collections
         self._stopped = threading.Event()
-        self._not_before = 0.0
+        self._not_before: WeakKeyDictionary[Collection, float] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="store-upkeep", daemon=True)
         self._thread.start()
 
@@ -64,21 +65,36 @@ class Upkeep:
 
     def _run(self) -> None:
         while not self._stopped.wait(_EVERY_S):
+            self._flush_all()
             for collection in self._collections():
                 try:
-                    self._look_after(collection)
+                    self._build(collection)
                 except Exception:
-                    log.exception("the upkeep of a collection failed")
-                    self._not_before = time.monotonic() + _AGAIN_S
+                    log.exception("building a collection's indexes failed")
+                    self._wait_with(collection)
 
-    def _look_after(self, collection: Collection) -> None:
-        if collection.is_closed:
-            return
-        shard, now = collection.shard, time.monotonic()
-        quiet = now - shard.last_write
-        if shard.unflushed_s and (quiet > _QUIET_S or shard.unflushed_s > _AT_MOST_S):
+    def _wait_with(self, collection: Collection) -> None:
+        self._not_before[collection] = time.monotonic() + _AGAIN_S
+
+    def _flush_all(self) -> None:
+        """Bring to the disk what has waited for long, of all collections, while the indexes of one are built too."""
+        for collection in self._collections():
+            try:
+                self._flush(collection)
+            except Exception:
+                log.exception("a collection could not be flushed")
+
+    def _flush(self, collection: Collection) -> None:
+        shard = collection.shard
+        quiet = time.monotonic() - shard.last_write
+        if not collection.is_closed and shard.unflushed_s and (quiet > _QUIET_S or shard.unflushed_s > _AT_MOST_S):
             shard.flush()
-        if now > self._not_before and quiet > _SETTLED_S and collection.needs_optimizing:
+
+    def _build(self, collection: Collection) -> None:
+        now = time.monotonic()
+        is_settled = now - collection.shard.last_write > _SETTLED_S
+        may = not collection.is_closed and now > self._not_before.get(collection, 0.0)
+        if may and is_settled and collection.needs_optimizing:
             self.optimize(collection)
 
     def optimize(self, collection: Collection) -> bool:
@@ -88,7 +104,7 @@ class Upkeep:
         try:
             changes = collection.shard.changes
             collection.shard.copy(lambda folder: shutil.copytree(folder, target))
-            done = self._optimized(target) and collection.replace_shard(target)
+            done = self._optimized(target, collection) and collection.replace_shard(target)
             if done:
                 collection.optimized_until(changes)
             return done
@@ -98,15 +114,16 @@ class Upkeep:
             if collection.shard.folder != target:
                 remove(target)
 
-    def _optimized(self, folder: Path) -> bool:
-        """Whether the engine has optimized a shard, in a process of its own."""
+    def _optimized(self, folder: Path, collection: Collection) -> bool:
+        """Whether the engine has optimized a shard, in a process of its own; it ends if the collection does."""
         arguments = [sys.executable, "-c", _OPTIMIZE, str(folder), str(os.getpid()), str(_NICENESS)]
         with subprocess.Popen(arguments, stdin=subprocess.DEVNULL) as process:  # noqa: S603  nothing of a caller's
             while process.poll() is None:
-                if self._stopped.wait(_EVERY_S):
+                if self._stopped.wait(_EVERY_S) or collection.is_closed:
                     process.kill()
                     return False
+                self._flush_all()
             if process.returncode:
                 log.warning("building a collection's indexes ended with status %s", process.returncode)
-                self._not_before = time.monotonic() + _AGAIN_S
+                self._wait_with(collection)
             return process.returncode == 0

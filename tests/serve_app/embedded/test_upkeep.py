@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from serve_app.embedded.edge import upkeep
 from serve_app.embedded.edge.collection import Collection
 from serve_app.embedded.edge.store import EdgeStore
 from serve_app.embedded.edge.upkeep import Upkeep
@@ -36,9 +38,9 @@ class Late(Upkeep):
         super().__init__(list)
         self._late = collection, write
 
-    def _optimized(self, folder: Path) -> bool:
+    def _optimized(self, folder: Path, collection: Collection) -> bool:
         self._late[1]()
-        return super()._optimized(folder)
+        return super()._optimized(folder, collection)
 
 
 def everything(store: EdgeStore) -> Any:
@@ -56,9 +58,9 @@ def test_what_is_written_while_indexes_are_built_is_there_afterwards_and_after_a
         store.update_points("c", [{"upsert": {"points": [late]}}, {"delete": {"points": [5]}}])
         store.create_index("c", {"field_name": "n", "field_schema": "integer"})
 
-    upkeep = Late(collection, write)
-    assert upkeep.optimize(collection)
-    upkeep.stop()
+    keeping = Late(collection, write)
+    assert keeping.optimize(collection)
+    keeping.stop()
     assert not collection.needs_optimizing
     info = store.get_collection("c", None)
     assert info["points_count"] == len(POINTS)
@@ -77,9 +79,9 @@ def test_what_is_written_while_indexes_are_built_is_there_afterwards_and_after_a
 
 def test_a_changed_configuration_makes_the_copy_worthless(store: EdgeStore) -> None:
     collection = store.collection("c")
-    upkeep = Late(collection, lambda: store.update_collection("c", {"hnsw_config": {"m": 8}}))
-    assert not upkeep.optimize(collection)
-    upkeep.stop()
+    keeping = Late(collection, lambda: store.update_collection("c", {"hnsw_config": {"m": 8}}))
+    assert not keeping.optimize(collection)
+    keeping.stop()
     assert len(everything(store)["points"]) == len(POINTS)
     assert len([path for path in collection.folder.iterdir() if path.is_dir()]) == 1
     store.close()
@@ -88,12 +90,70 @@ def test_a_changed_configuration_makes_the_copy_worthless(store: EdgeStore) -> N
 def test_searches_go_on_while_indexes_are_built(store: EdgeStore) -> None:
     collection = store.collection("c")
     answered = []
-    upkeep = Upkeep(list)
-    building = threading.Thread(target=upkeep.optimize, args=(collection,))
+    keeping = Upkeep(list)
+    building = threading.Thread(target=keeping.optimize, args=(collection,))
     building.start()
     while building.is_alive():
         answered += store.query_batch("c", [{"query": 7, "limit": 3}])
-    upkeep.stop()
+    keeping.stop()
     assert len(answered) > 10
     assert all(len(answer["points"]) == 3 for answer in answered)
+    store.close()
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Indexes whose building does not end by itself."""
+    monkeypatch.setattr(upkeep, "_OPTIMIZE", "import time; time.sleep(100)")
+    monkeypatch.setattr(upkeep, "_EVERY_S", 0.01)
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_collection_that_is_deleted_ends_the_building_of_its_indexes(store: EdgeStore) -> None:
+    collection = store.collection("c")
+    keeping = Late(collection, lambda: store.delete_collection("c", None))
+    assert not keeping.optimize(collection)
+    keeping.stop()
+    assert not collection.folder.exists()
+    store.close()
+
+
+@pytest.mark.usefixtures("endless")
+def test_others_are_flushed_while_the_indexes_of_one_are_built(
+    store: EdgeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_QUIET_S", 0)
+    monkeypatch.setattr(upkeep, "_SETTLED_S", 0)
+    store.create_collection("other", {"vectors": {"size": 4, "distance": "Dot"}})
+    collection, other = store.collection("c"), store.collection("other")
+    keeping = Upkeep(store.open_collections)
+    while not collection.is_optimizing:
+        time.sleep(0.01)
+    other.write([{"upsert": {"points": POINTS[:1]}}], tells_refusals=True)
+    while other.shard.unflushed_s:
+        time.sleep(0.01)
+    assert collection.is_optimizing
+    keeping.stop()
+    store.close()
+
+
+def test_a_failure_of_one_collection_keeps_no_other_waiting(store: EdgeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_SETTLED_S", 0)
+    monkeypatch.setattr(upkeep, "_EVERY_S", 0.01)
+    body = {"vectors": {"size": 4, "distance": "Dot"}, "optimizers_config": {"indexing_threshold": 1}}
+    store.create_collection("other", body)
+    store.update_points("other", [{"upsert": {"points": POINTS}}])
+    asked: list[str] = []
+
+    def failing(self: Upkeep, collection: Collection) -> bool:
+        asked.append(collection.name)
+        raise RuntimeError
+
+    monkeypatch.setattr(Upkeep, "optimize", failing)
+    keeping = Upkeep(store.open_collections)
+    while len(asked) < 2:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    keeping.stop()
+    assert sorted(asked) == ["c", "other"], "each once, and again in some minutes"
     store.close()
