@@ -182,7 +182,7 @@ def test_it_is_checked_and_measured_as_other_models_are(folder: Callable[[str], 
     assert said[0] == "search: a score for each pair"
     assert not [line for line in said if "normalized" in line]
     results = list(benchmark.measure(family, card, 0.001, ReplicaSettings(streams=1)))
-    assert [result.tokens for result in results][-2:] == [(64, 64), (8, 64)]
+    assert [result.tokens for result in results][-2:] == [(64, 64), (23, 64)], "the query alone has more than eight"
     assert [len(batch) for batch in family.samples()] == [1, 1, 16, 8, 2]
 
 

@@ -82,7 +82,7 @@ async def test_a_request_waits_for_the_store_no_longer_than_it_may() -> None:
 async def test_what_its_caller_has_given_up_leaves_the_queue(place: Place, qdrant: EmbeddedQdrant) -> None:
     await names(qdrant)
     busy = threading.Event()
-    place.store._server._workers.of(writes=True).submit(busy.wait, 10)
+    place.store._server._workers._writer.submit(busy.wait, 10)
     limit = TimeLimit(until=time.monotonic() + 0.2)
     with pytest.raises(DeadlineExceeded):
         await qdrant.rest(CREATE._replace(time=limit))
