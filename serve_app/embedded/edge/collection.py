@@ -13,7 +13,7 @@ from grpc import StatusCode
 
 from serve_app.embedded.edge import answers, config, indexes, reading, shard, shard_keys, snapshots
 from serve_app.embedded.edge.engine_config import vector_name_operation
-from serve_app.embedded.edge.filter_work import Filters
+from serve_app.embedded.edge.filter_work import Filters, Sample
 from serve_app.embedded.edge.filters import FILTER
 from serve_app.embedded.edge.folders import write_json
 from serve_app.embedded.edge.operation_ids import OperationIds
@@ -76,6 +76,7 @@ class Collection:
         self._rates = Rates(self.config.get("strict_mode_config"))
         self._replaces = document.get("replaces")
         self._operation_ids = OperationIds(document.get("operations", 0), self._save)
+        self._sample = Sample()
         self.is_optimizing = False
         self.is_closed = False
         self._optimized_until = 0
@@ -162,7 +163,7 @@ class Collection:
         return self._filters().affordable(body)
 
     def _filters(self) -> Filters:
-        return Filters(self.shard, self._sizes, self.indexes)
+        return Filters(self.shard, self._sample, self._sizes, self.indexes)
 
     def chosen(self, body: JSON, given: JSON) -> edge.Filter | None:
         """The filter of a request as the engine takes it."""

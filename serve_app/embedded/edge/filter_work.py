@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import qdrant_edge as edge
 from grpc import StatusCode
@@ -37,7 +37,7 @@ MOST_S = 20.0
 _AT_ONCE_S = 0.02
 _FEW = 2000
 """Conditions times points that are not worth trying what they cost."""
-_SAMPLE, _TIMES = 100, 2
+_SAMPLE, _TIMES, _KEPT_S = 100, 3, 5.0
 _LEAST_S = 2e-7
 """That a filter takes at a point, whatever the sample says."""
 _PIECE_S = 0.004
@@ -45,11 +45,41 @@ _PAUSE_S = 0.0005
 """Long enough for a thread that waits for the interpreter's lock to get it."""
 
 
+class Sampled(NamedTuple):
+    """Some points of a shard, and how long it takes to ask for them without a filter."""
+
+    ids: list[Any]
+    unfiltered_s: float
+
+
+class Sample:
+    """Random points of a collection, which are kept for some seconds."""
+
+    def __init__(self) -> None:
+        self._drawn = Sampled([], 0.0)
+        self._until = 0.0
+        self._points = 0
+
+    def of(self, shard: Shard, points: int) -> Sampled:
+        """Some of so many points, drawn anew if that is due, or if there are many more than there were."""
+        if time.monotonic() > self._until or points > 2 * self._points:
+            request = edge.QueryRequest(_SAMPLE, query=edge.Sample.Random)
+            ids = [one.id for one in shard.read(lambda engine: engine.query(request))]
+            times = [time.perf_counter()]
+            for _ in range(_TIMES):
+                _among(shard, ids)
+                times.append(time.perf_counter())
+            self._drawn = Sampled(ids, min(later - earlier for earlier, later in pairwise(times)))
+            self._until, self._points = time.monotonic() + _KEPT_S, points
+        return self._drawn
+
+
 class Filters:
     """Filters of requests to a shard; `sizes` and `indexes` tell its points and its payload indexes."""
 
-    def __init__(self, shard: Shard, sizes: Callable[[], Sizes], indexes: Callable[[], JSON]) -> None:
+    def __init__(self, shard: Shard, sample: Sample, sizes: Callable[[], Sizes], indexes: Callable[[], JSON]) -> None:
         self._shard = shard
+        self._sample = sample
         self._sizes = sizes
         self._indexes = indexes
 
@@ -93,7 +123,7 @@ class Filters:
         if self._unserved(chosen, sizes.points) * sizes.points <= _FEW:
             return chosen
         condition = FILTER(chosen, "")
-        seconds, share = self._tried(condition)
+        seconds, share = self._tried(condition, sizes.points)
         if seconds * looked_at(sizes, share) <= _AT_ONCE_S:
             return chosen
         if reading.others_wait():
@@ -118,31 +148,23 @@ class Filters:
             )
         return len(missing)
 
-    def _tried(self, condition: edge.Filter) -> tuple[float, float]:
+    def _tried(self, condition: edge.Filter, points: int) -> tuple[float, float]:
         """Seconds that the filter takes at a point, and the share of points that passes, both of a random sample."""
-        request = edge.QueryRequest(_SAMPLE, query=edge.Sample.Random)
-        sample = [one.id for one in self._shard.read(lambda engine: engine.query(request))]
-        passing = self._among(sample, condition)
-        filtered, unfiltered = (
-            min(_duration(partial(self._among, sample, *filters)) for _ in range(_TIMES))
-            for filters in ((condition,), ())
-        )
-        return max(_LEAST_S, (filtered - unfiltered) / max(1, len(sample))), len(passing) / max(1, len(sample))
+        sample = self._sample.of(self._shard, points)
+        began = time.perf_counter()
+        passing = self._among(sample.ids, condition)
+        seconds, count = time.perf_counter() - began - sample.unfiltered_s, max(1, len(sample.ids))
+        return max(_LEAST_S, seconds / count), len(passing) / count
 
     def _among(self, ids: list[Any], *condition: edge.Filter) -> list[Any]:
-        piece = edge.Filter(must=[edge.HasIdCondition(set(ids)), *condition])
-        return self._page(edge.ScrollRequest(None, max(1, len(ids)), piece, False, False, None))[0]  # noqa: FBT003
-
-    def _page(self, request: edge.ScrollRequest) -> tuple[list[Any], Any]:
-        found, following = self._shard.read(lambda engine: engine.scroll(request))
-        return [one.id for one in found], following
+        return _among(self._shard, ids, *condition)
 
     def _passing(self, condition: edge.Filter, seconds: float) -> Iterator[Any]:
         """The ids of all points that pass, if a point takes so many seconds."""
         began, offset = time.monotonic(), None
         size = max(1, int(_PIECE_S / seconds))
         while True:
-            ids, offset = self._page(edge.ScrollRequest(offset, size, None, False, False, None))  # noqa: FBT003
+            ids, offset = _page(self._shard, edge.ScrollRequest(offset, size, None, False, False, None))  # noqa: FBT003
             yield from self._among(ids, condition)
             if offset is None:
                 return
@@ -152,10 +174,14 @@ class Filters:
             time.sleep(_PAUSE_S)
 
 
-def _duration(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+def _among(shard: Shard, ids: list[Any], *condition: edge.Filter) -> list[Any]:
+    piece = edge.Filter(must=[edge.HasIdCondition(set(ids)), *condition])
+    return _page(shard, edge.ScrollRequest(None, max(1, len(ids)), piece, False, False, None))[0]  # noqa: FBT003
+
+
+def _page(shard: Shard, request: edge.ScrollRequest) -> tuple[list[Any], Any]:
+    found, following = shard.read(lambda engine: engine.scroll(request))
+    return [one.id for one in found], following
 
 
 def _corpus(body: JSON) -> Any:

@@ -212,9 +212,9 @@ async def test_quick_requests_do_not_wait_for_those_that_take_long(
         assert may_end.wait(30)
         return passing(self, *arguments)
 
-    def told(self: Any, condition: Any) -> Any:
+    def told(self: Any, *arguments: Any) -> Any:
         have_begun.release()
-        return tried(self, condition)
+        return tried(self, *arguments)
 
     monkeypatch.setattr(filter_work.Filters, "_passing", held)
     monkeypatch.setattr(filter_work.Filters, "_tried", told)
@@ -241,3 +241,12 @@ def test_a_filter_of_updates_is_compared_so_often_at_most(filled: Rest) -> None:
     status, error = filled.error("PUT", "/collections/c/points", update)
     assert (status, "100400 times" in error) == (400, True)
     filled.result("PUT", "/collections/c/points", {**update, "update_filter": conditions(1)})
+
+
+def test_a_sample_is_drawn_anew_if_points_have_come(rest: Rest) -> None:
+    rest.result("PUT", "/collections/c", {"vectors": {"size": 1, "distance": "Dot"}})
+    shard, sample = rest.store._engine.collection("c").shard, filter_work.Sample()
+    assert sample.of(shard, 0).ids == []
+    rest.result("PUT", "/collections/c/points", {"points": [{"id": 7, "vector": [1]}]})
+    assert sample.of(shard, 1).ids == [7]
+    assert sample.of(shard, 1) is sample.of(shard, 2), "kept for some seconds"
