@@ -6,10 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-import psutil
-
 from benchmarks import processes, tables, targets
-from tests.support.running import RunningService
 
 _SETTLING_S = 20
 _TARGET_MS = 80
@@ -23,25 +20,14 @@ def main() -> None:
     tables.show_machine()
     with processes.service({}) as running:
         time.sleep(_SETTLING_S)
-        before, began = spent(running), time.monotonic()
+        before, began = processes.spent(running, _name), time.monotonic()
         time.sleep(seconds)
         passed = time.monotonic() - began
-        used = {name: (now - before.get(name, 0.0)) * 1000 / passed for name, now in spent(running).items()}
+        spent = processes.spent(running, _name).since(before)
+    used = {name: used_s * 1000 / passed for name, used_s in spent.items()}
     rows = sorted(used.items(), key=lambda row: -row[1])
     tables.show("At rest", ("process", "ms a second"), [*rows, ("all", sum(used.values()))])
     targets.at_most("ms of processor time a second, at rest", sum(used.values()), _TARGET_MS)
-
-
-def spent(running: RunningService) -> dict[str, float]:
-    """Seconds of processor time by process."""
-    seconds: dict[str, float] = {}
-    for process in running.family():
-        try:
-            name, times = _name(process.cmdline()), process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        seconds[name] = seconds.get(name, 0.0) + times.user + times.system
-    return seconds
 
 
 def _name(command: list[str]) -> str:

@@ -86,12 +86,12 @@ class Spent:
         return {name: used - earlier.seconds.get(name, 0.0) for name, used in self.seconds.items()}
 
 
-def spent(running: RunningService) -> Spent:
-    """What the processes of a service have used so far, by their kind."""
+def spent(running: RunningService, named: Callable[[list[str]], str] | None = None) -> Spent:
+    """What the processes of a service have used so far, by their kind, or by another name of their command line."""
     seconds: dict[str, float] = {}
     for process in running.family():
         try:
-            name, times = kind(process.cmdline()), process.cpu_times()
+            name, times = (named or kind)(process.cmdline()), process.cpu_times()
         except psutil.NoSuchProcess:
             continue
         seconds[name] = seconds.get(name, 0.0) + times.user + times.system

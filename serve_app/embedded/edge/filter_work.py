@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ MOST_S = 20.0
 _AT_ONCE_S = 0.05
 _FEW = 2000
 """Conditions times points that are not worth trying what they cost."""
-_SAMPLE, _TIMES, _KEPT_S = 100, 3, 5.0
+_SAMPLE, _KEPT_S = 100, 5.0
 _LEAST_S = 2e-7
 """That a filter takes at a point, whatever the sample says."""
 _PIECE_S = 0.004
@@ -65,11 +66,7 @@ class Sample:
         if time.monotonic() > self._until or points > 2 * self._points:
             request = edge.QueryRequest(_SAMPLE, query=edge.Sample.Random)
             ids = [one.id for one in shard.read(lambda engine: engine.query(request))]
-            times = [time.perf_counter()]
-            for _ in range(_TIMES):
-                _among(shard, ids)
-                times.append(time.perf_counter())
-            self._drawn = Sampled(ids, min(later - earlier for earlier, later in pairwise(times)))
+            self._drawn = Sampled(ids, _timed(partial(_among, shard, ids), 3)[1])
             self._until, self._points = time.monotonic() + _KEPT_S, points
         return self._drawn
 
@@ -151,16 +148,9 @@ class Filters:
     def _tried(self, condition: edge.Filter, points: int) -> tuple[float, float]:
         """Seconds that the filter takes at a point, and the share of points that passes, both of a random sample."""
         sample = self._sample.of(self._shard, points)
-        times = [time.perf_counter()]
-        for _ in range(2):  # the first may find the caches cold
-            passing = self._among(sample.ids, condition)
-            times.append(time.perf_counter())
+        passing, filtered_s = _timed(partial(_among, self._shard, sample.ids, condition), 2)
         count = max(1, len(sample.ids))
-        seconds = min(later - earlier for earlier, later in pairwise(times)) - sample.unfiltered_s
-        return max(_LEAST_S, seconds / count), len(passing) / count
-
-    def _among(self, ids: list[Any], *condition: edge.Filter) -> list[Any]:
-        return _among(self._shard, ids, *condition)
+        return max(_LEAST_S, (filtered_s - sample.unfiltered_s) / count), len(passing) / count
 
     def _passing(self, condition: edge.Filter, seconds: float) -> Iterator[Any]:
         """The ids of all points that pass, if a point takes so many seconds."""
@@ -168,13 +158,22 @@ class Filters:
         size = max(1, int(_PIECE_S / seconds))
         while True:
             ids, offset = _page(self._shard, edge.ScrollRequest(offset, size, None, False, False, None))  # noqa: FBT003
-            yield from self._among(ids, condition)
+            yield from _among(self._shard, ids, condition)
             if offset is None:
                 return
             if time.monotonic() - began > MOST_S:
                 message = f"a filter without payload indexes takes more than {MOST_S:g} s"
                 raise GrpcError(StatusCode.DEADLINE_EXCEEDED, f"Timeout error: {message}")
             time.sleep(_PAUSE_S)
+
+
+def _timed(call: Callable[[], list[Any]], times: int) -> tuple[list[Any], float]:
+    """What a call gives, and the seconds of the quickest of several: the first may find the caches cold."""
+    moments = [time.perf_counter()]
+    for _ in range(times):
+        given = call()
+        moments.append(time.perf_counter())
+    return given, min(later - earlier for earlier, later in pairwise(moments))
 
 
 def _among(shard: Shard, ids: list[Any], *condition: edge.Filter) -> list[Any]:

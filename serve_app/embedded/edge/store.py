@@ -259,9 +259,9 @@ class EdgeStore:
         requests = [reader.request(one) for one in body]
         target.strict_mode().check_queries(body)
         target.check_scoring(body)
-        affordable = [target.affordable(one) for one in body]
         if len(body) > _FEW and reading.others_wait():
             raise TakesLong
+        affordable = [target.affordable(one) for one in body]
         target.pay_for_reading(lambda: sum(map(query_cost, body)))
         requests = [
             request if new is old else reader.request(new)

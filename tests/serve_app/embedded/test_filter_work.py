@@ -118,13 +118,13 @@ WRITTEN: dict[str, Any] = {
 def in_pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """All filters are worked through in pieces; how many points each piece had."""
     pieces: list[int] = []
-    among = filter_work.Filters._among
+    among = filter_work._among
 
-    def counted(self: Any, ids: list[Any], *condition: Any) -> list[Any]:
+    def counted(shard: Any, ids: list[Any], *condition: Any) -> list[Any]:
         pieces.extend([len(ids)] * len(condition))
-        return among(self, ids, *condition)
+        return among(shard, ids, *condition)
 
-    monkeypatch.setattr(filter_work.Filters, "_among", counted)
+    monkeypatch.setattr(filter_work, "_among", counted)
     monkeypatch.setattr(filter_work, "_AT_ONCE_S", 0)
     monkeypatch.setattr(filter_work, "_FEW", 0)
     return pieces
@@ -142,7 +142,7 @@ def test_pieces_give_the_answer_that_one_call_gives(
     at_once = filled.result("POST", f"/collections/c{path}", READ[path])
     assert at_once
     pieces: list[int] = request.getfixturevalue("in_pieces")
-    monkeypatch.setattr(filter_work, "_PIECE_S", 1e-5)
+    monkeypatch.setattr(filter_work, "_PIECE_S", 1e-6)
     assert filled.result("POST", f"/collections/c{path}", READ[path]) == at_once
     assert len(pieces) > 10
 
@@ -186,7 +186,7 @@ def test_the_corpus_may_be_found_in_pieces(filled: Rest, request: pytest.Fixture
 
 def test_pieces_have_an_end(filled: Rest, in_pieces: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filter_work, "MOST_S", 0)
-    monkeypatch.setattr(filter_work, "_PIECE_S", 1e-5)
+    monkeypatch.setattr(filter_work, "_PIECE_S", 1e-6)
     status, error = filled.error("POST", "/collections/c/points/count", {"filter": MIXED})
     assert (status, "Timeout" in error) == (408, True)
     assert in_pieces
