@@ -12,11 +12,12 @@ from typing import Literal
 
 from deployments.catalogue.bm25_options import Bm25Options
 from deployments.catalogue.records import Options
+from deployments.catalogue.word_options import Bm42Options, MiniCoilOptions
 from deployments.kinds import VectorKind
 
 Modality = Literal["text", "image", "pair"]
 Precision = Literal["float32", "bfloat16", "float16"]
-Checkpoint = Literal["dense", "sparse", "late-interaction", "clip", "text-image", "cross-encoder"]
+Checkpoint = Literal["dense", "sparse", "late-interaction", "clip", "text-image", "cross-encoder", "bm42", "minicoil"]
 """What files on disk hold; `--family` of `models add`. A CLIP holds two models."""
 
 
@@ -89,6 +90,30 @@ _BM25 = FamilySpec(
     options=Bm25Options,
     modifier="idf",
 )
+_BM42 = FamilySpec(
+    name="bm42",
+    kind="sparse",
+    reads=("text",),
+    provider="deployments.families.bm42",
+    needs=frozenset({"context_window", "sources"}),
+    may_have=frozenset({"output"}),
+    options=Bm42Options,
+    modifier="idf",
+    checkpoint="bm42",
+    unsuitable_precisions={"bfloat16": "not measured; a share of the attention has few bits in it"},
+)
+_MINICOIL = FamilySpec(
+    name="minicoil",
+    kind="sparse",
+    reads=("text",),
+    provider="deployments.families.minicoil",
+    needs=frozenset({"context_window", "sources"}),
+    may_have=frozenset({"output"}),
+    options=MiniCoilOptions,
+    modifier="idf",
+    checkpoint="minicoil",
+    unsuitable_precisions={"bfloat16": "not measured; vectors of words have only a few numbers each"},
+)
 _LATE_INTERACTION = FamilySpec(
     name="late-interaction",
     kind="multivector",
@@ -147,6 +172,8 @@ FAMILIES: dict[str, FamilySpec] = {
         _DENSE,
         _SPARSE,
         _BM25,
+        _BM42,
+        _MINICOIL,
         _LATE_INTERACTION,
         _CLIP_TEXT,
         _CLIP_VISION,

@@ -104,6 +104,10 @@ class TextTokenizer:
         words = {number: self._tokenizer.id_to_token(number) for number in ids}
         return {number: word for number, word in words.items() if word is not None}
 
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """The tokens with these ids, which are of the vocabulary."""
+        return [self._tokenizer.id_to_token(number) or "" for number in ids]
+
     def token_id(self, token: str) -> int | None:
         """The id of a token of the vocabulary."""
         number: int | None = self._tokenizer.token_to_id(token)

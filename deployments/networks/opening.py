@@ -15,6 +15,7 @@ import numpy.typing as npt
 from deployments.architectures.checkpoint import Checkpoint, Config, has_tensors
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.families import Precision
+from deployments.contract import Floats
 from deployments.errors import ModelError
 from deployments.graphs.cache import kept
 from deployments.graphs.rows import Rows
@@ -59,6 +60,7 @@ class Graphs:
         build: makes the graph of padded rows, and if it is told so, of packed ones.
         ragged: if there is one.
         piecewise: the one of packed rows gives a row a piece of a text, not a row a token.
+        run_ready: how a ready file is run, and what is taken of its output.
     """
 
     positions: Callable[[Config], int]
@@ -66,6 +68,7 @@ class Graphs:
     ragged: RaggedGraph | None = None
     float16: Callable[[Config], bool] = lambda _: True
     piecewise: bool = False
+    run_ready: Callable[..., Floats] = run_ready
 
 
 def open_network(
@@ -78,7 +81,7 @@ def open_network(
         ModelFilesError: a file is missing or damaged.
     """
     if is_ready(folder, ready):
-        return _ready(card, folder, settings, ready)
+        return _ready(card, folder, settings, ready, graphs.run_ready)
     if card.task_ids:
         raise ModelError(f"{card.name}: task_ids are for a ready ONNX file, and this is a checkpoint")
     checkpoint = Checkpoint(folder, card.projections if card.vector_kind == "multivector" else ())
@@ -160,10 +163,10 @@ def open_built(card: ModelCard, build: Build, settings: SessionSettings) -> Sess
     return open_session(build, settings, tuple(card.spec.unsuitable_precisions))
 
 
-def _ready(card: ModelCard, folder: Path, settings: SessionSettings, name: str) -> Network:
+def _ready(card: ModelCard, folder: Path, settings: SessionSettings, name: str, run: Callable[..., Floats]) -> Network:
     session = open_ready(card, folder, settings, name)
     session.expect((*READY_INPUTS, TASK_INPUT) if card.task_ids else READY_INPUTS, card.output)
-    return PaddedNetwork(session, partial(run_ready, output=card.output), Padded(int(card.context_window or 0)))
+    return PaddedNetwork(session, partial(run, output=card.output), Padded(int(card.context_window or 0)))
 
 
 _ROWS: Mapping[str, Mapping[Provider, Rows]] = {
@@ -171,6 +174,8 @@ _ROWS: Mapping[str, Mapping[Provider, Rows]] = {
     "late-interaction": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
     "cross-encoder": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
     "sparse": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
+    "bm42": {"cpu": "packed", "openvino": "packed", "cuda": "padded"},
+    "minicoil": {"cpu": "packed", "openvino": "packed", "cuda": "ragged"},
     "clip-text": {"cpu": "padded", "openvino": "padded", "cuda": "padded"},
     "text-image": {"cpu": "padded", "openvino": "padded", "cuda": "padded"},
 }

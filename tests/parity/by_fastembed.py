@@ -12,12 +12,14 @@ from fastembed.common.model_description import ModelSource, PoolingType
 from fastembed.image.onnx_embedding import OnnxImageEmbedding
 from fastembed.late_interaction.colbert import Colbert
 from fastembed.rerank.cross_encoder import TextCrossEncoder
+from fastembed.sparse.bm42 import Bm42
+from fastembed.sparse.minicoil import MiniCOIL
 from fastembed.sparse.splade_pp import SpladePP
 from fastembed.text.clip_embedding import CLIPOnnxEmbedding
 from PIL import Image
 
 from tests.parity.cases import Case
-from tests.parity.ours import ENTRIES
+from tests.parity.ours import ENTRIES, by_entry
 
 _POOLINGS = {"mean": PoolingType.MEAN, "cls": PoolingType.CLS, "last": PoolingType.LAST_TOKEN}
 
@@ -48,6 +50,21 @@ def _sparse(case: Case, folder: Path) -> np.ndarray:
     return rows
 
 
+def _bm42(case: Case, folder: Path) -> np.ndarray:
+    return _of_words(case, Bm42("Qdrant/bm42-all-minilm-l6-v2-attentions", specific_model_path=str(folder)))
+
+
+def _minicoil(case: Case, folder: Path) -> np.ndarray:
+    (folder / "onnx").mkdir()
+    shutil.copy(folder / "model.onnx", folder / "onnx" / "model.onnx")
+    return _of_words(case, MiniCOIL("Qdrant/minicoil-v1", specific_model_path=str(folder)))
+
+
+def _of_words(case: Case, model: Bm42 | MiniCOIL) -> np.ndarray:
+    embed = model.query_embed if case.direction == "search" else model.embed
+    return np.concatenate([by_entry(found.indices, found.values) for found in embed(case.inputs)])
+
+
 def _late_interaction(case: Case, folder: Path) -> np.ndarray:
     shutil.copy(folder / "model.onnx", folder / "vespa_colbert.onnx")
     model = Colbert("answerdotai/answerai-colbert-small-v1", specific_model_path=str(folder))
@@ -76,6 +93,8 @@ def _cross_encoder(case: Case, folder: Path) -> np.ndarray:
 _FAMILIES: dict[str, Callable[[Case, Path], np.ndarray]] = {
     "dense": _dense,
     "sparse": _sparse,
+    "bm42": _bm42,
+    "minicoil": _minicoil,
     "late-interaction": _late_interaction,
     "clip-text": _clip_text,
     "clip-vision": _clip_vision,

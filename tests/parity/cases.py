@@ -17,8 +17,8 @@ from deployments.catalogue.catalogue import HOME
 from deployments.contract import Direction, Reads
 from deployments.files.store import ModelStore, cache_folder
 from deployments.kinds import VectorKind
-from tests.parity.inputs import CAPTIONS, PAIRS, TEXTS, images
-from tests.support import architectures, rerankers, tiny, torch_zip
+from tests.parity.inputs import CAPTIONS, PAIRS, TEXTS, WORDS, images
+from tests.support import architectures, rerankers, tiny, torch_zip, word_models
 
 Write = Callable[[Path], Path]
 """Writes a model's files into a folder."""
@@ -40,7 +40,13 @@ class Case:
         """The model's name; some have several results."""
         if which := self.reads or self.kind:
             return f"{self.card.name} ({which})"
-        return f"{self.card.name} ({self.direction})" if self.card.markers else self.card.name
+        has_both = self.card.markers or self.is_of_words
+        return f"{self.card.name} ({self.direction})" if has_both else self.card.name
+
+    @property
+    def is_of_words(self) -> bool:
+        """Whether entries stand for words, and have numbers up to 2^31."""
+        return self.card.family in {"bm42", "minicoil"}
 
     @property
     def inputs(self) -> Sequence[Any]:
@@ -48,6 +54,8 @@ class Case:
             return list(images(int(self.card.image_size or 0)))
         if self.card.family == "cross-encoder":
             return PAIRS
+        if self.is_of_words:
+            return WORDS
         return CAPTIONS if self.card.family in {"clip-text", "text-image"} else TEXTS
 
     def folder(self, scratch: Path) -> Path:
@@ -229,6 +237,13 @@ def _random_sparse() -> Iterator[Case]:
     yield Case(_card("splade-xlm-roberta", "sparse", dimensions=None, context_window=window), write)
 
 
+def _random_words() -> Iterator[Case]:
+    for family, write in (("bm42", word_models.bm42), ("minicoil", word_models.minicoil)):
+        card = _card(family, family, dimensions=None, output="attention_6" if family == "bm42" else None)
+        for direction in ("update", "search"):
+            yield Case(card, write, direction, ("fastembed",))
+
+
 def _random_others() -> Iterator[Case]:
     size: dict[str, Any] = {"dimensions": tiny.PROJECTION}
     projection = {"linear.weight": tiny.Weights().weight(tiny.PROJECTION, tiny.HIDDEN)}
@@ -285,6 +300,7 @@ CASES = [
     *_random_architectures(),
     *_random_modules(),
     *_random_sparse(),
+    *_random_words(),
     *_random_others(),
     *_random_text_image(),
     *_random_many(),

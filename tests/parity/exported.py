@@ -16,10 +16,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from deployments.architectures.checkpoint import Checkpoint
+from deployments.families.minicoil import TABLE, VOCABULARY
+from deployments.families.words import STOPWORDS
 from deployments.graphs import clip, heads, towers
 from tests.parity.cases import Case
 
-_BESIDE = ("tokenizer.json", "config.json", "preprocessor_config.json")
+_BESIDE = ("tokenizer.json", "config.json", "preprocessor_config.json", STOPWORDS, TABLE, VOCABULARY)
 
 
 def export(case: Case, folder: Path, target: Path) -> Path:
@@ -29,6 +31,8 @@ def export(case: Case, folder: Path, target: Path) -> Path:
     _INPUTS[case.card.modality](model, folder)
     if case.card.family == "late-interaction":
         _append(model, "LpNormalization", axis=-1, p=2)
+    if case.card.family == "bm42":
+        _add_attentions(model, str(case.card.output))
     onnx.save(model, target / "model.onnx")
     for name in _BESIDE:
         if (folder / name).exists():
@@ -51,6 +55,8 @@ def _build(case: Case, folder: Path) -> bytes:
 
 _HEADS: dict[str, Callable[[Checkpoint], bytes]] = {
     "dense": heads.encoder,
+    "bm42": heads.encoder,
+    "minicoil": heads.encoder,
     "late-interaction": heads.colbert,
     "clip-text": clip.text,
     "cross-encoder": heads.scores,
@@ -130,6 +136,39 @@ def _append(model: onnx.ModelProto, operator: str, **attributes: Any) -> None:
     """Another operator on the output."""
     _rename(model, "output", "plain_output")
     model.graph.node.append(helper.make_node(operator, ["plain_output"], ["output"], **attributes))
+
+
+def _add_attentions(model: onnx.ModelProto, name: str) -> None:
+    """The attentions of the last layer, float32 `[batch, heads, tokens, tokens]`, as an output beside the first."""
+    last = [node for node in model.graph.node if node.op_type == "Attention"][-1]
+    count = helper.get_node_attr_value(last, "num_heads")
+    size = next(each.dims[0] for each in model.graph.initializer if each.name == last.input[1]) // count
+    constants = {
+        "thirds": np.full(3, count * size),
+        "by_head": np.array([0, 0, count, size]),
+        "middle": np.array([1, 2]),
+        "root": np.float32(size**-0.5),
+        "least": np.array(np.finfo(np.float32).min),
+    }
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(each), key) for key, each in constants.items())
+    operators: tuple[tuple[str, list[str], list[str], dict[str, Any]], ...] = (
+        ("MatMul", [*last.input[:2]], ["product"], {}),
+        ("Add", ["product", last.input[2]], ["joined"], {}),
+        ("Split", ["joined", "thirds"], ["query", "key", "seen"], {"axis": -1}),
+        ("Reshape", ["query", "by_head"], ["query_heads"], {}),
+        ("Reshape", ["key", "by_head"], ["key_heads"], {}),
+        ("Transpose", ["query_heads"], ["queries"], {"perm": [0, 2, 1, 3]}),
+        ("Transpose", ["key_heads"], ["keys"], {"perm": [0, 2, 3, 1]}),
+        ("MatMul", ["queries", "keys"], ["products"], {}),
+        ("Mul", ["products", "root"], ["scores"], {}),
+        ("Cast", ["attention_mask"], ["is_text"], {"to": TensorProto.BOOL}),
+        ("Unsqueeze", ["is_text", "middle"], ["mask"], {}),
+        ("Where", ["mask", "scores", "least"], ["masked"], {}),
+        ("Softmax", ["masked"], [name], {"axis": -1}),
+    )
+    model.graph.node.extend(helper.make_node(kind, *ends, **attributes) for kind, *ends, attributes in operators)
+    shape = ["batch", count, "tokens", "tokens"]
+    model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 
 def _rename(model: onnx.ModelProto, old: str, new: str) -> None:

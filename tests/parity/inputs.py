@@ -21,6 +21,15 @@ TEXTS = [
     "The quick brown fox jumps over the lazy dog. " * 9,
     "Vectors are stored in collections, and points carry a payload with them. " * 40,
 ]
+WORDS = [
+    *TEXTS,
+    "A store stores what it stored, storing stores",
+    "Bats: a bat° and bats°bat for 5€, the-store's e-mail, 3.14 °",
+    "only a bat°, lazy brown foxes and the quickest dog jumping over Paris's capitals",
+    "[MASK] [UNK] un##able ## [SEP] vectors",
+    f"{'long' * 12} word",
+]
+"""For models whose entries stand for words."""
 CAPTIONS = [
     "a red circle on a white background",
     "two green stars on pink",

@@ -17,6 +17,9 @@ from tests.parity.cases import Case
 ENTRIES = 1 << 15
 """Sparse vectors become rows of this many entries, more than any vocabulary here has."""
 
+_HALF = 16
+"""Bits of a number up to 2^31 that float32 holds exactly."""
+
 
 class Embed(Protocol):
     """Embeds inputs within a budget of tokens."""
@@ -39,13 +42,25 @@ def load(case: Case, folder: Path, settings: SessionSettings) -> Embed:
 def ours(case: Case, folder: Path, settings: SessionSettings) -> np.ndarray:
     """The case's result."""
     vectors = load(case, folder, settings)(case.inputs)
-    return np.concatenate([as_rows(vectors[position]) for position in range(len(vectors))])
+    return np.concatenate([as_rows(case, vectors[position]) for position in range(len(vectors))])
 
 
-def as_rows(vector: Vector) -> np.ndarray:
-    """A dense vector `[1, dimensions]`, a sparse one `[1, ENTRIES]`, a multivector `[tokens, dimensions]`."""
+def as_rows(case: Case, vector: Vector) -> np.ndarray:
+    """A dense vector `[1, dimensions]`, a sparse one `[1, ENTRIES]`, a multivector `[tokens, dimensions]`.
+
+    Of words, a row an entry, behind how many there are.
+    """
+    if isinstance(vector, SparseVector) and case.is_of_words:
+        return by_entry(vector.indices, vector.values)
     if isinstance(vector, SparseVector):
         row = np.zeros((1, ENTRIES), np.float32)
         row[0, vector.indices] = vector.values
         return row
     return np.atleast_2d(vector)
+
+
+def by_entry(indices: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A sparse vector, float32 `[1 + entries, 3]`: the halves of an index and its value, behind how many there are."""
+    order = np.argsort(indices)
+    high, low = np.divmod(indices[order], 1 << _HALF)
+    return np.concatenate([[[len(indices), 0, 0]], np.stack([high, low, values[order]], axis=1)]).astype(np.float32)

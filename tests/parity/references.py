@@ -2,12 +2,14 @@
 
     python -m tests.parity.references
 
-stores it anew. The stored file was made with Python 3.11, torch 2.15.0, transformers 5.24.0, sentence-transformers
-6.2.0, fastembed 0.9.1 (on onnxruntime 1.24.1) and numpy 2.4.6, on a CPU, in float32.
+stores it anew, and with names of models behind it (`random/bm42`) theirs alone. The stored file was made with Python
+3.11, torch 2.15.0, transformers 5.24.0, sentence-transformers 6.2.0, fastembed 0.9.1 (on onnxruntime 1.24.1; of models
+of words 1.32.0) and numpy 2.4.6, on a CPU, in float32.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -49,10 +51,11 @@ def stored(library: str, case: Case) -> np.ndarray:
 
 
 def main() -> None:
-    """Store the references."""
-    arrays: dict[str, Any] = {}
+    """Store the references of all cases, or those of the named ones anew."""
+    named = sys.argv[1:]
+    arrays: dict[str, Any] = {**_stored()} if named else {}
     with tempfile.TemporaryDirectory() as name:
-        for number, case in enumerate(CASES):
+        for number, case in enumerate(case for case in CASES if not named or case.card.name in named):
             folder = case.folder(Path(name) / f"{number}")
             for library in case.libraries:
                 made = live(library, case, folder, Path(name) / f"{number}-{library}")

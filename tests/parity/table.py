@@ -69,7 +69,7 @@ def _lines(case: Case, scratch: Path) -> Iterator[list[str]]:
     built = _results(case, folder, _FLOAT32)
     exports = "fastembed" in case.libraries
     ready = _results(case, export(case, folder, scratch / "ready"), _FLOAT32) if exports else []
-    coarse = _results(case, folder, _BFLOAT16)
+    coarse = [] if case.is_of_words else _results(case, folder, _BFLOAT16)
     for library in case.libraries:
         theirs = stored(library, case)
         differences = [

@@ -30,6 +30,9 @@ _HEAD = (
     "runs as",
 )
 _WITH_REAL_WEIGHTS = {"BAAI/bge-small-en-v1.5", "sentence-transformers/all-minilm-l6-v2"}
+_WITH_RANDOM_WEIGHTS = {"bm42", "minicoil"}
+"""Families of whose ready files small ones were made."""
+
 _POOLINGS = {
     "OnnxTextEmbedding": ("cls", True),
     "PooledNormalizedEmbedding": ("mean", True),
@@ -72,6 +75,8 @@ def _was_run_with(card: ModelCard) -> str:
     """Which weights a model was run with here; random ones are those of a small model of its architecture."""
     if card.name in _WITH_REAL_WEIGHTS:
         return "real weights"
+    if card.family in _WITH_RANDOM_WEIGHTS:
+        return "random weights"
     return {"own code": "-", "built here": "random weights", "ready file": "not at all"}[runs_as(card)]
 
 

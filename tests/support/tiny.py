@@ -195,10 +195,11 @@ def write_as(folder: Path, tensors: Tensors, config: dict[str, Any]) -> Path:
     return folder
 
 
-def word_pieces() -> Tokenizer:
-    """BERT's kind of tokenizer; the ids 1 and 2 are free to mark queries and documents."""
+def word_pieces(signs: str = "") -> Tokenizer:
+    """BERT's kind of tokenizer; the ids 1 and 2 are free to mark queries and documents. `signs` can stand in words."""
     tokens = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokens += [*_WORDS, *_LETTERS, *(f"##{letter}" for letter in _LETTERS), *"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"]
+    tokens += [*signs, *(f"##{sign}" for sign in signs)]
     tokenizer = Tokenizer(models.WordPiece({token: number for number, token in enumerate(tokens)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

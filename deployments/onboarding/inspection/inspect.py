@@ -17,6 +17,8 @@ from deployments.catalogue.families import FAMILIES, Checkpoint
 from deployments.catalogue.records import validated
 from deployments.contract import Resample
 from deployments.errors import ModelError
+from deployments.families.minicoil import TABLE, VOCABULARY
+from deployments.families.words import STOPWORDS
 from deployments.onboarding.inspection import colbert
 from deployments.onboarding.inspection import sentence_transformers as st
 from deployments.onboarding.inspection.repository import CONFIG, TENSORS, TOKENIZER, Repository
@@ -93,6 +95,8 @@ class _Found(NamedTuple):
 
 
 def _kind(files: Repository) -> Checkpoint:
+    if TABLE in files.paths or STOPWORDS in files.paths:
+        return "minicoil" if TABLE in files.paths else "bm42"
     config = files.json(CONFIG)
     architectures = [str(name) for name in config.get("architectures") or ()]
     modules = [module.name for module in st.modules(files)]
@@ -192,6 +196,29 @@ def _logs_twice(files: Repository) -> bool:
     return twice
 
 
+def _bm42(files: Repository, weights: Weights) -> Sequence[_Found]:
+    """Of a ready file, the attention of the last layer counts, by the name that exporters give it."""
+    is_ready = "model.onnx" in weights
+    fields = {"output": f"attention_{files.json(CONFIG).get('num_hidden_layers')}"} if is_ready else {}
+    return _of_words("bm42", files, weights, (STOPWORDS,), fields)
+
+
+def _minicoil(files: Repository, weights: Weights) -> Sequence[_Found]:
+    return _of_words("minicoil", files, weights, (STOPWORDS, TABLE, VOCABULARY), {})
+
+
+def _of_words(
+    family: str, files: Repository, weights: Weights, beside: Sequence[str], fields: Mapping[str, Any]
+) -> Sequence[_Found]:
+    """A window is told by two names; fastembed takes the shorter one."""
+    for name in beside:
+        if name not in files.paths:
+            raise ModelError(f"there is no {name}, which a {family} model needs")
+    told = files.json("tokenizer_config.json").get("max_length") or st.window(files)
+    fields = {"context_window": min(told, st.window(files)), "prefixes": Prefixes(), **fields}
+    return _text(family, files, {**weights, **{name: File() for name in beside}}, fields)
+
+
 def _late_interaction(files: Repository, weights: Weights) -> Sequence[_Found]:
     fields = colbert.fields(files)
     return _text("late-interaction", files, {**weights, **_beside(fields.get("projections", ()))}, fields)
@@ -271,5 +298,7 @@ DESCRIBE: Mapping[Checkpoint, Callable[[Repository, Weights], Sequence[_Found]]]
     "clip": _clip,
     "text-image": _text_image,
     "cross-encoder": _cross_encoder,
+    "bm42": _bm42,
+    "minicoil": _minicoil,
 }
 """By what a checkpoint is: how its models are described."""

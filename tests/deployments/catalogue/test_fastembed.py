@@ -49,12 +49,12 @@ def test_every_source_has_what_its_model_needs_to_run(catalogue: Catalogue) -> N
 
 
 def test_who_asks_for_what_cannot_be_served_yet_is_told_why(catalogue: Catalogue) -> None:
-    with pytest.raises(UnknownModel, match=r"model: qdrant/MINICOIL-v1 cannot be served yet: vectors of words"):
-        catalogue.find("qdrant/MINICOIL-v1", "model")
+    with pytest.raises(UnknownModel, match=r"model: minishlab/POTION-base-8m cannot be served yet: static vec"):
+        catalogue.find("minishlab/POTION-base-8m", "model")
     with pytest.raises(UnknownModel, match="cannot be served yet"):
-        catalogue.only(["qdrant/bm25"]).find("Qdrant/minicoil-v1", "model")
-    with pytest.raises(UnknownModel, match="no model 'minicoil' here"):
-        catalogue.find("minicoil", "model")
+        catalogue.only(["qdrant/bm25"]).find("minishlab/potion-base-8M", "model")
+    with pytest.raises(UnknownModel, match="no model 'potion' here"):
+        catalogue.find("potion", "model")
 
 
 def test_the_page_has_the_table_of_the_catalogue() -> None:

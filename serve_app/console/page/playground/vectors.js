@@ -44,17 +44,17 @@ export class Heat extends Component {
   }
 }
 
-/** A sparse vector: its heaviest words. */
+/** A sparse vector: its heaviest words. Those of miniCOIL may have negative weights. */
 export function Words({ sparse, colour }) {
   const words = sparse.values
     .map((value, n) => ({ value, word: sparse.words[n] ?? `#${sparse.indices[n]}` }))
-    .sort((a, b) => b.value - a.value);
-  const most = words[0]?.value || 1;
+    .sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  const most = Math.abs(words[0]?.value) || 1;
   return html`<ol class="words">
       ${words.slice(0, MOST_WORDS).map(
         ({ word, value }) => html`<li>
           <span class="mono">${word}</span>
-          <i style=${{ width: `${(value / most) * 55}%`, background: colour }}></i>
+          <i style=${{ width: `${(Math.abs(value) / most) * 55}%`, background: colour }}></i>
           <span class="dim">${value.toFixed(2)}</span>
         </li>`,
       )}

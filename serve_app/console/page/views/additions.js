@@ -5,7 +5,7 @@ import { html, signal } from "../lib.js";
 import { Bar } from "../parts.js";
 import * as state from "../state.js";
 
-const KINDS = { "": "as its files tell", dense: "dense", sparse: "sparse", "late-interaction": "late interaction", clip: "CLIP", "cross-encoder": "reranker" };
+const KINDS = { "": "as its files tell", dense: "dense", sparse: "sparse", "late-interaction": "late interaction", clip: "CLIP", "cross-encoder": "reranker", bm42: "BM42", minicoil: "miniCOIL" };
 
 const problem = signal(null);
 const busy = signal(false);

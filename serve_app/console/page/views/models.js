@@ -14,6 +14,8 @@ const KINDS = {
   dense: "dense",
   sparse: "sparse, learned",
   bm25: "sparse, BM25",
+  bm42: "sparse, BM42",
+  minicoil: "sparse, miniCOIL",
   "late-interaction": "late interaction",
   "clip-text": "CLIP, text side",
   "cross-encoder": "reranker",

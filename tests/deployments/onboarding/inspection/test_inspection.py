@@ -24,7 +24,7 @@ from deployments.catalogue.families import Checkpoint
 from deployments.errors import ModelError, ModelFilesError
 from deployments.onboarding.inspection.inspect import inspect
 from deployments.onboarding.inspection.repository import Repository
-from tests.support import own_model, rerankers, tiny
+from tests.support import own_model, rerankers, tiny, word_models
 from tests.support.architectures import ARCHITECTURES
 
 PLAIN = {"model.safetensors", "config.json", "tokenizer.json"}
@@ -159,6 +159,23 @@ def test_a_splade_of_another_kind_is_refused_by_name(plain: Path) -> None:
     own_model.write_json(plain, **{"1_SpladePooling__config": {"pooling_strategy": "sum"}})
     with pytest.raises(ModelError, match=r"pooling_strategy 'sum' cannot be run here, only 'max'"):
         look(plain)
+
+
+def test_models_of_words_are_seen_by_their_files(tmp_path: Path) -> None:
+    folders = {family: tmp_path / family for family in ("bm42", "minicoil")}
+    for family, folder in folders.items():
+        folder.mkdir()
+        getattr(word_models, family)(folder)
+        own_model.write_json(folder, tokenizer_config={"model_max_length": 48, "max_length": 32})
+        card = look_at_one(folder)
+        assert (card.family, card.dimensions, card.context_window, card.output) == (family, None, 32, None)
+        assert files_of(card) >= PLAIN | {"stopwords.txt"}
+    (folders["minicoil"] / "minicoil.triplet.model.vocab").unlink()
+    with pytest.raises(ModelError, match=r"there is no minicoil\.triplet\.model\.vocab, which a minicoil model needs"):
+        look(folders["minicoil"])
+    (folders["bm42"] / "model.safetensors").rename(folders["bm42"] / "model.onnx")
+    card = look_at_one(folders["bm42"])
+    assert (card.output, files_of(card) - PLAIN) == ("attention_2", {"model.onnx", "stopwords.txt"})
 
 
 @pytest.mark.parametrize("architectures", [["BertForMaskedLM"], None])
