@@ -31,13 +31,23 @@ def bm42(folder: Path) -> Path:
 def minicoil(folder: Path) -> Path:
     """A Jina BERT, stop words, a vocabulary, and a matrix for each of its words."""
     tensors, config = jina(_begin(folder))
-    (folder / VOCABULARY).write_text(json.dumps({"vocab": KNOWN, "stem_mapping": STANDS_FOR}))
-    np.save(folder / TABLE, tiny.Weights().weight(1 + len(KNOWN), config["hidden_size"], ENTRIES))
+    add_meanings(folder, config["hidden_size"])
     return tiny.write_as(folder, tensors, config)
 
 
+def add_meanings(folder: Path, hidden: int) -> None:
+    """The files of miniCOIL, for hidden states of a size."""
+    _add_stop_words(folder)
+    (folder / VOCABULARY).write_text(json.dumps({"vocab": KNOWN, "stem_mapping": STANDS_FOR}))
+    np.save(folder / TABLE, tiny.Weights().weight(1 + len(KNOWN), hidden, ENTRIES))
+
+
 def _begin(folder: Path) -> int:
+    _add_stop_words(folder)
     tokenizer = tiny.word_pieces(_SIGNS)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / STOPWORDS).write_text("\n".join(STOPPED) + "\n")
     return tokenizer.get_vocab_size()
+
+
+def _add_stop_words(folder: Path) -> None:
+    (folder / STOPWORDS).write_text("\n".join(STOPPED) + "\n")

@@ -15,6 +15,7 @@ from deployments.families import bm42
 from deployments.networks.layouts import Layout
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding.in_process import embed
+from deployments.onboarding.self_check import self_check
 from tests.support import tiny, word_models
 from tests.support.architectures import modernbert
 
@@ -67,6 +68,11 @@ def test_an_entry_is_told_by_the_word_that_it_stands_for(folder: Path) -> None:
     (all_told,) = model.explain(Batch([text], "update"), [vectors(model, [text], "update")[0].indices.tolist()])
     assert set(all_told.words.values()) == {"jumping", "cookies"}
     assert all_told.tokens[:2] == ["[CLS]", "the"]
+
+
+def test_it_passes_the_check_of_models_that_are_added(folder: Path) -> None:
+    told = self_check(bm42.load(CARD, folder, CPU), CARD)
+    assert "update: sparse, 2 entries for 'A cup of tea'" in told
 
 
 def test_stop_words_are_needed(folder: Path) -> None:

@@ -17,6 +17,7 @@ from deployments.families.minicoil import TABLE, VOCABULARY
 from deployments.networks.layouts import Layout
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding.in_process import embed
+from deployments.onboarding.self_check import self_check
 from tests.support import tiny, word_models
 
 CARD = tiny.card(family="minicoil", dimensions=None, pooling=None)
@@ -77,6 +78,11 @@ def test_an_entry_is_told_by_its_word_and_which_number_of_it_this_is(folder: Pat
     known = {f"{word} {part}/4" for word in ("bat", "jump") for part in range(1, 5)}
     assert set(told.words.values()) == known | {"home"}
     assert told.words[BAT + 1] == "bat 2/4"
+
+
+def test_it_passes_the_check_of_models_that_are_added(folder: Path) -> None:
+    told = self_check(minicoil.load(CARD, folder, CPU), CARD)
+    assert "search: sparse, 2 entries for 'A cup of tea'" in told
 
 
 @pytest.mark.parametrize(

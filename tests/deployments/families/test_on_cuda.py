@@ -16,7 +16,7 @@ from deployments.families.protocol import Family
 from deployments.networks.ragged import Ragged
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding import in_process
-from tests.support import tiny
+from tests.support import tiny, word_models
 
 TEXTS = ["the capital of Paris", "", "vectors, and text!", "is " * 41, "of", "巴黎 is the capital"]
 COLBERT = {
@@ -38,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dense = folder / "2_Dense"
     dense.mkdir()
     (dense / "config.json").write_text('{"activation_function": "torch.nn.modules.activation.Tanh"}')
+    word_models.add_meanings(folder, tiny.HIDDEN)
     save_file(tiny.Weights().linear("linear", tiny.PROJECTION, tiny.HIDDEN), dense / "model.safetensors")
     return folder
 
@@ -61,8 +62,18 @@ def embed(family: Family, direction: Direction, budget: int = 64) -> Embeddings:
         COLBERT | {"projections": ["2_Dense"], "normalize": False},
         SPARSE,
         SPARSE | {"log_twice": True},
+        SPARSE | {"family": "minicoil"},
     ],
-    ids=["dense", "not-normalized", "projected", "colbert", "colbert-not-normalized", "splade", "log-twice"],
+    ids=[
+        "dense",
+        "not-normalized",
+        "projected",
+        "colbert",
+        "colbert-not-normalized",
+        "splade",
+        "log-twice",
+        "minicoil",
+    ],
 )
 def test_ragged_texts_give_the_same_vectors(
     folder: Path, on_cuda: AbstractContextManager[None], fields: dict[str, Any], direction: Any
