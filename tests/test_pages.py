@@ -10,18 +10,12 @@ from pathlib import Path
 import pytest
 
 from serve_app.config.environment import Environment
+from tests.support.pages import FOLDERS, PAGES, ROOT, name
 
-ROOT = Path(__file__).parent.parent
-FOLDERS = ("benchmarks", "configs", "deployments", "docs", "k8s", "serve_app", "tests")
-PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 README = ROOT / "README.md"
 WORDS = 1000
 OTHER_VARIABLES = ("QDRANT_INFERENCE_CACHE", "QDRANT_INFERENCE_CONFIG", "QDRANT_INFERENCE_GRAPHS")
 """Those that are read elsewhere than with the others."""
-
-
-def name(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
 
 
 def prose(page: Path) -> str:
@@ -90,6 +84,14 @@ def test_a_page_names_only_tests_that_exist(page: str) -> None:
 def test_every_file_of_the_project_that_a_page_names_is_there(page: Path) -> None:
     named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)(?:::\w+)?`", page.read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_python_on_a_page_is_python_and_leaves_inference_to_the_server(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        compile(block, name(page), "exec")
+        # Without it the client looks for a fastembed of its own, and sends vectors.
+        assert ("QdrantClient(" in block) <= ("cloud_inference=True" in block), block
 
 
 def test_every_environment_variable_is_documented() -> None:

@@ -121,6 +121,18 @@ def test_the_version_is_that_of_the_installed_package() -> None:
     assert result.output == f"qdrant-inference {version('qdrant-inference')}\n"
 
 
+def test_a_shell_completes_commands_and_options() -> None:
+    for typed, completed in (("mod", "models"), ("models ver", "verify"), ("up --grpc", "--grpc-port")):
+        words = f"qdrant-inference {typed}"
+        asked = {
+            "_QDRANT_INFERENCE_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": f"{words.count(' ')}",
+        }
+        result = CliRunner().invoke(app, env=asked, prog_name="qdrant-inference")
+        assert result.output.split() == [completed]
+
+
 def test_a_file_that_comes_with_the_project_is_printed_as_it_is() -> None:
     result = CliRunner().invoke(app, ["config", "show", "configs/models/starter.yaml"])
     assert result.output == files.STARTER.read_text(encoding="utf-8")
