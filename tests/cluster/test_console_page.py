@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import statistics
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -28,15 +26,7 @@ MINILM = "sentence-transformers/all-minilm-l6-v2"
 SPLADE = "starter/splade-tiny"
 VIEWS = ("models", "usage", "live", "examples", "playground", "playground?tab=search", "playground?tab=rerank")
 BYTES = 200_000
-LOAD_MS = 1000
-
-NOTE_FIRST_ROW = """new MutationObserver((_, watcher) => {
-  if (!document.querySelector(".models tbody tr")) return;
-  watcher.disconnect();
-  requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("first row")));  // it is drawn
-}).observe(document, { childList: true, subtree: true })"""
-FIRST_ROW_MS = """() => new Promise((done) => new PerformanceObserver((list) => done(list.getEntries()[0].startTime))
-  .observe({ type: "mark", buffered: true }))"""
+WIDTHS = (360, 1024, 1440)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -307,12 +297,15 @@ async def test_every_text_has_enough_contrast_and_every_control_a_name(
         assert await page.evaluate(TOO_PALE) == []
 
 
-async def test_nothing_is_wider_than_a_narrow_screen(chromium: Browser, service: RunningService, recipes: str) -> None:
+async def test_nothing_is_wider_than_the_screen(chromium: Browser, service: RunningService, recipes: str) -> None:
     async with console(chromium, service.rest_address, viewport={"width": 360, "height": 740}) as watched:
         for view in VIEWS:
             page = await watched.open(view)
             await page.wait_for_timeout(500)
-            assert await page.evaluate("document.documentElement.scrollWidth") <= 360, view
+            for width in WIDTHS:
+                await page.set_viewport_size({"width": width, "height": 740})
+                assert await page.evaluate("document.documentElement.scrollWidth") <= width, view
+            await page.set_viewport_size({"width": 360, "height": 740})
 
 
 async def test_the_keyboard_alone_reaches_everything(watched: Watched) -> None:
@@ -352,15 +345,3 @@ async def test_everything_together_weighs_less_than_200_kilobytes(watched: Watch
     await page.locator(".operation").first.wait_for()
     assert len(watched.sizes) > 30
     assert sum(watched.sizes.values()) < BYTES
-
-
-async def test_the_page_is_there_in_less_than_a_second(chromium: Browser, service: RunningService) -> None:
-    if os.getloadavg()[0] > 1 + (os.cpu_count() or 1):
-        pytest.skip("this machine is busy: the time would not be the page's")
-    took = []
-    for _ in range(5):
-        async with console(chromium, service.rest_address) as watched:
-            await watched.page.add_init_script(NOTE_FIRST_ROW)
-            page = await watched.open()
-            took.append(await page.evaluate(FIRST_ROW_MS))
-    assert statistics.median(took) < LOAD_MS
