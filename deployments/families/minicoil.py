@@ -20,6 +20,7 @@ import numpy as np
 from typing_extensions import override
 
 from deployments.catalogue.card import ModelCard
+from deployments.catalogue.word_files import TABLE, VOCABULARY
 from deployments.contract import Direction, Floats, MultiVectors, SparseVector, SparseVectors
 from deployments.errors import ModelFilesError
 from deployments.families.chunks import pack
@@ -30,10 +31,6 @@ from deployments.networks.base import Network, offsets
 from deployments.networks.opening import Graphs, RaggedGraph, open_network
 from deployments.networks.session import Outputs
 from deployments.networks.settings import SessionSettings
-
-TABLE, VOCABULARY = "minicoil.triplet.model.npy", "minicoil.triplet.model.vocab"
-"""A matrix for each word of the vocabulary, float32 `[words + 1, hidden, entries]`, the first of which is for none; and
-the vocabulary as JSON: the words (`vocab`), and which of them a stem stands for (`stem_mapping`)."""
 
 _DEFAULTS = {"k": 1.2, "b": 0.75, "avg_len": 150.0}
 """fastembed's."""

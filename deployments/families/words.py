@@ -17,14 +17,12 @@ from py_rust_stemmers import SnowballStemmer  # type: ignore[import-untyped]
 from typing_extensions import override
 
 from deployments.catalogue.card import ModelCard
+from deployments.catalogue.word_files import STOPWORDS
 from deployments.contract import Batch, Explanation, MultiVectors, SparseVector
 from deployments.errors import ModelError, ModelFilesError
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.text import TextModel
 from deployments.networks.base import Network, Output
-
-STOPWORDS = "stopwords.txt"
-"""The file of a model's stop words, one a line."""
 
 _CONTINUES = "##"
 """How a piece begins that goes on with the word before it."""

@@ -16,8 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from deployments.architectures.checkpoint import Checkpoint
-from deployments.families.minicoil import TABLE, VOCABULARY
-from deployments.families.words import STOPWORDS
+from deployments.catalogue.word_files import STOPWORDS, TABLE, VOCABULARY
 from deployments.graphs import clip, heads, towers
 from tests.parity.cases import Case
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deployments.families.minicoil import TABLE, VOCABULARY
-from deployments.families.words import STOPWORDS, stem
+from deployments.catalogue.word_files import STOPWORDS, TABLE, VOCABULARY
+from deployments.families.words import stem
 from tests.support import tiny
 from tests.support.architectures import jina
 

@@ -15,10 +15,9 @@ from deployments.architectures.sides import SIGLIP
 from deployments.catalogue.card import File, ImageLimits, ModelCard, Prefixes, Source
 from deployments.catalogue.families import FAMILIES, Checkpoint
 from deployments.catalogue.records import validated
+from deployments.catalogue.word_files import STOPWORDS, TABLE, VOCABULARY
 from deployments.contract import Resample
 from deployments.errors import ModelError
-from deployments.families.minicoil import TABLE, VOCABULARY
-from deployments.families.words import STOPWORDS
 from deployments.onboarding.inspection import colbert
 from deployments.onboarding.inspection import sentence_transformers as st
 from deployments.onboarding.inspection.repository import CONFIG, TENSORS, TOKENIZER, Repository

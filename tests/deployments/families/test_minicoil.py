@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments.catalogue.word_files import TABLE, VOCABULARY
 from deployments.contract import Batch, Floats, Running, SparseVectors
 from deployments.errors import ModelError, ModelFilesError
 from deployments.families import minicoil
-from deployments.families.minicoil import TABLE, VOCABULARY
 from deployments.networks.layouts import Layout
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding.in_process import embed
