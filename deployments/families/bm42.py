@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Batch, Floats, SparseVector, SparseVectors
+from deployments.errors import ModelError
 from deployments.families.chunks import pack
 from deployments.families.protocol import Positions, Prepared
 from deployments.families.text import sample_texts
@@ -86,8 +87,10 @@ def _document(text: Sequence[Word], shares: Floats, alpha: float) -> SparseVecto
 
 def _run_ready(*given: Any, **named: Any) -> Floats:
     """Of a file's attentions, `[texts, heads, tokens, tokens]`, those of first tokens, `[texts, tokens, heads]`."""
-    attentions: Floats = run_ready(*given, **named)[:, :, 0]
-    return attentions.transpose(0, 2, 1)
+    attentions: Floats = run_ready(*given, **named)
+    if attentions.ndim != 4:  # noqa: PLR2004  its axes
+        raise ModelError("the ONNX file gives no attentions; 'output' in the catalogue names the output that has them")
+    return attentions[:, :, 0].transpose(0, 2, 1)
 
 
 def _as_it_is(shares: Floats) -> Floats:

@@ -119,6 +119,12 @@ class TextTokenizer:
         size: int = self._tokenizer.get_vocab_size()
         return size
 
+    @property
+    def continues(self) -> str | None:
+        """How tokens begin that go on with the word before them; None if this tokenizer makes no word pieces."""
+        prefix: str | None = getattr(self._tokenizer.model, "continuing_subword_prefix", None)
+        return prefix
+
     def special_ids(self) -> list[int]:
         """The ids of the special tokens."""
         return [number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special]

@@ -43,6 +43,10 @@ class WordModel(TextModel):
     def __init__(self, card: ModelCard, folder: Path, network: Network) -> None:
         super().__init__(card, folder, network, _rows)
         self.stopwords = _stopwords(folder / STOPWORDS)
+        if self.tokenizer.continues != _CONTINUES:
+            raise ModelError(
+                f"{folder}: words are made of word pieces ('{_CONTINUES}'), and this tokenizer makes others"
+            )
 
     @abstractmethod
     def meanings(self, ids: Sequence[int]) -> Mapping[int, str]:

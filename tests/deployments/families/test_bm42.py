@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from deployments.networks.settings import SessionSettings
 from deployments.onboarding.in_process import embed
 from deployments.onboarding.self_check import self_check
 from tests.support import tiny, word_models
-from tests.support.architectures import modernbert
+from tests.support.architectures import distilbert, modernbert
 
 CARD = tiny.card(family="bm42", dimensions=None, pooling=None)
 CPU = SessionSettings(provider="cpu", precision="float32")
@@ -31,6 +32,13 @@ class NoNetwork:
 
     def __call__(self, *_: Any) -> Any:
         raise AssertionError("a network ran")
+
+
+class Hidden:
+    """A session of a file that gives hidden states."""
+
+    def run(self, given: dict[str, np.ndarray], _output: str | None) -> list[np.ndarray]:
+        return [np.zeros((*given["input_ids"].shape, 4), np.float32)]
 
 
 @pytest.fixture
@@ -79,6 +87,25 @@ def test_stop_words_are_needed(folder: Path) -> None:
     (folder / "stopwords.txt").unlink()
     with pytest.raises(ModelFilesError, match=r"stopwords\.txt"):
         bm42.load(CARD, folder, CPU)
+
+
+def test_a_tokenizer_that_makes_no_word_pieces_is_refused(folder: Path) -> None:
+    tiny.byte_pairs().save(str(folder / "tokenizer.json"))
+    with pytest.raises(ModelError, match="words are made of word pieces"):
+        bm42.load(CARD, folder, CPU)
+
+
+def test_a_checkpoint_of_distilbert_gives_shares_too(folder: Path) -> None:
+    tensors, config = distilbert(tiny.word_pieces("°€").get_vocab_size())
+    tiny.write_as(folder, tensors, config)
+    found = vectors(bm42.load(CARD, folder, CPU), ["quick vectors"], "update", alpha=1.0)
+    assert 0 < np.expm1(found.values).sum() < 1
+
+
+def test_a_ready_file_without_attentions_is_refused() -> None:
+    run = partial(bm42._run_ready, Hidden(), *(np.ones((2, 3), np.int32), np.full(2, 3), np.zeros((2, 3), np.int32)))
+    with pytest.raises(ModelError, match="the ONNX file gives no attentions"):
+        run(output=None)
 
 
 def test_an_architecture_that_turns_its_queries_is_refused(folder: Path) -> None:
