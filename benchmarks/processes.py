@@ -42,7 +42,7 @@ def module(name: str, *arguments: str) -> Iterator[None]:
 def forgetful_store() -> Iterator[dict[str, str]]:
     """A Qdrant that forgets, over REST and gRPC; gives the environment variables that lead a service to it."""
     rest, grpc = free_ports(2)
-    with stub_qdrant.rest_store(rest), module("forgetful_grpc", str(grpc)):
+    with stub_qdrant.rest_store(rest), module("stub_qdrant_grpc", str(grpc)):
         yield {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
 
 
