@@ -1,4 +1,7 @@
-"""All attacks, against a service with keys that is started for them: `make attack`."""
+"""All attacks, against a service with keys that is started for them: `make attack`.
+
+`python -m tests.attack NAME...` tries these alone.
+"""
 
 from __future__ import annotations
 
@@ -31,24 +34,35 @@ QUIET_S = 1.5
 POINTS = 1000
 
 
-def main() -> int:
-    """The number of attacks that were not held."""
+def main(names: Sequence[str]) -> int:
+    """The number of attacks that were not held; of all, if no names are given."""
+    chosen = [attack for attack in ALL if not names or attack.__name__ in names]
     _hold_many_files()
+    outcomes = _of_a_service(chosen)
+    console = Console(width=180)
+    console.print(_table(outcomes))
+    failures = sum(not outcome.held for outcome, _ in outcomes)
+    return failures if names else failures + _dear(console)
+
+
+def _dear(console: Console) -> int:
+    """How many kinds of requests cost too much."""
     costs = asyncio.run(of_strangers())
     slowest, nanoseconds, memory = asyncio.run(of_known_callers())
+    console.print(_costs(costs))
+    console.print(f"With a key: {nanoseconds} ns and {memory} bytes at most for each byte ({slowest.what}).")
+    return len([one for one in costs if one.seconds > MOST_SECONDS or one.memory > MOST_BYTES])
+
+
+def _of_a_service(chosen: Sequence[Attack]) -> list[tuple[Outcome, Beside | None]]:
     with tempfile.TemporaryDirectory(prefix="attack-") as folder:
         service = RunningService(Path(folder), dict(TOKENS)).start()
         try:
-            outcomes = [(one, None) for one in _sockets(service)] + _attacked(service)
+            return [*((one, None) for one in _sockets(service)), *_attacked(service, chosen)]
         finally:
             run = next(parent for parent in service.logs.parents if parent.parent == Path("/tmp"))
             service.stop()
             shutil.rmtree(run, ignore_errors=True)  # the logs, which a service leaves
-    console = Console(width=180)
-    console.print(_table(outcomes), _costs(costs))
-    console.print(f"With a key: {nanoseconds} ns and {memory} bytes at most for each byte ({slowest.what}).")
-    dear = [one for one in costs if one.seconds > MOST_SECONDS or one.memory > MOST_BYTES]
-    return sum(not outcome.held for outcome, _ in outcomes) + len(dear)
 
 
 def _hold_many_files() -> None:
@@ -66,11 +80,11 @@ def _target(service: RunningService) -> Target:
     return target
 
 
-def _attacked(service: RunningService) -> list[tuple[Outcome, Beside | None]]:
+def _attacked(service: RunningService, chosen: Sequence[Attack]) -> list[tuple[Outcome, Beside | None]]:
     target = _target(service)
     caller = HonestCaller(service.rest_port, KEY)
     try:
-        return [_beside(attack, target, caller) for attack in ALL]
+        return [_beside(attack, target, caller) for attack in chosen]
     finally:
         caller.stop()
 
@@ -125,4 +139,4 @@ def _costs(costs: Sequence[Cost]) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

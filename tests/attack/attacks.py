@@ -91,11 +91,11 @@ def hidden_lookups(target: Target) -> Iterator[httpx.Response | str]:
 
 def long_errors(target: Target) -> Iterator[httpx.Response | str]:
     """Lists with a mistake in each item."""
-    wrong = {"model": target.bm25, "input": [{}] * 300_000}
+    wrong = [{"model": target.bm25, "input": [what] * times} for what in ({}, []) for times in (200_000, 300_000)]
     stopwords = {"stopwords": {"custom": [1] * 300_000}}
     inputs = [{"data": "a", "data_type": "text", "model": target.bm25, "options": stopwords}]
     for path, body in (
-        ("/v1/embeddings", wrong),
+        *(("/v1/embeddings", body) for body in wrong),
         ("/v2/rerank", {"model": target.bm25, "query": "a", "documents": [{}] * 300_000}),
         ("/inference", {"inference": "search", "inputs": [0] * 300_000}),
         ("/inference", {"inference": "search", "inputs": inputs}),
