@@ -13,6 +13,7 @@ points, filters, queries, formulas, updates, indexes    requests as the engine t
 groups, matrix, averages    queries in groups, distance matrices and recommendations by average, which the engine lacks
 strict       limits that a collection has for requests; strict_filters and strict_rates are parts of it
 filter_work, scoring_work    what would keep all others waiting is done in pieces or refused
+filter_parts a filter of many conditions, asked for part by part
 shard_keys   refused as by a server without any
 selection    which parts of a point an answer has, and its order
 reading      how a table reads JSON

@@ -18,6 +18,7 @@ from grpc import StatusCode
 
 from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.answers import json_id
+from serve_app.embedded.edge.filter_parts import Part, parts
 from serve_app.embedded.edge.filters import FILTER
 from serve_app.embedded.edge.scoring_work import Sizes, visited
 from serve_app.embedded.edge.shard import Shard
@@ -35,15 +36,16 @@ MOST_UPDATES = 100_000
 MOST_S = 20.0
 """For the pieces of one filter."""
 
-_AT_ONCE_S = 0.05
+_AT_ONCE_S = 0.02
 _FEW = 2000
 """Conditions times points that are not worth trying what they cost."""
 _SAMPLE, _KEPT_S = 100, 5.0
+_TRIED = 1000
+"""Conditions times points of the sample: of many conditions, few points are tried."""
 _LEAST_S = 2e-7
 """That a filter takes at a point, whatever the sample says."""
-_PIECE_S = 0.004
-_PAUSE_S = 0.0005
-"""Long enough for a thread that waits for the interpreter's lock to get it."""
+_PIECE_S, _PAUSE_S = 0.002, 0.0005
+"""Another request takes the interpreter's lock some five times, and may wait for a piece each time."""
 
 
 class Sampled(NamedTuple):
@@ -117,15 +119,16 @@ class Filters:
     def _affordable(self, chosen: JSON, looked_at: Callable[[Sizes, float], float]) -> JSON:
         """`looked_at` tells at how many points the engine looks, if this share of them passes."""
         sizes = self._sizes()
-        if self._unserved(chosen, sizes.points) * sizes.points <= _FEW:
+        unserved = self._unserved(chosen, sizes.points)
+        if unserved * sizes.points <= _FEW:
             return chosen
         condition = FILTER(chosen, "")
-        seconds, share = self._tried(condition, sizes.points)
+        seconds, share = self._tried(condition, sizes.points, max(1, _TRIED // unserved))
         if seconds * looked_at(sizes, share) <= _AT_ONCE_S:
             return chosen
         if reading.others_wait():
             raise TakesLong
-        return {"must": [{"has_id": [json_id(one) for one in self._passing(condition, seconds)]}]}
+        return {"must": [{"has_id": [json_id(one) for one in self._passing(parts(chosen), seconds)]}]}
 
     def _unserved(self, chosen: JSON, points: int) -> int:
         """How many conditions no index serves; all of them, if that is cheap anyway.
@@ -145,26 +148,63 @@ class Filters:
             )
         return len(missing)
 
-    def _tried(self, condition: edge.Filter, points: int) -> tuple[float, float]:
-        """Seconds that the filter takes at a point, and the share of points that passes, both of a random sample."""
-        sample = self._sample.of(self._shard, points)
-        passing, filtered_s = _timed(partial(_among, self._shard, sample.ids, condition), 2)
-        count = max(1, len(sample.ids))
-        return max(_LEAST_S, (filtered_s - sample.unfiltered_s) / count), len(passing) / count
+    def _tried(self, condition: edge.Filter, points: int, most: int) -> tuple[float, float]:
+        """Seconds that the filter takes at a point, and the share of points that passes, of a random sample.
 
-    def _passing(self, condition: edge.Filter, seconds: float) -> Iterator[Any]:
-        """The ids of all points that pass, if a point takes so many seconds."""
+        Only so many of it are looked at; if these are not all, the share is taken for nothing.
+        """
+        sample = self._sample.of(self._shard, points)
+        ids = sample.ids[:most]
+        passing, filtered_s = _timed(partial(_among, self._shard, ids, condition), 2)
+        unfiltered_s = sample.unfiltered_s * len(ids) / max(1, len(sample.ids))
+        count = max(1, len(ids))
+        share = len(passing) / count if len(ids) == len(sample.ids) else 0.0
+        return max(_LEAST_S, (filtered_s - unfiltered_s) / count), share
+
+    def _passing(self, chosen: Part, seconds: float) -> Iterator[Any]:
+        """The ids of all points that pass, if a point takes about so many seconds."""
         began, offset = time.monotonic(), None
-        size = max(1, int(_PIECE_S / seconds))
+        turns = _Turns(self._shard, max(1, int(_PIECE_S / seconds)))
         while True:
-            ids, offset = _page(self._shard, edge.ScrollRequest(offset, size, None, False, False, None))  # noqa: FBT003
-            yield from _among(self._shard, ids, condition)
+            ids, offset = _page(self._shard, edge.ScrollRequest(offset, turns.points, None, False, False, None))  # noqa: FBT003
+            yield from chosen.passing(ids, turns.among)
+            turns.adapt()
             if offset is None:
                 return
             if time.monotonic() - began > MOST_S:
                 message = f"a filter without payload indexes takes more than {MOST_S:g} s"
                 raise GrpcError(StatusCode.DEADLINE_EXCEEDED, f"Timeout error: {message}")
+
+
+class _Turns:
+    """Asks the engine about so many points at once that no call takes long, and lets others have a turn in between."""
+
+    def __init__(self, shard: Shard, points: int) -> None:
+        self.points = points
+        self._shard = shard
+        self._calls = 0
+        self._took_s = 0.0
+        self._rested_at_s = 0.0
+
+    def among(self, ids: list[Any], condition: edge.Filter) -> list[Any]:
+        """Which of these points pass."""
+        began = time.perf_counter()
+        found = _among(self._shard, ids, condition)
+        self._took_s += time.perf_counter() - began
+        self._calls += 1
+        if self._took_s - self._rested_at_s > _PIECE_S:
+            self._rested_at_s = self._took_s
             time.sleep(_PAUSE_S)
+        return found
+
+    def adapt(self) -> None:
+        """Ask about fewer points from now on if the calls took too long, about more if they were quick."""
+        mean_s = self._took_s / max(1, self._calls)
+        if mean_s > _PIECE_S:
+            self.points = max(1, self.points // 2)
+        elif mean_s < _PIECE_S / 3:
+            self.points *= 2
+        self._calls, self._took_s, self._rested_at_s = 0, 0.0, 0.0
 
 
 def _timed(call: Callable[[], list[Any]], times: int) -> tuple[list[Any], float]:
