@@ -54,7 +54,7 @@ class Pipeline:
             request, text = await read_text(request, self._settings.body_bytes)
         content, slots = await beside(len(text), partial(self._found, text, place))
         if slots:
-            return await self._infer_rest(request, content, slots, place)
+            return await self._infer_rest(request, content, slots, place, len(text))
         answer = await self._upstream.rest(request)
         if answer.status == HTTPStatus.BAD_REQUEST:
             await beside(len(text), partial(self._explain, text, place))
@@ -69,7 +69,8 @@ class Pipeline:
                 content = json_text.parse(text)
             except MalformedRequest:
                 return None, ()
-            return content, find_json.find(content, place.schema, self._settings.depth, self._settings.objects)
+            slots = find_json.find(content, place.schema, self._settings.depth, self._settings.objects)
+            return (content, slots) if slots else (None, ())  # what nobody needs is given up in this thread
 
     def _explain(self, text: bytes, place: Place) -> None:
         """Say what Qdrant cannot: that what it refused reads like an inference object without a model.
@@ -84,7 +85,9 @@ class Pipeline:
         if where is not None:
             raise no_model(where)
 
-    async def _infer_rest(self, request: Request, content: Any, slots: Sequence[Slot], place: Place) -> Response:
+    async def _infer_rest(
+        self, request: Request, content: Any, slots: Sequence[Slot], place: Place, size: int
+    ) -> Response:
         if request.unchecked and (refused := await self._refusal(request)):
             return refused
         limit = request.time.or_within(self._settings.timeout_s)
@@ -92,7 +95,7 @@ class Pipeline:
         used = await self.embedder.embed(slots, place.direction, limit.until, caller)
         query = deadlines.with_seconds_left(request.query, limit)
         with step("encode"):
-            body = find_json.dump(content)
+            body = await beside(size, partial(find_json.dump, content))
         answer = await self._upstream.rest(request.rewritten(body)._replace(query=query, time=limit))
         if answer.status == HTTPStatus.BAD_REQUEST:
             await beside(len(body), partial(self._explain, body, place))
@@ -130,13 +133,14 @@ class Pipeline:
         if not head.may_hold_objects:
             return await self._upstream.grpc(message, call)
         with step("decode"):
-            content: Any = parsed(request_class(call.method), message)
-            slots = find_proto.find(content, settings.objects)
+            content, slots = await beside(len(message), partial(_found, call.method, message, settings.objects))
         if not slots:
             return await self._upstream.grpc(message, call)
-        return await self._infer_grpc(content, call, slots, direction)
+        return await self._infer_grpc(content, call, slots, direction, len(message))
 
-    async def _infer_grpc(self, content: Any, call: Call, slots: Sequence[Slot], direction: Direction) -> Reply:
+    async def _infer_grpc(
+        self, content: Any, call: Call, slots: Sequence[Slot], direction: Direction, size: int
+    ) -> Reply:
         collection = content.collection_name
         if call.unchecked:  # Qdrant raises what it has to say of the credential, before a model runs for it
             question = grpc.CollectionExistsRequest(collection_name=collection).SerializeToString()
@@ -148,7 +152,7 @@ class Pipeline:
         with step("encode"):
             if getattr(content, "timeout", 0):
                 content.timeout = left_s
-            message = content.SerializeToString()
+            message = await beside(size, content.SerializeToString)
         reply = await self._upstream.grpc(message, call._replace(time=limit))
         answer = usage.add_to_proto(response_class(call.method).FromString(reply.message), used)
         return Reply(answer, [*reply.metadata, *self.embedder.quota_headers(caller, used)])
@@ -156,6 +160,12 @@ class Pipeline:
     @property
     def _settings(self) -> IngressSettings:
         return self.embedder.settings.current
+
+
+def _found(method: str, message: bytes, most: int) -> tuple[Any, Sequence[Slot]]:
+    """A message, and its slots."""
+    content: Any = parsed(request_class(method), message)
+    return content, find_proto.find(content, most)
 
 
 def _collection(path: str) -> str:

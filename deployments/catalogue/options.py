@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -91,10 +92,33 @@ def as_key(options: Mapping[str, Any], where: str) -> bytes:
     """
     if not options:
         return b""
+    if _has_more(options, _BYTES):
+        raise _too_large(where)
     try:
         key = orjson.dumps(options, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
         raise BadOption(f"{where}.options: {error}") from error
     if len(key) > _BYTES:
-        raise BadOption(f"{where}.options: have {len(key)} bytes as JSON; at most {_BYTES} are allowed")
+        raise _too_large(where)
     return key
+
+
+def _too_large(where: str) -> BadOption:
+    return BadOption(f"{where}.options: have more than {_BYTES} bytes as JSON, which no model has use for")
+
+
+def _has_more(options: Mapping[str, Any], most: int) -> bool:
+    """Whether there are more names and values than that, or a text of more characters; then no more are looked at."""
+    left = most
+    containers: list[Any] = [options]
+    while containers:
+        inner = containers.pop()
+        left -= len(inner)
+        if left < 0:
+            return True
+        for one in chain(inner, inner.values()) if isinstance(inner, Mapping) else inner:
+            if isinstance(one, (dict, list)):
+                containers.append(one)
+            elif isinstance(one, str) and len(one) > most:
+                return True
+    return False

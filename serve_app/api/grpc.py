@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -20,6 +22,7 @@ from serve_app.pipeline import Pipeline
 from serve_app.protocol.error_responses import GRPC, headers_of
 from serve_app.protocol.grpc_services import request_class
 from serve_app.protocol.messages import Call, Metadata, RawMessage
+from serve_app.protocol.offload import beside
 from serve_app.upstream.base import UpstreamStatus
 
 log = logging.getLogger("ray.serve")
@@ -48,8 +51,8 @@ class GrpcApi:
 
     async def _answered(self, call: Call, message: bytes, context: Any, record: Record) -> bytes:
         try:
-            known = head(call.method, message)
-            reply = await self._pipeline.grpc(message, known, self._admitted(message, known, call))
+            known = await beside(len(message), partial(head, call.method, message))
+            reply = await self._pipeline.grpc(message, known, await self._admitted(message, known, call))
         except UpstreamStatus as status:
             record.answered(status.code.name)
             _fail(context, status.code, status.details, status.metadata)
@@ -65,18 +68,21 @@ class GrpcApi:
             return reply.message
         return b""
 
-    def _admitted(self, message: bytes, known: Head, call: Call) -> Call:
+    async def _admitted(self, message: bytes, known: Head, call: Call) -> Call:
         """The call as it goes on, if its credential allows it."""
         permission = permissions.of_method(call.method)
         carried = [(key, value) for key, value in call.metadata if key in _CARRIERS]
         shown = [(key.encode(), value.encode()) for key, value in carried if isinstance(value, str)]
         access = self._authenticator.admit(credential(shown), permission, known.collection)
         if access.everywhere is None and permission is Permission.READ:
-            decoded = parsed(request_class(call.method), message)
-            for other in permissions.other_collections_of_message(decoded):
+            for other in await beside(len(message), partial(_other_collections, call.method, message)):
                 access.check(permission, other)
         metadata = _for_qdrant(call.metadata, access)
         return call._replace(metadata=metadata, tenant=access.tenant, unchecked=access.if_value_exists)
+
+
+def _other_collections(method: str, message: bytes) -> Sequence[str]:
+    return list(permissions.other_collections_of_message(parsed(request_class(method), message)))
 
 
 def _call(method: str, metadata: Metadata) -> Call:

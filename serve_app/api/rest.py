@@ -22,6 +22,7 @@ from serve_app.protocol import json_text, paths
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.error_responses import http_error
 from serve_app.protocol.messages import Body, Request, Response, without
+from serve_app.protocol.offload import beside
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -148,7 +149,8 @@ class HttpApi:
         if access.everywhere is None and permission is Permission.READ:
             request, text = await read_text(request, self._pipeline.embedder.settings.current.body_bytes)
             if permissions.may_name_others(text):
-                for other in permissions.other_collections(json_text.parse(text)):
+                others = await beside(len(text), lambda: list(permissions.other_collections(json_text.parse(text))))
+                for other in others:
                     access.check(permission, other)
         if access is EVERYTHING:
             return request

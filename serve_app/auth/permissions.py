@@ -14,6 +14,8 @@ from urllib.parse import unquote
 
 from google.protobuf.message import Message
 
+from serve_app.protocol.json_text import contains
+
 
 class Permission(Enum):
     """What a credential has to allow."""
@@ -133,7 +135,7 @@ def of_method(method: str) -> Permission:
 
 def may_name_others(body: bytes) -> bool:
     """Whether a JSON body could name another collection, told without parsing it: a letter may be an escape."""
-    return b'"lookup_from"' in body or b'"with_lookup"' in body or b"\\u" in body
+    return any(contains(body, word) for word in (b'"lookup_from"', b'"with_lookup"', b"\\u"))
 
 
 def other_collections(body: Any) -> Iterator[str]:

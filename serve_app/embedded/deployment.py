@@ -10,6 +10,7 @@ from serve_app.embedded.address import Address
 from serve_app.embedded.server import Server
 from serve_app.embedded.size import StoreSize, measure
 from serve_app.embedded.store import EmbeddedStore
+from serve_app.protocol.offload import take_short_turns
 
 
 class Store:
@@ -17,6 +18,7 @@ class Store:
 
     def __init__(self, folder: str, host: str = "") -> None:
         """`host` is the address to listen at, by default that of the Ray node."""
+        take_short_turns()
         self._key = secrets.token_urlsafe()
         self._server = Server(EmbeddedStore(folder), self._key)
         self._folder = Path(folder)

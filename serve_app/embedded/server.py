@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 
 import grpc
 from aiohttp import web
-from google.protobuf.message import Message
 from typing_extensions import override
 
 from serve_app.embedded.address import KEY_HEADER
 from serve_app.embedded.engine.errors import TakesLong
 from serve_app.embedded.rest_routes import PLAIN_TEXT
 from serve_app.embedded.store import EmbeddedStore, GrpcError
-from serve_app.protocol.grpc_services import is_method, request_class
+from serve_app.protocol.grpc_services import is_method
+from serve_app.protocol.offload import take_short_turns
 
 T = TypeVar("T")
 _MAX_MESSAGE = 256 * 1024 * 1024
@@ -103,6 +103,7 @@ async def serve(folder: Path, host: str, rest_port: int, grpc_port: int, ready: 
         ConfigError: the folder cannot be used.
         OSError, RuntimeError: a port is taken.
     """
+    take_short_turns()
     server = Server(EmbeddedStore(folder))
     try:
         await server.start(host, rest_port, grpc_port)
@@ -148,23 +149,19 @@ class _Methods(grpc.GenericRpcHandler):
         method = handler_call_details.method
         shown = dict(handler_call_details.invocation_metadata or ()).get(KEY_HEADER, "")
 
-        async def answer(request: Message, context: Any) -> Message | None:
+        async def answer(request: bytes, context: Any) -> bytes | None:
             if not hmac.compare_digest(str(shown), self._key):
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "this is another store")
             try:
                 writes = self._store.grpc_writes(method)
-                return await self._workers.answer(self._store.grpc, method, request, writes=writes)
+                return await self._workers.answer(self._store.grpc_bytes, method, request, writes=writes)
             except GrpcError as error:
                 await context.abort(error.code, error.message)
                 return None
 
         if not is_method(method):
             return None
-        return grpc.unary_unary_rpc_method_handler(
-            answer,
-            request_deserializer=request_class(method).FromString,
-            response_serializer=lambda message: message.SerializeToString(),
-        )
+        return grpc.unary_unary_rpc_method_handler(answer)
 
 
 async def _stop_signal() -> None:

@@ -6,13 +6,17 @@ from http import HTTPStatus
 from pathlib import Path
 
 import orjson
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
+from grpc import StatusCode
 
 from deployments.errors import ConfigError
 from serve_app.embedded import grpc_methods, rest_routes
 from serve_app.embedded.edge import reading
 from serve_app.embedded.edge.store import EdgeStore
 from serve_app.embedded.engine.errors import GrpcError, TakesLong, refusal
+from serve_app.protocol import message_pieces
+from serve_app.protocol.grpc_services import request_class
+from serve_app.protocol.message_pieces import TooManyFieldsError
 
 __all__ = ["EmbeddedStore", "GrpcError"]
 
@@ -79,6 +83,18 @@ class EmbeddedStore:
             raise
         except Exception as error:
             raise refusal(error) from error
+
+    def grpc_bytes(self, method: str, request: bytes, *, others_wait: bool = False) -> bytes:
+        """The same as `grpc`, of messages as their bytes."""
+        try:
+            message = message_pieces.parse(request_class(method), request)
+        except DecodeError as error:
+            raise GrpcError(StatusCode.INVALID_ARGUMENT, "the message cannot be decoded") from error
+        except TooManyFieldsError as error:
+            raise GrpcError(
+                StatusCode.RESOURCE_EXHAUSTED, "the message has too many fields; send it in parts"
+            ) from error
+        return self.grpc(method, message, others_wait=others_wait).SerializeToString()
 
     def close(self) -> None:
         """Give the folder free for others. No call may follow."""

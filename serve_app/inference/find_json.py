@@ -21,6 +21,7 @@ from serve_app.inference.objects import (
     read,
 )
 from serve_app.inference.places import SCHEMAS, Schema
+from serve_app.protocol.json_text import contains
 
 MAX_DEPTH = 128
 """How deep a body may be nested on the way to a vector; serde_json, which Qdrant parses with, has the same limit."""
@@ -31,7 +32,7 @@ def may_hold_objects(body: bytes | bytearray) -> bool:
 
     Each one has the key `model`. A letter of a key may be written as an escape, so a body with escapes may hold one.
     """
-    return b'"model"' in body or b"\\u" in body
+    return contains(body, b'"model"') or contains(body, b"\\u")
 
 
 def find(body: Any, schema: str, depth: int = MAX_DEPTH, most: int = ANY_NUMBER) -> list[Slot]:

@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
-from deployments.errors import MalformedRequest
+from deployments.errors import MalformedRequest, TooLarge
 from serve_app.inference.find_proto import HOLDERS, OBJECTS, ways
 from serve_app.inference.places import GRPC_PLACES
+from serve_app.protocol import message_pieces
 from serve_app.protocol.grpc_services import request_class
+from serve_app.protocol.message_pieces import MOST_FIELDS, TooManyFieldsError
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _HEAD = {"collection_name": _FIELD.TYPE_BYTES, "timeout": _FIELD.TYPE_UINT64}
@@ -43,7 +45,7 @@ def head(method: str, message: bytes) -> Head:
     """Look at the message of a method.
 
     Raises:
-        MalformedRequest: it is no such message.
+        MalformedRequest, TooLarge: as `parsed`.
     """
     sketch: Any = parsed(_sketch(method), message)
     collection, timeout = getattr(sketch, "collection_name", b""), getattr(sketch, "timeout", 0)
@@ -55,11 +57,14 @@ def parsed(kind: type[Message], message: bytes) -> Message:
 
     Raises:
         MalformedRequest: they are no such message.
+        TooLarge: it has more fields than others can be kept waiting for.
     """
     try:
-        return kind.FromString(message)
+        return message_pieces.parse(kind, message)
     except DecodeError as error:
         raise MalformedRequest("the call's message cannot be decoded") from error
+    except TooManyFieldsError as error:
+        raise TooLarge(f"the message has more than {MOST_FIELDS:,} fields; send it in parts") from error
 
 
 def _holds(sketch: Message) -> bool:

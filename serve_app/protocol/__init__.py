@@ -10,6 +10,9 @@
 | `timers` | waits that hardly ever last until their end |
 | `compression` | compressed request bodies |
 | `json_text` | JSON that others send, within the time that one call may take |
-| `offload` | long bodies are looked through in a thread |
+| `json_pieces` | JSON of megabytes, parsed in pieces |
+| `long_containers` | what is freed step by step |
+| `message_pieces` | the same for Protocol Buffers |
+| `offload` | long bodies are looked through in a thread, and threads take short turns |
 | `paths` | paths in one spelling |
 """

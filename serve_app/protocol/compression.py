@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import zlib
+from functools import partial
 
 from deployments.errors import MalformedRequest, TooLarge, UnsupportedEncoding
 from serve_app.protocol.messages import Request, read
+from serve_app.protocol.offload import beside
 
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """zlib's names for the encodings of RFC 9110, section 8.4.1."""
+
+_MOST_UNFOLDED = 1032
+"""Bytes that one byte of zlib's can unfold to."""
 
 
 async def read_plain(request: Request, limit: int) -> Request:
@@ -26,7 +31,9 @@ async def read_plain(request: Request, limit: int) -> Request:
         raise TooLarge(f"the body has more than the {limit} bytes that are allowed (body_bytes)")
     if not encodings:
         return request._replace(body=body)
-    return request.with_plain_body(decompress(body, encoding, limit) if encoding else body)
+    if encoding:
+        body = await beside(_MOST_UNFOLDED * len(body), partial(decompress, body, encoding, limit))
+    return request.with_plain_body(body)
 
 
 async def read_text(request: Request, limit: int) -> tuple[Request, bytes]:

@@ -81,7 +81,7 @@ Kinds = Mapping[str, Kind]
 
 def vectors(kinds: Kinds, value: Any, where: str) -> Any:
     """The vectors of one point, by name or a single one without."""
-    if type(value) is list:
+    if isinstance(value, list):
         return vector(kinds, "", value, where)
     if not isinstance(value, dict):
         raise malformed(where, "expected a vector or vectors by name")

@@ -95,3 +95,16 @@ def test_one_wrong_point_keeps_the_others_out(vector: grpc.Vector, text: str, si
     assert text in refused.value.message
     assert "secret" not in refused.value.message
     assert answer(single, "Points/Count", grpc.CountPoints(collection_name="c")).result.count == 0
+
+
+def test_a_long_message_is_carried_out_and_one_of_nothing_but_fields_is_not(single: EmbeddedStore) -> None:
+    method, many = "/qdrant.Points/Upsert", upsert(*[grpc.Vector(data=[1, 2])] * 5000)
+    single.grpc_bytes(method, many.SerializeToString())
+    assert answer(single, "Points/Count", grpc.CountPoints(collection_name="c")).result.count == 5000
+    for message, code in (
+        (b"\x1a\x00" * 600_000, StatusCode.RESOURCE_EXHAUSTED),
+        (b"\x1a", StatusCode.INVALID_ARGUMENT),
+    ):
+        with pytest.raises(GrpcError) as refused:
+            single.grpc_bytes(method, message)
+        assert refused.value.code == code

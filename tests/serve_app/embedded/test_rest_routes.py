@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from pydantic import TypeAdapter
+from qdrant_client import grpc
 from qdrant_client.http import models
 
 from deployments.catalogue.catalogue import HOME
@@ -284,3 +285,21 @@ def test_what_can_be_written_of_a_change_to_missing_points_is_written(things: Re
     body = {"payload": {"new": 1}, "points": [99, 1]}
     assert things.error("POST", "/collections/things/points/payload", body)[0] == 404
     assert things.result("GET", "/collections/things/points/1")["payload"]["new"] == 1
+
+
+def test_a_body_that_is_read_in_pieces_is_stored_as_it_is(rest: Rest) -> None:
+    metadata = {"words": [f"word {number}" for number in range(10_000)]}
+    vectors = {"size": 8000, "distance": "Dot"}
+    rest.result("PUT", "/collections/c", {"vectors": vectors, "metadata": metadata})
+    payload = {
+        "numbers": list(range(20_000)),
+        "names": {f"name {number}": {"n": number} for number in range(5000)},
+        "inner": [{"a": [1, 2, {"b": "c"}]}] * 4000,
+    }
+    points = [{"id": number, "vector": [0.5] * 8000, "payload": payload} for number in range(3)]
+    rest.result("PUT", "/collections/c/points", {"points": points})
+    read = rest.result("POST", "/collections/c/points/scroll", {"with_vector": True})["points"]
+    assert read == points
+    assert rest.result("GET", "/collections/c")["config"]["metadata"] == metadata
+    over_grpc = rest.store.grpc("/qdrant.Collections/Get", grpc.GetCollectionInfoRequest(collection_name="c"))
+    assert len(over_grpc.result.config.metadata["words"].list_value.values) == 10_000

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from serve_app.protocol.offload import LONG, beside
+import serve_app
+from serve_app.protocol.offload import LONG, beside, take_short_turns
 from tests.support.gateway import Gateway
 
 
 @pytest.mark.parametrize(("size", "here"), [(0, True), (LONG - 1, True), (LONG, False)])
 async def test_what_is_long_is_for_a_thread(size: int, here: bool) -> None:
     assert (await beside(size, threading.current_thread) is threading.current_thread()) == here
+
+
+def test_threads_take_short_turns() -> None:
+    before, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    try:
+        take_short_turns()
+        assert sys.getswitchinterval() < 0.001
+        assert gc.get_threshold() == (*thresholds[:2], 1000)
+    finally:
+        sys.setswitchinterval(before)
+        gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize("file", ["ingress.py", "embedded/deployment.py", "embedded/server.py"])
+def test_processes_that_answer_requests_take_short_turns(file: str) -> None:
+    assert "    take_short_turns()\n" in (Path(serve_app.__file__).parent / file).read_text()
 
 
 async def test_an_error_comes_back() -> None:
