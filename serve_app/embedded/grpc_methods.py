@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,9 +74,12 @@ def _query(read: Callable[[Any], Message] = lambda request: request) -> Method:
 
 
 def _queries(name: str, read: Callable[[Any], Message] = lambda request: request) -> Method:
-    return Method(
-        lambda request: [grpc_read.body(read(one)) for one in getattr(request, name)], "query_batch", _many_hits
-    )
+    def each(request: Any) -> Iterator[Any]:
+        for one in getattr(request, name):
+            grpc_read.count()
+            yield grpc_read.body(read(one))
+
+    return Method(lambda request: list(each(request)), "query_batch", _many_hits)
 
 
 def _groups(read: Callable[[Any], Message] = lambda request: request) -> Method:
@@ -178,6 +181,7 @@ def answer(engine: Engine, method: str, request: Message) -> Message:
     if method not in METHODS:
         raise not_supported(f"the method {method}")
     known = METHODS[method]
+    grpc_read.begin()
     collection = getattr(request, "collection_name", "")
     result = carried_out(engine, known.operation, collection, known.read(request), _waiting(request))
     return response_class(method)(**known.written(result), time=time.perf_counter() - started)

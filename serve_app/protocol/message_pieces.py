@@ -6,7 +6,7 @@ Parts of a message that are parsed one after the other make the same message as 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -23,6 +23,8 @@ _MOST_DEPTH = 100
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _SIZES = {_FIXED64: 8, _FIXED32: 4}
+_MORE = 128
+"""The bit of a number's byte after which others come."""
 _KEY, _VALUE = 1, 2
 """The fields of an entry of a map."""
 
@@ -45,15 +47,6 @@ def parse(kind: type[M], message: bytes, piece: int = PIECE) -> M:
     return whole
 
 
-class _Field(NamedTuple):
-    """Where a field begins and ends, its number, and where the content begins of one that has a length, else -1."""
-
-    start: int
-    end: int
-    number: int
-    content: int
-
-
 class _Pieces:
     def __init__(self, size: int) -> None:
         self._size = size
@@ -62,18 +55,17 @@ class _Pieces:
 
     def merge(self, into: Any, data: memoryview) -> None:
         """Parse a part of a message, and add it to what is there."""
-        begin = at = 0
-        while at < len(data):
-            field = self._field(data, at)
-            at = field.end
-            known = into.DESCRIPTOR.fields_by_number.get(field.number)
-            if field.content >= 0 and at - field.content > self._size and _has_parts(known):
-                into.MergeFromString(data[begin : field.start])
-                self._enter(into, known, data[field.content : at])
-                begin = at
-            elif at - begin >= self._size:
-                into.MergeFromString(data[begin:at])
-                begin = at
+        begin = start = 0
+        while start < len(data):
+            number, content, end = self._field(data, start)
+            if end - content > self._size and _has_parts(known := into.DESCRIPTOR.fields_by_number.get(number)):
+                into.MergeFromString(data[begin:start])
+                self._enter(into, known, data[content:end])
+                begin = end
+            elif end - begin >= self._size:
+                into.MergeFromString(data[begin:end])
+                begin = end
+            start = end
         into.MergeFromString(data[begin:])
 
     def _enter(self, into: Any, field: Any, data: memoryview) -> None:
@@ -92,38 +84,40 @@ class _Pieces:
 
     def _enter_map(self, held: Any, data: memoryview) -> None:
         """An entry that is long by its value; the last entry of a name counts, as always."""
-        entry, values, at = held.GetEntryClass()(), [], 0
-        while at < len(data):
-            field = self._field(data, at)
-            at = field.end
-            if field.number == _KEY:
-                entry.MergeFromString(data[field.start : at])
-            elif field.number == _VALUE and field.content >= 0:
-                values.append(data[field.content : at])
+        entry, values, start = held.GetEntryClass()(), [], 0
+        while start < len(data):
+            number, content, end = self._field(data, start)
+            if number == _KEY:
+                entry.MergeFromString(data[start:end])
+            elif number == _VALUE:
+                values.append(data[content:end])
+            start = end
         value = held[entry.key]
         value.Clear()
         for part in values:
             self.merge(value, part)
 
-    def _field(self, data: memoryview, at: int) -> _Field:
+    def _field(self, data: memoryview, start: int) -> tuple[int, int, int]:
+        """The number of a field, and where its content begins and ends; of one that has no length, it is empty."""
         self._left -= 1
         if self._left < 0:
             raise TooManyFieldsError
-        tag, content = _varint(data, at)
-        wire, number = tag & 7, tag >> 3
+        tag, at = data[start], start + 1
+        if tag >= _MORE:
+            tag, at = _varint(data, start)
+        wire = tag & 7
         if wire == _LENGTH:
-            length, content = _varint(data, content)
-            end = content + length
+            length, at = _varint(data, at)
+            content, end = at, at + length
         elif wire == _VARINT:
-            _, end = _varint(data, content)
-            content = -1
+            content = end = _varint(data, at)[1]
         elif wire in _SIZES:
-            end, content = content + _SIZES[wire], -1
+            content = end = at + _SIZES[wire]
         else:
             raise DecodeError("a field of a kind that no message has")
         if end > len(data):
             raise DecodeError("a field that ends after its message")
-        return _Field(at, end, number, content)
+        return tag >> 3, content, end
 
 
 def _has_parts(field: Any) -> bool:
@@ -142,6 +136,6 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         byte = data[at]
         at += 1
         value |= (byte & 127) << shift
-        if byte < 128:  # noqa: PLR2004  the last one
+        if byte < _MORE:
             return value, at
         shift += 7

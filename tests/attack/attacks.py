@@ -143,19 +143,37 @@ def long_names(target: Target) -> Iterator[httpx.Response | str]:
 
 def messages_of_nobody(target: Target) -> Iterator[httpx.Response | str]:
     """gRPC messages of 64 MB without a key and with a wrong one."""
+    for method, wanted in (("Points/Upsert", "UNAUTHENTICATED"), ("Qdrant/HealthCheck", "OK")):
+        for key in ("", "wrong"):
+            if (said := _said(target, method, bytes(64_000_000), key)) != wanted:
+                yield f"{method}: {said}"
+    yield target.ask("GET", "/collections", api_key=target.key)
+
+
+def messages_of_fields(target: Target) -> Iterator[httpx.Response | str]:
+    """gRPC messages with a key of nothing but points that have nothing, and texts: as many as are read, and more."""
+    point, query = b"\x1a\x00", b"\x12\x00"
+    for method, part, times in (
+        ("Points/Upsert", point, 400_000),
+        ("Points/Upsert", point, 10_000_000),
+        ("Points/QueryBatch", query, 400_000),
+    ):
+        said = _said(target, method, b"\x0a\x01c" + part * times, target.key)
+        if said not in {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}:
+            yield f"{method}: {said}"
+    yield target.ask("GET", "/collections", api_key=target.key)
+
+
+def _said(target: Target, method: str, message: bytes, key: str) -> str:
+    """The status that a call ends with."""
     options = [("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(f"127.0.0.1:{target.grpc_port}", options) as channel:
-        for method, wanted in (("Points/Upsert", "UNAUTHENTICATED"), ("Qdrant/HealthCheck", "OK")):
-            ask = channel.unary_unary(f"/qdrant.{method}", request_serializer=bytes, response_deserializer=bytes)
-            for metadata in ((), (("api-key", "wrong"),)):
-                try:
-                    ask(bytes(64_000_000), metadata=metadata, timeout=60)
-                    said = "OK"
-                except grpc.RpcError as error:
-                    said = error.code().name  # type: ignore[attr-defined]
-                if said != wanted:
-                    yield f"{method}: {said}"
-    yield target.ask("GET", "/collections", api_key=target.key)
+        ask = channel.unary_unary(f"/qdrant.{method}", request_serializer=bytes, response_deserializer=bytes)
+        try:
+            ask(message, metadata=(("api-key", key),) if key else (), timeout=60)
+        except grpc.RpcError as error:
+            return str(error.code().name)  # type: ignore[attr-defined]
+        return "OK"
 
 
 def silent_callers(target: Target) -> Iterator[httpx.Response | str]:
@@ -205,7 +223,7 @@ QUICK: Sequence[Attack] = (
 )
 """Those that need no HAProxy in front."""
 
-ALL: Sequence[Attack] = (*QUICK, many_conditions, messages_of_nobody, silent_callers)
+ALL: Sequence[Attack] = (*QUICK, many_conditions, messages_of_fields, messages_of_nobody, silent_callers)
 
 
 def attempt(attack: Attack, target: Target) -> Outcome:

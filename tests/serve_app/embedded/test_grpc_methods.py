@@ -8,6 +8,7 @@ import pytest
 from grpc import StatusCode
 from qdrant_client import grpc
 
+from serve_app.embedded import grpc_methods, grpc_read
 from serve_app.embedded.grpc_methods import METHODS
 from serve_app.embedded.store import EmbeddedStore, GrpcError
 from serve_app.protocol.grpc_services import _METHODS as ALL_METHODS
@@ -108,3 +109,33 @@ def test_a_long_message_is_carried_out_and_one_of_nothing_but_fields_is_not(sing
         with pytest.raises(GrpcError) as refused:
             single.grpc_bytes(method, message)
         assert refused.value.code == code
+
+
+FEW = 300
+MANY = FEW + 1
+CONDITION = grpc.Condition(is_null=grpc.IsNullCondition(key="a"))
+FILTER = grpc.Filter(must=[CONDITION] * MANY)
+TOO_MANY = {
+    "Points/QueryBatch": grpc.QueryBatchPoints(query_points=[grpc.QueryPoints()] * MANY),
+    "Points/SearchBatch": grpc.SearchBatchPoints(search_points=[grpc.SearchPoints(vector=[1])] * MANY),
+    "Points/RecommendBatch": grpc.RecommendBatchPoints(recommend_points=[grpc.RecommendPoints()] * MANY),
+    "Points/DiscoverBatch": grpc.DiscoverBatchPoints(discover_points=[grpc.DiscoverPoints()] * MANY),
+    "Points/Query": grpc.QueryPoints(prefetch=[grpc.PrefetchQuery()] * MANY),
+    "Points/Scroll": grpc.ScrollPoints(filter=FILTER),
+    "Points/Count": grpc.CountPoints(filter=grpc.Filter(should=[grpc.Condition(filter=FILTER)])),
+}
+
+
+@pytest.mark.parametrize("method", TOO_MANY)
+def test_no_more_is_read_than_anybody_asks_for(
+    method: str, single: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("it was read to its end")
+
+    monkeypatch.setattr(grpc_methods, "carried_out", never)
+    monkeypatch.setattr(grpc_read, "MOST", FEW)
+    request = TOO_MANY[method]
+    request.collection_name = "c"
+    with pytest.raises(GrpcError, match=f"more than {FEW} conditions, queries and prefetches"):
+        answer(single, method, request)
