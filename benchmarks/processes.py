@@ -52,11 +52,13 @@ def exit_on_sigterm() -> None:
 
 
 @contextmanager
-def service(environment: dict[str, str], change: Callable[[Any], None] | None = None) -> Iterator[RunningService]:
+def service(
+    environment: dict[str, str], change: Callable[[Any], None] | None = None, program: str = "serve_app"
+) -> Iterator[RunningService]:
     """Our service, from the local config as it is shipped; `change` is given the application's part of it to alter."""
     exit_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
-        running = RunningService(Path(folder), environment)
+        running = RunningService(Path(folder), environment, command=(sys.executable, "-m", program, "up"))
         config = yaml.safe_load(running.config.read_text())
         deployment(config["applications"][0], "Ingress")["user_config"]["request_log"] = "none"  # the tests' own
         if change:
