@@ -58,7 +58,7 @@ def main() -> None:
         steps = {name: _steps(model, files, f"{address}/{name[:2].strip()}/0") for name, files in photographs.items()}
         path = random_models.write_catalogue(Path(folder), {random_models.CLIP_VISION: model})
         change = partial(_serve_only, path)
-        with processes.forgetful_store() as environment, processes.service(environment, change) as running:
+        with processes.stub_store() as environment, processes.service(environment, change) as running:
             best: dict[str, float] = {}
             for name, files in photographs.items():
                 urls = [f"{address}/{name[:2].strip()}/{n}" for n in range(_DIFFERENT)]

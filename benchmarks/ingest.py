@@ -36,7 +36,7 @@ def main() -> None:
     corpus = texts.corpus(asked.texts)
     best = baseline.measure(corpus)
     rows: list[Sequence[Any]] = [("bare model, sorted by length", "dense", "none", best.texts_per_second, 1.0)]
-    with processes.forgetful_store() as environment, processes.service(environment) as running:
+    with processes.stub_store() as environment, processes.service(environment) as running:
         for names in (["dense"], list(MODELS)):
             rate = ingest(running, corpus, names)
             rows.append(("this service", " + ".join(names), "forgets", rate, rate / best.texts_per_second))

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="for each line of the table")
     seconds: float = parser.parse_args().seconds
     tables.show_machine()
-    with processes.forgetful_store() as environment, processes.service(environment) as running:
+    with processes.stub_store() as environment, processes.service(environment) as running:
         alone, together, upload = load.run(_measure(running, seconds))
     rows: list[Sequence[object]] = [
         ("alone", *_columns(alone), 1.0, ""),

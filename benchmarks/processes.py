@@ -10,28 +10,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
 import yaml
 
-from benchmarks import stub_qdrant
+from benchmarks import stub_qdrant, stub_qdrant_grpc
 from tests.support.running import RunningService, free_ports
 
 _STOP_S = 60.0
 
 
 @contextmanager
-def module(name: str, *arguments: str) -> Iterator[None]:
-    """A module of this package in a process of its own, which says `ready` and ends when its input does."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+def module(program: ModuleType, *arguments: str) -> Iterator[None]:
+    """A module in a process of its own, which says `ready` and ends when its input does."""
+    command = [sys.executable, "-m", program.__name__, *arguments]
     process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         for line in process.stdout:
             if line.strip() == "ready":
                 break
         else:
-            raise RuntimeError(f"benchmarks.{name} did not start")
+            raise RuntimeError(f"{program.__name__} did not start")
         yield
     finally:
         process.stdin.close()
@@ -39,10 +40,10 @@ def module(name: str, *arguments: str) -> Iterator[None]:
 
 
 @contextmanager
-def forgetful_store() -> Iterator[dict[str, str]]:
+def stub_store() -> Iterator[dict[str, str]]:
     """A Qdrant that forgets, over REST and gRPC; gives the environment variables that lead a service to it."""
     rest, grpc = free_ports(2)
-    with stub_qdrant.rest_store(rest), module("stub_qdrant_grpc", str(grpc)):
+    with stub_qdrant.rest_store(rest), module(stub_qdrant_grpc, str(grpc)):
         yield {"QDRANT_URL": f"http://127.0.0.1:{rest}", "QDRANT_GRPC_URL": f"http://127.0.0.1:{grpc}"}
 
 

@@ -16,7 +16,7 @@ import httpx
 import orjson
 from qdrant_client import grpc as q
 
-from benchmarks import baseline, load, processes, stages, tables, targets, texts
+from benchmarks import baseline, load, plain_serve, processes, stages, tables, targets, texts
 from tests.support.running import RunningService, free_ports
 
 _GRPC_METHOD = "/qdrant.Points/Query"
@@ -48,7 +48,7 @@ def main() -> None:
     ]
     spent: list[Sequence[object]] = []
     staged: list[Sequence[object]] = []
-    with processes.forgetful_store() as environment, processes.service(environment | stages.QUICK) as running:
+    with processes.stub_store() as environment, processes.service(environment | stages.QUICK) as running:
         for concurrency in asked.concurrency:
             before = stages.spent(running, "search")
             outcome = over_rest(running, queries, concurrency, asked.seconds, spent)
@@ -58,7 +58,7 @@ def main() -> None:
             outcome = load.run(over_grpc(running, queries, concurrency, asked.seconds))
             rows.append(_row("gRPC", outcome, concurrency, best))
     (port,) = free_ports(1)
-    with processes.module("plain_serve", str(port)):
+    with processes.module(plain_serve, str(port)):
         for concurrency in asked.concurrency:
             outcome = plain(port, queries, concurrency, asked.seconds)
             rows.append(_row("plain Ray Serve", outcome, concurrency, best))

@@ -18,12 +18,11 @@ import numpy as np
 import orjson
 from qdrant_client import grpc as q
 
-from benchmarks import baseline, load, processes, stub_up, tables, targets, texts
+from benchmarks import baseline, load, processes, tables, targets, texts
 from tests.support.running import RunningService
 
 _DIMENSIONS = 384
 _SLEEP_S = 0.05
-_UP = stub_up.__name__
 _POINT = 3500  # bytes of a raw vector of so many dimensions in JSON
 _HEAD = ("request", "protocol", "body", "a second", "p50 ms", "ingress ms", "HAProxy ms")
 
@@ -35,14 +34,14 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, nargs="*", default=[1, 2, 4])
     asked = parser.parse_args()
     tables.show_machine()
-    with processes.forgetful_store() as environment:
-        with processes.service(environment | _replicas(0.0, 1, 1), _instant, _UP) as running:
+    with processes.stub_store() as environment:
+        with processes.service(environment | _replicas(0.0, 1, 1), _instant) as running:
             measured = one_replica(running, asked.seconds)
             tables.show("One ingress replica, a model that answers at once", _HEAD, measured)
             _note_targets({(row[0], row[1]): float(str(row[5])) for row in measured})
         rows = []
         for ingress, model in {(n, 1) for n in asked.replicas} | {(2, n) for n in asked.replicas}:
-            with processes.service(environment | _replicas(_SLEEP_S, ingress, model), _instant, _UP) as running:
+            with processes.service(environment | _replicas(_SLEEP_S, ingress, model), _instant) as running:
                 outcome = load.run(load.offer(load.http(running.rest_port, _searches()), 256, asked.seconds * 2))
                 rows.append((ingress, model, outcome.expect(200).rate, outcome.percentile(50), outcome.percentile(99)))
         head = ("ingress replicas", "model replicas", "searches a second", "p50 ms", "p99 ms")
@@ -69,7 +68,7 @@ def _replicas(seconds: float, ingress: int, model: int) -> dict[str, str]:
 
 
 def _instant(application: Any) -> None:
-    application["import_path"] = stub_up.BUILDER
+    application["import_path"] = "benchmarks.stub_model:build"
     application["deployments"] = []
 
 

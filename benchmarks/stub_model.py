@@ -19,6 +19,7 @@ from ray.serve import Application
 from benchmarks import baseline
 from deployments.contract import Batch, DenseVectors, Embeddings
 from serve_app.config import environment
+from serve_app.config.arguments import Arguments
 from serve_app.ingress import Ingress
 
 _DIMENSIONS = 384
@@ -55,4 +56,4 @@ def build(_: dict[str, Any]) -> Application:
         user_config={"vector_cache_bytes": 0},
     )(Ingress)  # fmt: skip
     models = {baseline.MINILM: model.bind(wanted["seconds"])}
-    return ingress.bind(str(baseline.STARTER), models, None, None)
+    return ingress.bind(Arguments(), models, None, None, None)

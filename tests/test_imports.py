@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ FILES = {
 PROGRAMS = ("benchmarks.", "tests.chaos.", "tests.attack.", "tests.on_kubernetes.", "tests.support.", "tests.pictures")
 OF_ANOTHER_COMMIT = {"benchmarks.pipeline.e394067"}
 """What runs beside the code of another commit, and imports that."""
+NAMED = re.compile(r'"((?:benchmarks|deployments|serve_app|tests)(?:\.\w+)+(?::\w+)?)"')
+"""A module as programs and Serve configs name it, with what they want of it."""
 
 
 @cache
@@ -59,3 +62,19 @@ def test_what_is_imported_is_there() -> None:
         and (node.module not in FILES or alias.name not in names(node.module))
     ]
     assert missing == []
+
+
+def test_what_is_named_is_there() -> None:
+    missing = [
+        f"{module}: {name}"
+        for module in FILES
+        if module.startswith(PROGRAMS)
+        for name in NAMED.findall(FILES[module].read_text(encoding="utf-8"))
+        if not _is_there(name)
+    ]
+    assert missing == []
+
+
+def _is_there(name: str) -> bool:
+    module, _, attribute = name.replace(":", ".").rpartition(".")
+    return name in FILES or (module in FILES and attribute in names(module)) or "__main__" in name

@@ -54,7 +54,7 @@ def measure(seconds: float, provider: str, models: Sequence[str]) -> None:
             alone = [runs.session_rate(family, TEXTS.of(n, 4 * _BUDGET // n), settings, seconds) for n in _LENGTHS]
             path = random_models.write_catalogue(Path(folder), {name: model})
             change = partial(_serve_only, path, name, settings)
-            with processes.forgetful_store() as environment, processes.service(environment, change) as running:
+            with processes.stub_store() as environment, processes.service(environment, change) as running:
                 stack = [_through_the_stack(running, name, length, seconds) for length in _LENGTHS]
         for length, session, whole in zip(_LENGTHS, alone, stack, strict=True):
             limit = peak * 1e12 / random_models.BERTS[name].flops(length) if peak else None
