@@ -18,6 +18,7 @@ from ray.serve import Application
 
 from benchmarks import baseline
 from deployments.contract import Batch, DenseVectors, Embeddings
+from deployments.replica import channel_server
 from serve_app.config import environment
 from serve_app.config.arguments import Arguments
 from serve_app.ingress import Ingress
@@ -28,8 +29,9 @@ _DIMENSIONS = 384
 class StubModel:
     """In place of a model."""
 
-    def __init__(self, seconds: float) -> None:
+    async def __init__(self, seconds: float) -> None:  # type: ignore[misc]  # Ray Serve awaits it
         """`seconds`: how long a batch takes, whatever is in it; batches do not run at the same time."""
+        self._channel = await channel_server.serve(self.embed)
         self._seconds = seconds
         self._turn = asyncio.Lock()
         self._rows = np.random.default_rng(0).random((1024, _DIMENSIONS), np.float32)

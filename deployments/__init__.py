@@ -3,6 +3,7 @@
 errors       every error that we raise ourselves
 kinds        the words for kinds of vectors
 contract     what crosses a Serve call, and what the gateway needs of a model
+channel      calls of a replica from its own machine
 metrics      instruments, and what replicas measure with them
 catalogue    what each model is
 autoscaling  policies: how many replicas a model needs

@@ -19,7 +19,7 @@ from deployments.errors import ConfigError
 from deployments.files.store import ModelStore, cache_folder
 from deployments.images.loader import ImageLoader
 from deployments.providers.providers import ProvidersReplica
-from deployments.replica.replica import ModelReplica
+from deployments.replica.served import ServedReplica
 from serve_app.config import arguments as args
 from serve_app.config import environment
 from serve_app.config.ray_environment import SUPPORTED
@@ -64,7 +64,7 @@ def _model(card: ModelCard) -> Application:
     folder = ModelStore(cache_folder()).folder(card)
     deployment = serve.deployment(
         name=card.deployment, max_ongoing_requests=16, user_config={}, max_surge_percent=_SURGE
-    )(ModelReplica)
+    )(ServedReplica)
     return deployment.bind(card, str(folder) if folder else None)
 
 

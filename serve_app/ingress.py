@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ray.serve._private.logging_utils import get_serve_logs_dir
 from ray.serve.grpc_util import RayServegRPCContext
 from ray.serve.handle import DeploymentHandle
 
+from deployments import channel
 from deployments.catalogue.records import validated
 from deployments.errors import ConfigError
 from deployments.metrics import export
@@ -31,6 +33,7 @@ from serve_app.cluster import applications
 from serve_app.cluster.additions import Additions
 from serve_app.cluster.handles import ReplicatedImageLoader, ReplicatedModel, ReplicatedProviders, surely
 from serve_app.cluster.model_states import ModelStates
+from serve_app.cluster.near import Machine
 from serve_app.cluster.served import ServedModels
 from serve_app.config import arguments, environment
 from serve_app.config.arguments import Arguments
@@ -74,8 +77,9 @@ class Ingress:
         variables = environment.read()
         self._settings = LiveSettings()
         board = AdditionBoard()
-        own = {name: ReplicatedModel(name, handle) for name, handle in models.items()}
-        served = ServedModels(cards, own, board, applications.connect)
+        self._machine = Machine(channel.folder(), ray.get_runtime_context().gcs_address, _count_nodes)
+        own = {name: _model(name, handle, self._machine) for name, handle in models.items()}
+        served = ServedModels(cards, own, board, partial(applications.connect, self._machine))
         self._upstream: Upstream = _upstream(store, variables)
         authenticator = Authenticator(variables)
         states = ModelStates(served.places)
@@ -145,7 +149,12 @@ class Ingress:
         self._watching.cancel()
         self._stop_exporting()
         await self._upstream.close()
+        self._machine.close()
         await asyncio.to_thread(self._watch.close)
+
+
+def _model(name: str, handle: DeploymentHandle[Any], machine: Machine) -> ReplicatedModel:
+    return ReplicatedModel(name, handle, machine.near(handle.app_name, handle.deployment_name))
 
 
 def _open_to(chosen: Arguments) -> Sequence[str]:

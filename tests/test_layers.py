@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 ORDER = {
     "deployments": (
-        "errors", "kinds", "contract", "weighed_cache", "shared_lock", "metrics", "catalogue", "autoscaling", "files",
-        "images", "providers",
+        "errors", "kinds", "contract", "channel", "weighed_cache", "shared_lock", "metrics", "catalogue", "autoscaling",
+        "files", "images", "providers",
         "architectures", "graphs", "networks", "families", "replica", "onboarding",
     ),
     "serve_app": (
@@ -28,10 +28,11 @@ ORDER = {
 }  # fmt: skip
 """The folders of each tree, and the files beside them, lowest first: each imports from lower ones only."""
 
-SEEN_BY_THE_GATEWAY = {"contract", "kinds", "errors", "weighed_cache", "shared_lock", "catalogue", "metrics"}
+SEEN_BY_THE_GATEWAY = {"contract", "channel", "kinds", "errors", "weighed_cache", "shared_lock", "catalogue", "metrics"}
 SETS_UP = ("serve_app/app.py", "serve_app/cli/", "serve_app/onboarding.py")
 KNOWS_RAY = {
     *(f"deployments/{name}.py" for name in ("autoscaling", "metrics/ray_exporter", "replica/gpu", "replica/loading")),
+    "deployments/replica/channel_server.py",
     *(f"serve_app/{name}.py" for name in ("app", "cli/config_check", "cli/launcher", "cluster/handles")),
     *(f"serve_app/{name}.py" for name in ("cluster/model_states", "cluster/applications", "onboarding")),
     *(f"serve_app/{name}.py" for name in ("embedded/deployment", "front/guard", "ingress")),

@@ -20,7 +20,7 @@ from deployments.contract import Batch, DenseVectors, Running
 from deployments.families.protocol import Positions, Prepared
 from deployments.files.store import ModelStore
 from deployments.networks.layouts import Padded
-from deployments.replica.replica import ModelReplica
+from deployments.replica.served import ServedReplica
 from deployments.replica.settings import ReplicaSettings
 from serve_app import app
 
@@ -75,7 +75,7 @@ class SleepingFamily:
         return DenseVectors(np.tile(self._row, (len(positions), 1)))
 
 
-class SimulatedReplica(ModelReplica):
+class SimulatedReplica(ServedReplica):
     """A replica on a GPU that is made up."""
 
     async def _adopt(self, settings: ReplicaSettings) -> None:
@@ -89,7 +89,7 @@ class SimulatedReplica(ModelReplica):
 def build(arguments: dict[str, Any]) -> Application:
     """The application, without the models' files."""
     with (
-        mock.patch.object(app, "ModelReplica", SimulatedReplica),
+        mock.patch.object(app, "ServedReplica", SimulatedReplica),
         mock.patch.object(ModelStore, "folder", return_value=None),
     ):
         return app.build(arguments)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from deployments.catalogue.card import ModelCard
 from deployments.files.store import ModelStore, State, cache_folder
-from deployments.replica.replica import ModelReplica
+from deployments.replica.served import ServedReplica
 
 
-class FetchingReplica(ModelReplica):
+class FetchingReplica(ServedReplica):
     """Fetches the model's files if its node does not have them: nobody could put them there before."""
 
     def __init__(self, card: ModelCard) -> None:

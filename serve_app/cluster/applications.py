@@ -11,13 +11,14 @@ from ray.serve.context import _get_global_client
 from deployments.catalogue.card import ModelCard
 from deployments.contract import Model
 from serve_app.cluster.handles import ReplicatedModel
+from serve_app.cluster.near import Machine
 from serve_app.cluster.served import PREFIX, Place
 
 
-def connect(card: ModelCard, place: Place) -> Model:
-    """The way to a model; its deployment may be there already or come yet."""
+def connect(machine: Machine, card: ModelCard, place: Place) -> Model:
+    """The way to a model; its deployment may be there already or come yet. `machine` is the caller's."""
     handle = serve.get_deployment_handle(place.deployment, place.application, _check_exists=False)
-    return ReplicatedModel(card.name, handle)
+    return ReplicatedModel(card.name, handle, machine.near(handle.app_name, handle.deployment_name))
 
 
 def present() -> Collection[str]:

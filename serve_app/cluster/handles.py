@@ -27,6 +27,7 @@ from deployments.contract import (
     Running,
 )
 from deployments.errors import InferenceError, ModelUnavailable, Overloaded
+from serve_app.cluster.near import Near, ReplicaGoneError
 
 _TRIES = 3
 _TRIES_WITH_IMAGES = 2
@@ -38,14 +39,23 @@ _PROVIDERS = "the deployment of external providers"
 class ReplicatedModel(Model):
     """A model that has replicas in this cluster."""
 
-    def __init__(self, name: str, handle: DeploymentHandle[Any]) -> None:
+    def __init__(self, name: str, handle: DeploymentHandle[Any], near: Near) -> None:
+        """`near` are those of its replicas that are on this machine."""
         self._name = name
         self._handle = handle
         self._embed = handle.options(method_name="embed")
+        self._near = near
 
     @override
     async def embed(self, batch: Batch) -> Embeddings:
-        answer: Embeddings = await surely(lambda: self._embed.remote(batch), self._name)
+        """As `Model`, by a replica on this machine that has little to do, or else by any."""
+        tries = _TRIES
+        if near := self._near.best():
+            try:
+                return await near.embed(batch)
+            except ReplicaGoneError:
+                tries -= 1
+        answer: Embeddings = await surely(lambda: self._embed.remote(batch), self._name, tries)
         return answer
 
     @override

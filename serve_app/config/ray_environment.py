@@ -9,6 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from deployments import channel
 from serve_app.front import guard, haproxy
 
 SUPPORTED = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
@@ -53,7 +54,9 @@ def set_ray_environment(folder: Path) -> None:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "server-state",
     }
     files = {name: str(folder / file) for name, file in names.items()}
-    own = {**SUPPORTED, **files, **_token(folder / "token"), **_front(folder / "haproxy")}
+    (folder / "sockets").mkdir(mode=0o700)
+    sockets = {channel.VARIABLE: str(folder / "sockets")}
+    own = {**SUPPORTED, **files, **sockets, **_token(folder / "token"), **_front(folder / "haproxy")}
     # To nowhere, unless somebody wants it: by UDP to a syslog it would take a port that is open to all.
     log = {"RAY_SERVE_HAPROXY_LOG_TARGET": str(folder / "log.sock")}
     os.environ.update({**_ONE_MACHINE, **log, **os.environ, **own})

@@ -13,6 +13,9 @@ from ray.exceptions import ActorDiedError
 from deployments.contract import Batch, ImageBatch
 from deployments.errors import ModelUnavailable
 from serve_app.cluster.handles import ReplicatedImageLoader, ReplicatedModel, surely
+from serve_app.cluster.near import Machine
+
+NOWHERE = Machine(None, "", lambda: 1)
 
 
 class Response:
@@ -98,7 +101,7 @@ class Method:
 
 async def test_each_method_of_a_model_is_one_of_its_replicas() -> None:
     handle: Any = Handle()
-    model, batch = ReplicatedModel("m", handle), Batch(["a"], "search")
+    model, batch = ReplicatedModel("m", handle, NOWHERE.near("", "m")), Batch(["a"], "search")
     answers: list[Any] = [
         await model.embed(batch),
         await model.running(),
