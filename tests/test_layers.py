@@ -37,6 +37,7 @@ KNOWS_RAY = {
     *(f"serve_app/{name}.py" for name in ("cluster/model_states", "cluster/applications", "onboarding")),
     *(f"serve_app/{name}.py" for name in ("embedded/deployment", "front/guard", "ingress")),
     "serve_app/cli/worker_paths.py",
+    "serve_app/cli/ray_processes.py",
 }
 NOT_IN_THE_CORE = {"ray", "asyncio", "aiohttp", "httpx", "grpc", "starlette", "onnxruntime"}
 

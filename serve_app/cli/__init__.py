@@ -6,6 +6,7 @@
 | `up` | `up`: a service from start to stop, and what it says |
 | `serve_config` | a Serve config file, and what options of `up` change in it |
 | `launcher` | a whole service on this machine: Ray, Ray Serve and HAProxy |
+| `ray_processes` | which processes Ray starts on one machine |
 | `worker_paths` | which code Ray's workers run |
 | `ports`, `neighbours` | which ports are taken, and who answers there |
 | `models`, `models_add` | `models`: list, pull, benchmark, and add an entry to a catalogue |

@@ -26,6 +26,7 @@ from deployments.errors import ConfigError, SetupError
 from serve_app.cli.config_check import check_content
 from serve_app.cli.neighbours import is_reached
 from serve_app.cli.ports import Advice, check_free, is_free
+from serve_app.cli.ray_processes import only_what_one_machine_needs
 from serve_app.cli.serve_config import AS_IN_THE_FILE, Overrides, read
 from serve_app.cli.worker_paths import job_config
 from serve_app.config import arguments, environment
@@ -139,14 +140,15 @@ class Service:
         port = environment.read().qdrant_inference_metrics_port or None
         folder = str(self._folder / "ray")
         try:
-            ray.init(
-                address="local",
-                namespace="serve",
-                job_config=job_config(),
-                _metrics_export_port=port,
-                _temp_dir=folder,
-                **quiet,
-            )
+            with only_what_one_machine_needs():
+                ray.init(
+                    address="local",
+                    namespace="serve",
+                    job_config=job_config(),
+                    _metrics_export_port=port,
+                    _temp_dir=folder,
+                    **quiet,
+                )
         except Exception as error:  # Ray raises no kind of its own, such as for a node that is not there after 30 s
             raise SetupError(f"Ray did not start: {error}", "if this machine is busy, try again") from error
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 import pytest
 from qdrant_client import grpc as q
 
+from deployments import channel
 from serve_app.front.haproxy import HEADER, SECRET
 from serve_app.front.sockets import Listening, of_this_run, unexpected
 from tests.support.running import RunningService
@@ -98,6 +100,32 @@ def test_the_generated_configuration_ends_every_wait(service: RunningService) ->
     waits = {name: int(s) for name, s in re.findall(r"^ *timeout (client|http-\S+) (\d+)s$", config, re.MULTILINE)}
     assert waits["client"] == waits["http-request"] == 15
     assert waits["http-keep-alive"] <= 90
+
+
+def test_ray_starts_only_what_one_machine_needs(service: RunningService) -> None:
+    commands = [" ".join(process.cmdline()) for process in service.family()]
+    assert any("raylet" in command for command in commands)
+    assert not [command for command in commands if "monitor.py" in command]
+
+
+def test_models_are_called_over_sockets_that_nobody_else_can_open(service: RunningService) -> None:
+    replicas = [process for process in service.family() if "all-minilm" in " ".join(process.cmdline())]
+    (folder,) = {Path(process.environ()[channel.VARIABLE]) for process in replicas}
+    (path,) = [path for replica in replicas for path in folder.glob(f"*-{replica.pid}")]
+    assert path.is_socket()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o700)
+
+    def callers() -> int:
+        connections = [one for replica in replicas for one in replica.net_connections("unix")]
+        return sum(Path(str(one.laddr)).parent == folder for one in connections) - 1  # one of them listens
+
+    body = {"model": "sentence-transformers/all-minilm-l6-v2", "input": "a text"}
+    for _ in range(50):
+        httpx.post(f"http://127.0.0.1:{service.rest_port}/v1/embeddings", json=body, timeout=30).raise_for_status()
+        if callers():
+            return
+        time.sleep(0.1)
+    pytest.fail("no caller came to the socket")
 
 
 def test_no_process_calls_its_makers(service: RunningService) -> None:

@@ -1,0 +1,16 @@
+"""What Ray is told to leave out is what it knows by these names."""
+
+from __future__ import annotations
+
+from ray._private import parameter
+
+from serve_app.cli.ray_processes import only_what_one_machine_needs
+
+
+def test_ray_is_told_in_its_own_words_and_only_for_a_while() -> None:
+    usual = parameter.RayParams()
+    with only_what_one_machine_needs():
+        told = parameter.RayParams(temp_dir="/tmp/x")
+    assert (usual.no_monitor, told.no_monitor, told.include_log_monitor) == (False, True, False)
+    assert told.temp_dir == "/tmp/x"
+    assert parameter.RayParams().no_monitor is False
