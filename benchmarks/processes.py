@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import psutil
 import yaml
 
 from benchmarks import stub_qdrant, stub_qdrant_grpc
-from tests.support.running import RunningService, free_ports
+from tests.support.running import UP, RunningService, free_ports
 
 _STOP_S = 60.0
 
@@ -54,12 +54,12 @@ def exit_on_sigterm() -> None:
 
 @contextmanager
 def service(
-    environment: dict[str, str], change: Callable[[Any], None] | None = None, program: str = "serve_app"
+    environment: dict[str, str], change: Callable[[Any], None] | None = None, command: Sequence[str] = UP
 ) -> Iterator[RunningService]:
     """Our service, from the local config as it is shipped; `change` is given the application's part of it to alter."""
     exit_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
-        running = RunningService(Path(folder), environment, command=(sys.executable, "-m", program, "up"))
+        running = RunningService(Path(folder), environment, command)
         config = yaml.safe_load(running.config.read_text())
         deployment(config["applications"][0], "Ingress")["user_config"]["request_log"] = "none"  # the tests' own
         if change:

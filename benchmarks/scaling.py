@@ -19,6 +19,7 @@ import orjson
 from qdrant_client import grpc as q
 
 from benchmarks import baseline, load, processes, tables, targets, texts
+from benchmarks.other_application import COMMAND
 from tests.support.running import RunningService
 
 _DIMENSIONS = 384
@@ -35,13 +36,13 @@ def main() -> None:
     asked = parser.parse_args()
     tables.show_machine()
     with processes.stub_store() as environment:
-        with processes.service(environment | _replicas(0.0, 1, 1), _instant) as running:
+        with processes.service(environment | _replicas(0.0, 1, 1), _instant, COMMAND) as running:
             measured = one_replica(running, asked.seconds)
             tables.show("One ingress replica, a model that answers at once", _HEAD, measured)
             _note_targets({(row[0], row[1]): float(str(row[5])) for row in measured})
         rows = []
         for ingress, model in {(n, 1) for n in asked.replicas} | {(2, n) for n in asked.replicas}:
-            with processes.service(environment | _replicas(_SLEEP_S, ingress, model), _instant) as running:
+            with processes.service(environment | _replicas(_SLEEP_S, ingress, model), _instant, COMMAND) as running:
                 outcome = load.run(load.offer(load.http(running.rest_port, _searches()), 256, asked.seconds * 2))
                 rows.append((ingress, model, outcome.expect(200).rate, outcome.percentile(50), outcome.percentile(99)))
         head = ("ingress replicas", "model replicas", "searches a second", "p50 ms", "p99 ms")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from benchmarks import other_application
 from serve_app.cli.launcher import Service
 from serve_app.cli.up import interrupt_on_signals
 from tests.support.running import free_ports
@@ -36,7 +37,10 @@ _LISTS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_r
 
 def main(config: Path, samples: Path) -> None:
     """Run until SIGTERM."""
-    with Service(config) as service:  # sets the environment that Ray reads when it is imported
+    with (
+        other_application.taken(),
+        Service(config) as service,
+    ):  # sets the environment that Ray reads when it is imported
         cluster = _start_head(samples.parent)
         import ray  # noqa: PLC0415
 

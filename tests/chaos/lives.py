@@ -20,6 +20,7 @@ from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.load import Load
 from tests.chaos.report import Row
 from tests.chaos.world import MINILM_DEPLOYMENT, World, embedded, left_over, remote
+from tests.support.running import UP
 
 Rows = AsyncIterator[Row]
 Life = Callable[[Container[str]], Rows]
@@ -33,7 +34,6 @@ _STEADY_S = 1.5
 _BEFORE_TERM_S = 2.0
 _BULK = 64
 """Points in an upsert of a bulk upload."""
-_UP = (sys.executable, "-m", "serve_app", "up")
 _IN_A_NAMESPACE = ("unshare", "--map-root-user", "--mount", "sh", "-c")
 """Where a folder can be mounted that nobody else sees; needs no rights of an administrator on most machines."""
 
@@ -110,7 +110,7 @@ async def on_a_bad_cache(chosen: Container[str]) -> Rows:
         if name in chosen:
             with tempfile.TemporaryDirectory() as cache:
                 _copy_cache(Path(cache))
-                command = (*_IN_A_NAMESPACE, f'{mount(Path(cache))} && exec "$@"', "sh", *_UP)
+                command = (*_IN_A_NAMESPACE, f'{mount(Path(cache))} && exec "$@"', "sh", *UP)
                 async with embedded({"QDRANT_INFERENCE_CACHE": cache}, command) as world:
                     yield await under_load(world, name, _nothing)
 

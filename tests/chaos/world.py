@@ -21,7 +21,6 @@ import yaml
 
 from benchmarks.processes import deployment, kind
 from serve_app.cli.ports import check_free
-from serve_app.config.ray_environment import SUPPORTED
 from tests.chaos import known
 from tests.chaos.known import Content
 from tests.chaos.load import REQUEST_TIMEOUT_S, Load
@@ -98,10 +97,10 @@ class World:
         config = yaml.safe_load(self.service.config.read_text())
         change(config["applications"][0])
         self.service.config.write_text(yaml.safe_dump(config))
-        command = [sys.executable, "-m", "tests.chaos.deploy", self._control_address(), str(self.service.config)]
+        address, environment = self._control_service()
         run = subprocess.run(
-            command,
-            env={**self.service.variables, **SUPPORTED},
+            [sys.executable, "-m", "tests.chaos.deploy", address, str(self.service.config)],
+            env=environment,
             timeout=_CONTROL_S,
             capture_output=True,
             text=True,
@@ -110,12 +109,12 @@ class World:
         if run.returncode:
             raise RuntimeError(f"the config update failed: {run.stderr[-2000:]}")
 
-    def _control_address(self) -> str:
-        """Where Ray's control service of this run listens."""
+    def _control_service(self) -> tuple[str, dict[str, str]]:
+        """Where Ray's control service of this run listens, and the environment of its processes, with Ray's token."""
         for process in self.service.family():
             found = re.search(r"--gcs-address=(\S+)", " ".join(process.cmdline()))
             if found:
-                return found[1]
+                return found[1], process.environ()
         raise RuntimeError("no Ray runs here")
 
 

@@ -21,6 +21,7 @@ import yaml
 
 from deployments.catalogue.catalogue import HOME
 
+UP = (sys.executable, "-m", "serve_app", "up")
 START_TIMEOUT_S = 240
 STOP_TIMEOUT_S = 60
 
@@ -75,7 +76,7 @@ class RunningService:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
-    command: Sequence[str] = (sys.executable, "-m", "serve_app", "up")
+    command: Sequence[str] = UP
     models: Sequence[str] = ()
     """The only text models that are served, for a quick start; none named: all starter models, images too."""
 
