@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,16 +38,13 @@ _LISTS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_r
 
 def main(config: Path, samples: Path) -> None:
     """Run until SIGTERM."""
-    with (
-        other_application.taken(),
-        Service(config) as service,
-    ):  # sets the environment that Ray reads when it is imported
-        cluster = _start_head(samples.parent)
+    # The service sets the environment that Ray reads when it is imported.
+    with other_application.taken(), Service(config) as service:
         import ray  # noqa: PLC0415
 
-        init = ray.init
+        head = _Head(ray.init, samples.parent)
         try:
-            with mock.patch("ray.init", lambda **kw: init(**{**kw, "address": cluster.address})):
+            with mock.patch("ray.init", head.start):
                 service.start(lambda _: None)
             interrupt_on_signals()
             threading.Thread(target=_sample, args=(samples,), daemon=True).start()
@@ -57,10 +55,29 @@ def main(config: Path, samples: Path) -> None:
             pass
         finally:
             service.stop()
-            cluster.shutdown()
+            head.shutdown()
 
 
-def _start_head(folder: Path) -> Any:
+class _Head:
+    """The node that `ray.init` would start, with the autoscaler."""
+
+    def __init__(self, init: Callable[..., Any], folder: Path) -> None:
+        self._init = init
+        self._folder = folder
+        self._cluster: Any = None
+
+    def start(self, **options: Any) -> Any:
+        """In place of `ray.init`, which looks for its node by the folder that the options name."""
+        self._cluster = _start_head(self._folder, options["_temp_dir"])
+        return self._init(**{**options, "address": self._cluster.address})
+
+    def shutdown(self) -> None:
+        """End all nodes."""
+        if self._cluster is not None:
+            self._cluster.shutdown()
+
+
+def _start_head(folder: Path, temporary: str) -> Any:
     from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID  # noqa: PLC0415
     from ray.cluster_utils import Cluster  # noqa: PLC0415
 
@@ -76,7 +93,13 @@ def _start_head(folder: Path) -> Any:
     )
     file = folder / "autoscaling.json"
     file.write_text(json.dumps(_autoscaling_config(f"{_address()}:{port}", FAKE_HEAD_NODE_ID)))
-    head = {"num_cpus": 0, "include_dashboard": False, "gcs_server_port": port, "autoscaling_config": str(file)}
+    head = {
+        "num_cpus": 0,
+        "include_dashboard": False,
+        "gcs_server_port": port,
+        "autoscaling_config": str(file),
+        "temp_dir": temporary,
+    }
     return Cluster(initialize_head=True, head_node_args=head)
 
 
