@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
+from deployments.errors import ConfigError
 from serve_app.cli import examples
 from serve_app.cli.config import config_app
 from serve_app.cli.files import LOCAL
 from serve_app.cli.models import models_app
 from serve_app.cli.models_add import add
+from serve_app.cli.neighbours import who_answers
 from serve_app.cli.ports import check_free, free_pair
 from serve_app.cli.terminal import Commands, console, plural, reported_errors
 from serve_app.cli.up import interrupt_on_signals, running, up
@@ -27,7 +29,8 @@ models_app.command(epilog=examples.ADD)(add)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 
-_ADDRESS = "http://localhost:6333"
+_PORT = 6333
+_ADDRESS = f"http://localhost:{_PORT}"
 
 Url = Annotated[
     str | None,
@@ -75,6 +78,8 @@ def demo(url: Url = None, again: Again = None) -> None:
         try:
             if url or walkthrough.answers(_ADDRESS):
                 interrupt_on_signals()
+                if not url:
+                    _expect_inference()
                 walkthrough.tell(url or _ADDRESS, console, wanted)
             else:
                 console.print(f"nothing answers at {_ADDRESS}; the demo starts a service")
@@ -90,6 +95,16 @@ def demo(url: Url = None, again: Again = None) -> None:
         except KeyboardInterrupt:
             console.print("stopped; the points stored so far stay")
             raise typer.Exit(0 if told else 130) from None
+
+
+def _expect_inference() -> None:
+    """Say now that the usual address is a Qdrant's alone, which would take the demo's collections but not its texts."""
+    neighbour = who_answers(_PORT)
+    if neighbour and not neighbour.ours:
+        raise ConfigError(
+            f"{_ADDRESS} is Qdrant {neighbour.qdrant} without inference",
+            "name the service in front of it: qdrant-inference demo --url http://localhost:6343",
+        )
 
 
 store_app = typer.Typer(help="The embedded store.", invoke_without_command=True, epilog=examples.STORE)

@@ -29,6 +29,9 @@ MEANING = "how do I read a zip archive"
 MIXED = "make a copy of a nested object"
 KEYWORDS = "Mersenne Twister"
 
+_ALONE = "InferenceService URL not configured"
+"""Qdrant's words, if a text comes to it and no service is in front of it or behind it."""
+
 
 def answers(url: str) -> bool:
     """Whether anything answers at an address."""
@@ -176,7 +179,9 @@ def _errors_told(url: str) -> Iterator[None]:
     except ResponseHandlingException as error:
         raise SetupError(f"no Qdrant answers at {url}: {error.source}", "start one: qdrant-inference up") from error
     except UnexpectedResponse as error:
-        raise SetupError(f"{url} answered {error.status_code}: {_message(error)}") from error
+        message = _message(error)
+        hint = "name the service in front of this Qdrant: demo --url http://localhost:6343" if _ALONE in message else ""
+        raise SetupError(f"{url} answered {error.status_code}: {message}", hint) from error
     except (ApiException, QdrantException) as error:
         raise SetupError(f"{url}: {error}") from error
 

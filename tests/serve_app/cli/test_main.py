@@ -17,6 +17,7 @@ from deployments.catalogue.catalogue import HOME
 from deployments.errors import ConfigError
 from serve_app.cli import files, main
 from serve_app.cli.main import app
+from serve_app.cli.neighbours import Neighbour
 from serve_app.cli.terminal import interruptible
 from serve_app.demo import walkthrough
 
@@ -74,6 +75,19 @@ def test_a_demo_without_a_terminal_stops_its_service(
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
     main.demo(None)
     assert "stopping the service" in capsys.readouterr().out
+
+
+def test_a_demo_does_not_fill_a_qdrant_that_has_no_inference(
+    nothing_runs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walkthrough, "answers", lambda _url: True)
+    monkeypatch.setattr(main, "who_answers", lambda _port: Neighbour(ours=False, qdrant="1.18.3"))
+    monkeypatch.setattr(main, "interrupt_on_signals", lambda: None)
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 1
+    assert "error: http://localhost:6333 is Qdrant 1.18.3 without inference" in result.output
+    assert "qdrant-inference demo --url http://localhost:6343" in result.output
+    assert CliRunner().invoke(app, ["demo", "--url", "http://localhost:6333"]).exit_code == 0
 
 
 @pytest.mark.slow

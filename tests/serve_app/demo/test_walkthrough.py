@@ -60,6 +60,13 @@ def test_an_error_of_qdrant_is_told_in_its_own_words_and_in_one_line(refusing: s
     assert str(told.value) == f"{refusing} answered 507: Storage is full"
 
 
+def test_who_asks_a_qdrant_alone_is_told_whom_to_ask(refusing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walkthrough, "_ALONE", "Storage is full")
+    with pytest.raises(SetupError) as told:
+        walkthrough.tell(refusing, quiet(), lambda *_: True)
+    assert "demo --url http://localhost:6343" in told.value.hint
+
+
 def test_a_service_that_cannot_be_reached_is_told_with_its_address(nowhere: str) -> None:
     with pytest.raises(SetupError, match=f"no Qdrant answers at {nowhere}: .*refused"):
         walkthrough.tell(nowhere, quiet(), lambda *_: True)
