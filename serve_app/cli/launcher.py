@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ _FIRST_PORT, _PORT_RANGES, _PORTS_EACH = 21000, 50, 20
 _START_TIMEOUT_S = 300.0
 _INNER = "127.0.0.1"
 _STOP_TIMEOUT_S = 20.0
+_END_TIMEOUT_S = 2.0
+_ROUNDS = 3
 _POLL_S = 0.2
 
 Progress = Callable[[Mapping[str, str]], None]
@@ -214,9 +216,28 @@ class Service:
             if ray.is_initialized():
                 serve.shutdown()  # type: ignore[no-untyped-call]
         finally:
+            there = self._processes()  # Ray's agents live on for some seconds, as nobody's children
             ray.shutdown()
-            _end(self._haproxies())
-            _remove_all_but_logs(self._folder)
+            _end(there)
+            self.cut_off()
+
+    def cut_off(self) -> None:
+        """End all processes that are there, such as those of a start that was interrupted: nobody is served by them.
+
+        Ray cannot stop a half of itself: it forgets processes, and crashes, in the interpreter's usual end too.
+        """
+        for _ in range(_ROUNDS):  # a process may have started another one meanwhile
+            _end(self._processes())
+        _remove_all_but_logs(self._folder)
+
+    def _processes(self) -> list[psutil.Process]:
+        """Those of this service: our children with its folder in their command, what has its secret, and HAProxy.
+
+        And what these have started: a title may hide the secret.
+        """
+        of_this_run = sockets.processes_of_this_run(os.environ[haproxy.SECRET])
+        found = {*_children_with(str(self._folder)), *of_this_run, *self._haproxies()}
+        return list({one for process in found for one in _with_children(process)})
 
     def _haproxies(self) -> list[psutil.Process]:
         """The HAProxy processes of this service, known by the folder of their configuration."""
@@ -225,6 +246,21 @@ class Service:
             for process in psutil.process_iter(["cmdline"])
             if any(part.startswith(str(self._folder)) for part in process.info["cmdline"] or ())
         ]
+
+
+def _children_with(word: str) -> Iterator[psutil.Process]:
+    """The processes that this one has started with a word in their command line."""
+    for process in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(word in part for part in process.cmdline()):
+                yield process
+
+
+def _with_children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return [process]
 
 
 def _inner_ports(rest_port: int) -> dict[str, str]:
@@ -305,12 +341,13 @@ def _remove_all_but_logs(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _end(processes: list[psutil.Process]) -> None:
+def _end(processes: Sequence[psutil.Process], patience_s: float = _END_TIMEOUT_S) -> None:
+    """End what has nothing to finish any more."""
     for process in processes:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-        except psutil.NoSuchProcess:
-            continue
-    _, alive = psutil.wait_procs(processes, timeout=_STOP_TIMEOUT_S)
+    _, alive = psutil.wait_procs(processes, timeout=patience_s)
     for process in alive:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=patience_s)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated
+from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
 
 import typer
@@ -25,7 +25,7 @@ from serve_app.cli.models import pull_missing
 from serve_app.cli.neighbours import qdrant_trouble, who_answers
 from serve_app.cli.ports import free_pair
 from serve_app.cli.serve_config import AS_IN_THE_FILE, Overrides
-from serve_app.cli.terminal import console, reported_errors
+from serve_app.cli.terminal import console, leave, reported_errors
 from serve_app.config import environment
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -110,7 +110,10 @@ def running(config: Path, overrides: Overrides = AS_IN_THE_FILE) -> Iterator[Ser
         _expect_alone(settings)
         _expect_another_address(service, settings)
         pull_missing(service.models())
-        _start(service)
+        try:
+            _start(service)
+        except (KeyboardInterrupt, SystemExit):  # the second is how Ray answers SIGTERM while it starts
+            _leave_start(service)
         interrupt_on_signals()  # again: Ray has set its own
         yield service
 
@@ -186,6 +189,14 @@ def _start(service: Service) -> None:
         service.start(report)
 
 
+def _leave_start(service: Service) -> NoReturn:
+    """End a start that was interrupted, and this process with it."""
+    _ignore_signals()
+    service.cut_off()
+    console.print("stopped; nothing is left running")
+    leave(130)
+
+
 def _introduce(service: Service, seconds: float) -> None:
     """Say what is running, where, and how to try it."""
     settings = environment.read()
@@ -241,10 +252,16 @@ def interrupt_on_signals() -> None:
     """The first SIGINT or SIGTERM raises KeyboardInterrupt; those that follow do not disturb the stop."""
 
     def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_signals()
         console.print("stopping ...")
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
+
+
+def _ignore_signals() -> None:
+    """Let no signal disturb a stop, nor the alarm by which Ray's library would abort three seconds after a SIGTERM."""
+    signal.alarm(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

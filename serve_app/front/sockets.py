@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -44,13 +46,29 @@ def unexpected(found: Iterable[Listening], public: Collection[int]) -> list[List
 
 
 def of_this_run(secret: str) -> Iterator[Listening]:
-    """All sockets of the processes that were started with this secret (see `haproxy.SECRET`), wherever they listen."""
+    """All sockets of the processes that were started with this secret, wherever they listen."""
+    for process in processes_of_this_run(secret):
+        with suppress(psutil.Error):  # it has ended
+            yield from of_process(process)
+
+
+def processes_of_this_run(secret: str) -> Iterator[psutil.Process]:
+    """All processes that were started with this secret (see `haproxy.SECRET`), by whomever, and are not yet reaped."""
     for process in psutil.process_iter():
-        try:
-            if process.environ().get(SECRET) == secret:
-                yield from of_process(process)
-        except psutil.Error:  # it has ended, or is another user's
-            continue
+        with suppress(psutil.Error, PermissionError, ProcessLookupError):  # it has ended, or is another user's
+            if f"{SECRET}={secret}" in _environment(process):
+                yield process
+
+
+def _environment(process: psutil.Process) -> Sequence[str]:
+    """The variables with which a process was started.
+
+    Ray's processes write their titles over the first of them; psutil looks no further than there.
+    """
+    try:
+        return Path(f"/proc/{process.pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    except FileNotFoundError:  # it has ended, or the system has no such files
+        return [f"{name}={value}" for name, value in process.environ().items()]
 
 
 def of_process(process: psutil.Process) -> Iterator[Listening]:
