@@ -26,7 +26,6 @@ MINILM = "sentence-transformers/all-minilm-l6-v2"
 SPLADE = "starter/splade-tiny"
 VIEWS = ("models", "usage", "live", "examples", "playground", "playground?tab=search", "playground?tab=rerank")
 BYTES = 200_000
-WIDTHS = (360, 1024, 1440)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -297,15 +296,12 @@ async def test_every_text_has_enough_contrast_and_every_control_a_name(
         assert await page.evaluate(TOO_PALE) == []
 
 
-async def test_nothing_is_wider_than_the_screen(chromium: Browser, service: RunningService, recipes: str) -> None:
+async def test_nothing_is_wider_than_a_narrow_screen(chromium: Browser, service: RunningService, recipes: str) -> None:
     async with console(chromium, service.rest_address, viewport={"width": 360, "height": 740}) as watched:
         for view in VIEWS:
             page = await watched.open(view)
             await page.wait_for_timeout(500)
-            for width in WIDTHS:
-                await page.set_viewport_size({"width": width, "height": 740})
-                assert await page.evaluate("document.documentElement.scrollWidth") <= width, view
-            await page.set_viewport_size({"width": 360, "height": 740})
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 360, view
 
 
 async def test_the_keyboard_alone_reaches_everything(watched: Watched) -> None:
