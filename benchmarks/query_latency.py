@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 
 import grpc.aio
 import httpx
@@ -38,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="for each line of the table")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 16, 64, 128])
+    parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True, help="the plain app, too")
     asked = parser.parse_args()
     tables.show_machine()
     queries = texts.queries(1000)
@@ -58,8 +60,8 @@ def main() -> None:
             outcome = load.run(over_grpc(running, queries, concurrency, asked.seconds))
             rows.append(_row("gRPC", outcome, concurrency, best))
     (port,) = free_ports(1)
-    with processes.module(plain_serve, str(port)):
-        for concurrency in asked.concurrency:
+    with processes.module(plain_serve, str(port)) if asked.plain else nullcontext():
+        for concurrency in asked.concurrency if asked.plain else ():
             outcome = plain(port, queries, concurrency, asked.seconds)
             rows.append(_row("plain Ray Serve", outcome, concurrency, best))
     tables.show("Searches with one text", _HEAD, rows)

@@ -30,6 +30,9 @@ _ONE_MACHINE = {
     # A busy machine takes longer than Ray Serve's 5 s until HAProxy runs, and would begin all over.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
+    # The controller looks at everything each time, which takes 10 ms; by default ten times a second.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",
     "RAY_USAGE_STATS_ENABLED": "0",
     "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
