@@ -92,7 +92,7 @@ async def qdrant_cuts(world: World) -> None:
 
 @_fault("Qdrant's disk is full for 5 s")
 async def qdrant_full(world: World) -> None:
-    """No file of the store can grow: a limit of the operating system on the process, in place of a small disk."""
+    """The store is told that there is no room, in place of a small disk; see `small_disk`."""
     store, _ = _behind(world)
     store.fill_disk()
     await asyncio.sleep(_LASTS_S)

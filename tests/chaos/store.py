@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 _START_S = 60
 _STOP_S = 20
@@ -21,7 +18,9 @@ class StoreProcess:
     def __init__(self, folder: Path, rest_port: int, grpc_port: int) -> None:
         self.rest_address = f"http://127.0.0.1:{rest_port}"
         ports = ["--rest-port", str(rest_port), "--grpc-port", str(grpc_port)]
-        self._command = [sys.executable, "-m", "serve_app", "store", "--folder", str(folder), *ports]
+        self._full = folder.with_name(f"{folder.name}.full")
+        program = [sys.executable, "-m", "tests.chaos.small_disk", str(self._full)]
+        self._command = [*program, "store", "--folder", str(folder), *ports]
         self._process: Any = None
 
     def start(self) -> None:
@@ -43,12 +42,8 @@ class StoreProcess:
 
     def fill_disk(self) -> None:
         """From now on nothing that it writes finds room."""
-        self._limit_files(0)
+        self._full.touch()
 
     def empty_disk(self) -> None:
         """The opposite."""
-        self._limit_files(resource.RLIM_INFINITY)
-
-    def _limit_files(self, size: int) -> None:
-        process = psutil.Process(self._process.pid)
-        process.rlimit(psutil.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        self._full.unlink()
