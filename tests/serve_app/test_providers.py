@@ -130,7 +130,7 @@ async def until(it_is: Callable[[], bool]) -> None:
         (asks("openai/no-such-model", **{"openai-api-key": KEYS["openai"]}), 400, "does not exist"),
         (asks(**{"openai-api-key": KEYS["openai"], "mrl": 9}), 400, "the vector has 8 numbers"),
         (asks(**{"openai-api-key": KEYS["openai"], "mrl": 10**6}), 400, "a whole number from 1 to 65536"),
-        (asks(**{"openai-api-key": KEYS["openai"], "user": "x" * 17_000}), 400, "at most 16384"),
+        (asks(**{"openai-api-key": KEYS["openai"], "user": "x" * 17_000}), 400, "more than 16384"),
         (shown("openai/m", PNG, **{"openai-api-key": "k"}), 400, "takes 'text', not 'image'"),
         (shown("cohere/m", IMAGE, **{"cohere-api-key": "k"}), 400, "takes no URLs of images"),
     ],
