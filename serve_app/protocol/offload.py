@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LONG = 64 * 1024
+LONG = 128 * 1024
 """Bytes that take a millisecond to look through, and some of them if they are made for it."""
 
 _TURN_S = 0.0005
