@@ -76,7 +76,7 @@ def _query(read: Callable[[Any], Message] = lambda request: request) -> Method:
 def _queries(name: str, read: Callable[[Any], Message] = lambda request: request) -> Method:
     def each(request: Any) -> Iterator[Any]:
         for one in getattr(request, name):
-            grpc_read.count()
+            grpc_read.counted.count()
             yield grpc_read.body(read(one))
 
     return Method(lambda request: list(each(request)), "query_batch", _many_hits)
@@ -181,7 +181,7 @@ def answer(engine: Engine, method: str, request: Message) -> Message:
     if method not in METHODS:
         raise not_supported(f"the method {method}")
     known = METHODS[method]
-    grpc_read.begin()
+    grpc_read.counted.begin()
     collection = getattr(request, "collection_name", "")
     result = carried_out(engine, known.operation, collection, known.read(request), _waiting(request))
     return response_class(method)(**known.written(result), time=time.perf_counter() - started)

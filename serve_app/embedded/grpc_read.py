@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from serve_app.embedded.engine.errors import GrpcError, bad_request, malformed, wrong_input
+from serve_app.embedded.engine.errors import GrpcError, malformed, wrong_input
+from serve_app.embedded.engine.request_parts import RequestParts
 
 JSON = Any
 
@@ -104,40 +104,16 @@ def read(message: Message) -> JSON:
     """A message as REST has it."""
     name = message.DESCRIPTOR.full_name
     if name in _COUNTED:
-        count()
+        counted.count()
     special = _SPECIAL.get(name)
     return special(message) if special else body(message)
 
 
 _COUNTED = frozenset(("qdrant.Condition", "qdrant.PrefetchQuery"))
-"""Of these a body of REST has `MOST` at most, too, counted where it is read; as messages each takes 30 microseconds."""
+"""Of these a body of REST has so many at most, counted where it is read. As messages each takes 30 microseconds."""
 
-MOST = 20_000
-
-
-class _Counted(threading.local):
-    """Of the call that this thread reads."""
-
-    parts = 0
-
-
-_counted = _Counted()
-
-
-def begin() -> None:
-    """A call begins in this thread."""
-    _counted.parts = 0
-
-
-def count() -> None:
-    """One more condition, query or prefetch of the call.
-
-    Raises:
-        GrpcError: it has more than `MOST`.
-    """
-    _counted.parts += 1
-    if _counted.parts > MOST:
-        raise bad_request(f"the request has more than {MOST} conditions, queries and prefetches")
+counted = RequestParts()
+"""What the call has of them that this thread reads."""
 
 
 def _variant(message: Any, oneof: str | None = None) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from serve_app.embedded.engine.errors import bad_request, invalid, malformed
+from serve_app.embedded.engine.errors import invalid, malformed
+from serve_app.embedded.engine.request_parts import RequestParts
 from serve_app.inference.field_aliases import FIELD_ALIASES
 
 T = TypeVar("T")
@@ -15,17 +15,13 @@ Reader = Callable[[Any, str], T]
 """Makes something of a JSON value; the second argument is the path at which the value stands."""
 _NO_ALIASES: Mapping[str, str] = {}
 
-MOST = 20_000
-"""Conditions, queries and prefetches in a request: each takes tens of microseconds and a few hundred bytes."""
-
 _SHOWN = 100
 """Characters of a caller's name that stand in a path."""
 
 
-class _Read(threading.local):
-    """How much the request of this thread has asked for until now."""
+class _Read(RequestParts):
+    """How much the request of this thread has asked for until now, and whether others wait for it."""
 
-    parts = 0
     others_wait = False
 
 
@@ -34,7 +30,7 @@ _read = _Read()
 
 def begin(*, others_wait: bool = False) -> None:
     """A request begins in this thread, which others may wait for: it may not take seconds then."""
-    _read.parts = 0
+    _read.begin()
     _read.others_wait = others_wait
 
 
@@ -45,18 +41,16 @@ def others_wait() -> bool:
 
 def parts() -> int:
     """How much that is until now."""
-    return _read.parts
+    return _read.counted
 
 
 def count() -> None:
     """One more part of the request.
 
     Raises:
-        GrpcError: it has more than `MOST`.
+        GrpcError: it has too many.
     """
-    _read.parts += 1
-    if _read.parts > MOST:
-        raise bad_request(f"the request has more than {MOST} conditions, queries and prefetches")
+    _read.count()
 
 
 def _below(where: str, name: str) -> str:

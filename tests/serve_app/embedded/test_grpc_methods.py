@@ -8,7 +8,8 @@ import pytest
 from grpc import StatusCode
 from qdrant_client import grpc
 
-from serve_app.embedded import grpc_methods, grpc_read
+from serve_app.embedded import grpc_methods
+from serve_app.embedded.engine import request_parts
 from serve_app.embedded.grpc_methods import METHODS
 from serve_app.embedded.store import EmbeddedStore, GrpcError
 from serve_app.protocol.grpc_services import _METHODS as ALL_METHODS
@@ -134,7 +135,7 @@ def test_no_more_is_read_than_anybody_asks_for(
         raise AssertionError("it was read to its end")
 
     monkeypatch.setattr(grpc_methods, "carried_out", never)
-    monkeypatch.setattr(grpc_read, "MOST", FEW)
+    monkeypatch.setattr(request_parts, "MOST", FEW)
     request = TOO_MANY[method]
     request.collection_name = "c"
     with pytest.raises(GrpcError, match=f"more than {FEW} conditions, queries and prefetches"):

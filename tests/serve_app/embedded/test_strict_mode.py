@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.embedded.edge import reading
+from serve_app.embedded.engine import request_parts
 from tests.support.embedded import Rest
 
 CITY = {"must": [{"key": "city", "match": {"value": "Rome"}}]}
@@ -128,7 +128,7 @@ def test_an_index_of_the_right_type_lets_a_filter_pass(rest: Rest) -> None:
 )
 def test_more_conditions_and_queries_than_anybody_asks_for_are_refused(rest: Rest, path: str, body: Any) -> None:
     assert rest.error("POST", f"{POINTS}/{path}", body) == (
-        400, f"Bad request: the request has more than {reading.MOST} conditions, queries and prefetches"
+        400, f"Bad request: the request has more than {request_parts.MOST} conditions, queries and prefetches"
     )  # fmt: skip
     assert rest.result("POST", f"{POINTS}/count", {})["count"] == 1, "each request is counted anew, and nothing is done"
 
