@@ -137,6 +137,10 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> HttpApi:
         return self._http
 
+    async def answer_call(self, message: RawMessage, context: Any) -> RawMessage:
+        """Answer a gRPC call; `front.direct_calls` hands it over."""
+        return await self._grpc.answer(message, context)
+
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take on new settings; what a request has been checked against is not checked again."""
         settings = validated(IngressSettings, user_config, "user_config of the deployment Ingress")
@@ -179,7 +183,8 @@ def _upstream(store: DeploymentHandle[Any] | None, variables: Environment) -> Up
 
 
 async def _answer(self: Any, request: RawMessage, grpc_context: RayServegRPCContext) -> RawMessage:
-    answer: RawMessage = await self._grpc.answer(request, grpc_context)
+    """What Ray Serve's own proxy has called for a method, while HAProxy knows no replica."""
+    answer: RawMessage = await self.answer_call(request, grpc_context)
     return answer
 
 

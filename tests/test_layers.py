@@ -35,7 +35,7 @@ KNOWS_RAY = {
     "deployments/replica/channel_server.py",
     *(f"serve_app/{name}.py" for name in ("app", "cli/config_check", "cli/launcher", "cluster/handles")),
     *(f"serve_app/{name}.py" for name in ("cluster/model_states", "cluster/applications", "onboarding")),
-    *(f"serve_app/{name}.py" for name in ("embedded/deployment", "front/guard", "ingress")),
+    *(f"serve_app/{name}.py" for name in ("embedded/deployment", "front/guard", "front/ray_replica", "ingress")),
     "serve_app/cli/worker_paths.py",
     "serve_app/cli/ray_processes.py",
 }

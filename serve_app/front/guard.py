@@ -97,14 +97,15 @@ def _open_grpc(host: str | None, secret: str | None, callers: Callers | None) ->
     """Have gRPC servers of this process listen on `host`, and read messages of nobody whom they would not answer."""
     from ray.serve._private import default_impl, grpc_util  # noqa: PLC0415
 
-    from serve_app.front.guarded_calls import guarded_server  # noqa: PLC0415  gRPC takes long to import
+    from serve_app.front.direct_calls import direct_answer  # noqa: PLC0415  gRPC and Ray Serve take long to import
+    from serve_app.front.guarded_calls import guarded_server  # noqa: PLC0415
 
     def add_grpc_address(server: Any, address: str) -> None:
         server.add_insecure_port(f"{host}:{address.rpartition(':')[2]}" if host else address)
 
     vars(default_impl)["add_grpc_address"] = add_grpc_address
     look, is_open = partial(_refusal, secret, callers), partial(_is_open, callers)
-    vars(grpc_util)["gRPCGenericServer"] = guarded_server(grpc_util.gRPCGenericServer, look, is_open)
+    vars(grpc_util)["gRPCGenericServer"] = guarded_server(grpc_util.gRPCGenericServer, look, is_open, direct_answer)
 
 
 def _refusal(secret: str | None, callers: Callers | None, method: str, metadata: Metadata) -> Refusal | None:
