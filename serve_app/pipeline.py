@@ -154,7 +154,7 @@ class Pipeline:
                 content.timeout = left_s
             message = await beside(size, content.SerializeToString)
         reply = await self._upstream.grpc(message, call._replace(time=limit))
-        answer = usage.add_to_proto(response_class(call.method).FromString(reply.message), used)
+        answer = usage.add_to_proto(response_class(call.method), reply.message, used)
         return Reply(answer, [*reply.metadata, *self.embedder.quota_headers(caller, used)])
 
     @property

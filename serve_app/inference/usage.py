@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import orjson
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import Message
 
 Usage = Mapping[str, int]
 """Tokens by the catalogue's name of the model."""
@@ -26,9 +29,29 @@ def add_to_json(answer: bytes, usage: Usage) -> bytes:
     return orjson.dumps(body)
 
 
-def add_to_proto(answer: Any, usage: Usage) -> bytes:
-    """The same for a gRPC response."""
+def add_to_proto(kind: type[Message], answer: bytes, usage: Usage) -> bytes:
+    """The same for a gRPC response of this kind.
+
+    If nothing stands there, the usage goes to its end and the rest stays as it is, undecoded: a message's bytes behind
+    another's are both in one. (What stands there is merged here, as not every parser does that.)
+    """
+    stands_there = _sketch(kind).FromString(answer).usage
+    told: Any = kind.FromString(answer) if stands_there else kind()
     for model, tokens in usage.items():
-        answer.usage.inference.models[model].tokens = tokens
-    encoded: bytes = answer.SerializeToString()
-    return encoded
+        told.usage.inference.models[model].tokens = tokens
+    encoded: bytes = told.SerializeToString()
+    return encoded if stands_there else answer + encoded
+
+
+@cache
+def _sketch(kind: Any) -> Any:
+    """A type that knows of such a message its usage alone, as bytes, and passes over the rest."""
+    name = kind.DESCRIPTOR.full_name
+    file = descriptor_pb2.FileDescriptorProto(name=f"usage/{name}", package="usage", syntax="proto2")
+    number, field = kind.DESCRIPTOR.fields_by_name["usage"].number, descriptor_pb2.FieldDescriptorProto
+    file.message_type.add(name="Sketch").field.add(
+        name="usage", number=number, type=field.TYPE_BYTES, label=field.LABEL_OPTIONAL
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("usage.Sketch"))
