@@ -23,7 +23,7 @@ from serve_app.ledger.meter import Caller
 from serve_app.observability.record import step
 from serve_app.protocol import deadlines, json_text
 from serve_app.protocol.compression import read_text
-from serve_app.protocol.grpc_services import request_class, response_class
+from serve_app.protocol.grpc_services import request_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, read
 from serve_app.protocol.offload import beside
 from serve_app.protocol.qdrant_messages import grpc
@@ -154,7 +154,7 @@ class Pipeline:
                 content.timeout = left_s
             message = await beside(size, content.SerializeToString)
         reply = await self._upstream.grpc(message, call._replace(time=limit))
-        answer = usage.add_to_proto(response_class(call.method), reply.message, used)
+        answer = usage.add_to_proto(call.method, reply.message, used)
         return Reply(answer, [*reply.metadata, *self.embedder.quota_headers(caller, used)])
 
     @property

@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import Message
+
+from serve_app.protocol.grpc_services import response_class
 
 Usage = Mapping[str, int]
 """Tokens by the catalogue's name of the model."""
@@ -29,13 +30,14 @@ def add_to_json(answer: bytes, usage: Usage) -> bytes:
     return orjson.dumps(body)
 
 
-def add_to_proto(kind: type[Message], answer: bytes, usage: Usage) -> bytes:
-    """The same for a gRPC response of this kind.
+def add_to_proto(method: str, answer: bytes, usage: Usage) -> bytes:
+    """The same for the response of a gRPC method.
 
     If nothing stands there, the usage goes to its end and the rest stays as it is, undecoded: a message's bytes behind
     another's are both in one. (What stands there is merged here, as not every parser does that.)
     """
-    stands_there = _sketch(kind).FromString(answer).usage
+    kind = response_class(method)
+    stands_there = _sketch(method).FromString(answer).usage
     told: Any = kind.FromString(answer) if stands_there else kind()
     for model, tokens in usage.items():
         told.usage.inference.models[model].tokens = tokens
@@ -44,11 +46,13 @@ def add_to_proto(kind: type[Message], answer: bytes, usage: Usage) -> bytes:
 
 
 @cache
-def _sketch(kind: Any) -> Any:
-    """A type that knows of such a message its usage alone, as bytes, and passes over the rest."""
-    name = kind.DESCRIPTOR.full_name
-    file = descriptor_pb2.FileDescriptorProto(name=f"usage/{name}", package="usage", syntax="proto2")
-    number, field = kind.DESCRIPTOR.fields_by_name["usage"].number, descriptor_pb2.FieldDescriptorProto
+def _sketch(method: str) -> Any:
+    """A type that knows of a method's response its usage alone, as bytes, and passes over the rest."""
+    file = descriptor_pb2.FileDescriptorProto(name=f"usage{method}", package="usage", syntax="proto2")
+    number, field = (
+        response_class(method).DESCRIPTOR.fields_by_name["usage"].number,
+        descriptor_pb2.FieldDescriptorProto,
+    )
     file.message_type.add(name="Sketch").field.add(
         name="usage", number=number, type=field.TYPE_BYTES, label=field.LABEL_OPTIONAL
     )

@@ -40,7 +40,7 @@ HARDWARE = grpc.Usage(hardware=grpc.HardwareUsage(cpu=3))
 def test_it_does_in_a_message_too(method: str, standing: Any) -> None:
     kind: Any = response_class(method)
     answer = kind(time=0.5, usage=standing).SerializeToString()
-    told = add_to_proto(kind, answer, USED)
+    told = add_to_proto(method, answer, USED)
     expected = kind(time=0.5, usage=standing)
     for model, tokens in USED.items():
         expected.usage.inference.models[model].tokens = tokens
