@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from serve_app.pipeline import Pipeline
 from serve_app.protocol import json_text, paths
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.error_responses import http_error
-from serve_app.protocol.messages import Body, Request, Response, without
+from serve_app.protocol.messages import Body, Headers, Request, Response, without
 from serve_app.protocol.offload import beside
 
 Message = MutableMapping[str, Any]
@@ -30,8 +31,10 @@ Send = Callable[[Message], Awaitable[None]]
 
 log = logging.getLogger("ray.serve")
 
-_OF_THE_SERVER = frozenset({b"date", b"server"})
-"""Headers of Qdrant's answers that the server which runs this app writes itself."""
+_REQUEST_ID = b"x-request-id"
+
+_OF_THE_SERVER = frozenset({b"date", b"server", _REQUEST_ID})
+"""Headers of Qdrant's answers that this app, or the server which runs it, writes itself."""
 
 
 _ABOUT_BODIES = frozenset({b"content-length", b"transfer-encoding"})
@@ -82,20 +85,21 @@ class HttpApi:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
+            request_id = _identified(scope["headers"])
             request = _request(scope, receive)
             route = partial(template, request.method, request.path)
             with self._watch.request("rest", route, request.header) as record:
                 try:
-                    response = await self._finished(request, await self._respond(request))
+                    response = await self._finished(request, await self._respond(request), request_id)
                     await _answer(response, send)
                     record.answered(str(int(response.status)))
                 except ClientGone:
                     return
 
-    async def _finished(self, request: Request, response: Response) -> Response:
+    async def _finished(self, request: Request, response: Response, request_id: bytes) -> Response:
         """A response as it goes out, whoever gave it."""
         settings = self._pipeline.embedder.settings.current
-        headers = without(response.headers, _OF_THE_SERVER)
+        headers: Headers = [*without(response.headers, _OF_THE_SERVER), (_REQUEST_ID, request_id)]
         headers = cors.allowed(request, headers) if settings.enable_cors else cors.forbidden(headers)
         return await compressed(request, Response(response.status, headers, response.body))
 
@@ -165,6 +169,16 @@ def origin(error: BaseException) -> str:
         trace = trace.tb_next
     place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
     return f"{type(error).__name__}{place}"
+
+
+def _identified(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The request's id, one of our own if the caller has given none: by it, it is found in logs and at Qdrant."""
+    for name, value in headers:
+        if name == _REQUEST_ID:
+            return value
+    made = secrets.token_hex(16).encode()
+    headers.append((_REQUEST_ID, made))
+    return made
 
 
 def _request(scope: Message, receive: Receive) -> Request:

@@ -76,18 +76,22 @@ def middlewares(callers: Callers | None = None) -> list[Any]:
 
     host, secret = os.environ.get(HOST), os.environ.get(SECRET)
     _open_grpc(host, secret, callers)
-    if host:
-        _open_http(host)
+    _open_http(host)
     return [Middleware(OnlyFromTheFront, secret=secret)] if secret else []
 
 
-def _open_http(host: str) -> None:
-    """Have HTTP servers of this process listen on `host`."""
+def _open_http(host: str | None) -> None:
+    """Have HTTP servers of this process listen on `host`, and those of ingress replicas be our own."""
     from ray.serve._private import http_util, proxy, replica  # noqa: PLC0415
 
-    async def start(app: Any, http_options: Any, **others: Any) -> Any:
-        own = http_options.model_copy(update={"host": host})
-        return await http_util.start_asgi_http_server(app, own, **others)
+    from serve_app.front.replica_http import direct_app, start_server  # noqa: PLC0415  Ray Serve takes long to import
+
+    async def start(app: Any, options: Any, *, event_loop: Any, **others: Any) -> Any:
+        options = options.model_copy(update={"host": host or options.host})
+        direct = None if options.ssl_certfile else direct_app(app)
+        if direct:
+            return await start_server(direct, options, event_loop)
+        return await http_util.start_asgi_http_server(app, options, event_loop=event_loop, **others)
 
     for module in (proxy, replica):
         vars(module)["start_asgi_http_server"] = start

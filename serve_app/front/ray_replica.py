@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 from ray.serve._private.common import RequestMetadata, RequestProtocol
+from ray.serve._private.http_util import ASGIAppReplicaWrapper
 from ray.serve._private.replica import Replica
 from ray.serve._private.utils import generate_request_id
 
@@ -42,6 +43,11 @@ def deployed(replica: Any) -> Any:
     """The object that the replica is there for; None if a thread of its own runs it, as Ray Serve alone can."""
     wrapper = replica._user_callable_wrapper  # noqa: SLF001
     return wrapper.user_callable if wrapper.event_loop is asyncio.get_running_loop() else None
+
+
+def asgi_app(deployment: Any) -> Any:
+    """The app of a deployment that is one; None if it is none."""
+    return deployment.app if isinstance(deployment, ASGIAppReplicaWrapper) else None
 
 
 def grpc_timeout_s(replica: Any) -> float | None:

@@ -12,14 +12,13 @@ from typing import Any
 import grpc
 import pytest
 from ray.serve._private.grpc_util import gRPCGenericServer, start_grpc_server
-from ray.serve._private.replica import Replica, UserCallableWrapper
-from ray.serve._private.utils import Semaphore
 from ray.serve.config import gRPCOptions
 from ray.serve.grpc_util import RayServegRPCContext
 
 from serve_app.front.direct_calls import CallContext, direct_answer
 from serve_app.front.guarded_calls import guarded_server
 from serve_app.protocol.messages import RawMessage
+from tests.support.ray_replica import eventually, ray_replica
 from tests.support.running import free_ports
 
 METHOD = "/qdrant.Points/Query"
@@ -56,60 +55,6 @@ class Deployment:
         return await self.answer_call(request, grpc_context)
 
 
-class Metrics:
-    """What Ray Serve counts."""
-
-    def __init__(self) -> None:
-        self.ongoing = 0
-        self.ended: list[tuple[str, str, bool]] = []
-
-    def inc_num_ongoing_requests(self, metadata: Any) -> None:
-        self.ongoing += 1
-
-    def dec_num_ongoing_requests(self, metadata: Any) -> None:
-        self.ongoing -= 1
-
-    def record_request_metrics(self, **told: Any) -> None:
-        assert told["latency_ms"] >= 0
-
-    def record_ingress_request_metrics(self, **told: Any) -> None:
-        self.ended.append((told["method"], told["status_code"], told["is_error"]))
-
-
-def replica(running: int = 10, queued: int = -1, timeout_s: float | None = 600.0) -> Any:
-    """A replica of Ray Serve's in this process, without a cluster."""
-    made: Any = Replica.__new__(Replica)
-    made._deployment_config = SimpleNamespace(max_ongoing_requests=running, max_queued_requests=queued)
-    made._deployment_id = SimpleNamespace(app_name="app", name="Ingress")
-    made._grpc_options = SimpleNamespace(request_timeout_s=timeout_s)
-    made._semaphore = Semaphore(lambda: made.max_ongoing_requests)
-    made._metrics_manager = Metrics()
-    made._num_queued_requests = 0
-    made._quiescing, made._ingress = False, True
-    made._access_log_context = {}
-    made._user_callable_wrapper = wrapper = UserCallableWrapper(
-        Deployment,
-        (),
-        {},
-        deployment_id=made._deployment_id,
-        run_sync_methods_in_threadpool=False,
-        run_user_code_in_separate_thread=False,
-        local_testing_mode=True,
-        deployment_config=made._deployment_config,
-        actor_id="",
-    )
-    wrapper._callable = Deployment()
-    return made
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    for _ in range(4000):
-        if holds():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not come about")
-
-
 Answer = tuple[str, str, bytes, list[tuple[str, Any]]]
 Call = Callable[..., Any]
 
@@ -139,7 +84,7 @@ async def served(replica: Any, monkeypatch: pytest.MonkeyPatch, *, directly: boo
 
 @pytest.mark.parametrize("directly", [True, False])
 async def test_it_is_answered_as_ray_serve_does(monkeypatch: pytest.MonkeyPatch, directly: bool) -> None:
-    this = replica()
+    this = ray_replica(Deployment())
     async with served(this, monkeypatch, directly=directly) as call:
         told = [("request_id", "i"), ("x", "1")]
         shown = [("request_id", "i"), ("seen", "1")]
@@ -158,7 +103,7 @@ async def test_it_is_answered_as_ray_serve_does(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("directly", [True, False])
 async def test_as_many_run_as_may_and_as_many_wait(monkeypatch: pytest.MonkeyPatch, directly: bool) -> None:
-    this = replica(running=2, queued=1)
+    this = ray_replica(Deployment(), running=2, queued=1)
     deployment = this._user_callable_wrapper.user_callable
     async with served(this, monkeypatch, directly=directly) as call:
         calls = [asyncio.create_task(call(b"wait")) for _ in range(2)]
@@ -176,7 +121,7 @@ async def test_as_many_run_as_may_and_as_many_wait(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("directly", [True, False])
 async def test_who_hangs_up_ends_the_call(monkeypatch: pytest.MonkeyPatch, directly: bool) -> None:
     """One that runs, and one that waits for its turn; the second by its deadline."""
-    this = replica(running=1)
+    this = ray_replica(Deployment(), running=1)
     deployment = this._user_callable_wrapper.user_callable
     async with served(this, monkeypatch, directly=directly) as call:
         runs = asyncio.create_task(call(b"wait"))
@@ -194,7 +139,7 @@ async def test_who_hangs_up_ends_the_call(monkeypatch: pytest.MonkeyPatch, direc
 async def test_no_call_takes_longer_than_the_serve_config_allows(
     monkeypatch: pytest.MonkeyPatch, directly: bool
 ) -> None:
-    this = replica(timeout_s=0.05)
+    this = ray_replica(Deployment(), timeout_s=0.05)
     async with served(this, monkeypatch, directly=directly) as call:
         assert (await call(b"wait"))[:2] == ("DEADLINE_EXCEEDED", "Request timed out after 0.05s.")
         assert this._user_callable_wrapper.user_callable.running["cancelled"] == 1
@@ -203,11 +148,11 @@ async def test_no_call_takes_longer_than_the_serve_config_allows(
 
 
 async def test_what_is_no_deployment_of_ours_is_left_to_ray_serve() -> None:
-    this = replica()
+    this = ray_replica(Deployment())
     assert direct_answer(this._direct_ingress_service_handler_factory) is not None
     this._user_callable_wrapper._user_code_event_loop = None
     assert direct_answer(this._direct_ingress_service_handler_factory) is None, "it has a thread of its own"
-    other = replica()
+    other = ray_replica(Deployment())
     other._user_callable_wrapper._callable = object()
     assert direct_answer(other._direct_ingress_service_handler_factory) is None
     assert direct_answer(lambda **_: None) is None, "Ray Serve's own proxy"
