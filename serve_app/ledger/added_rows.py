@@ -10,10 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from serve_app.ledger.additions import Added, Change, Claimed, Row, Told
 from serve_app.ledger.tables import ADDED
 
+_ALL = select(ADDED).order_by(ADDED.c.name)
+
 
 def read(connection: Connection) -> Sequence[Row]:
     """All rows, in the order of their names."""
-    return [Row(*row) for row in connection.execute(select(ADDED).order_by(ADDED.c.name))]
+    return [Row(*row) for row in connection.execute(_ALL)]
 
 
 def change(connection: Connection, wanted: Change) -> bool:

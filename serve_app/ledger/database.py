@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, event, func, make_url, select
+from sqlalchemy import Connection, Engine, Executable, bindparam, delete, event, func, make_url, select
 from sqlalchemy import create_engine as sqlalchemy_engine
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,6 +35,15 @@ ALIVE_S = 15.0
 _FORGOTTEN_S = 7 * 24 * 3600.0
 _UPSERTS: Mapping[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
+# What is asked more than once a second is put together once.
+_SWITCHES = select(OFF.c.scope, OFF.c.name)
+_OTHERS = select(REPLICAS.c.snapshot).where(REPLICAS.c.id != bindparam("replica"), REPLICAS.c.at > bindparam("since"))
+_SPENT = (
+    select(USAGE.c.tenant, USAGE.c.model, func.sum(USAGE.c.tokens))
+    .where(USAGE.c.tenant.in_(bindparam("tenants", expanding=True)), USAGE.c.hour >= bindparam("month"))
+    .group_by(USAGE.c.tenant, USAGE.c.model)
+)
+
 
 class Database:
     """The database behind a URL; connects, and migrates if it has to, with the first call.
@@ -46,6 +55,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._insert = _UPSERTS[self._engine.dialect.name]
+        self._note, self._count = _note(self._insert), _count(self._insert)
         self._migrated = False
 
     def sync(self, request: SyncRequest, month: int, tenants: Collection[str]) -> SyncResponse:
@@ -103,28 +113,19 @@ class Database:
 
     def _is_new(self, connection: Connection, request: SyncRequest) -> bool:
         """Note a request's number. Two transactions with the same one wait for each other here."""
-        statement = self._insert(REPLICAS).values(
-            id=request.replica, sequence=request.sequence, at=request.at, snapshot=json.dumps(request.snapshot)
-        )
-        columns = {name: statement.excluded[name] for name in ("sequence", "at", "snapshot")}
-        outcome = connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["id"], set_=columns, where=REPLICAS.c.sequence < statement.excluded.sequence
-            ).returning(REPLICAS.c.sequence)
-        )
-        return outcome.first() is not None
+        told = {
+            "id": request.replica,
+            "sequence": request.sequence,
+            "at": request.at,
+            "snapshot": json.dumps(request.snapshot),
+        }
+        return connection.execute(self._note, told).first() is not None
 
     def _add(self, connection: Connection, request: SyncRequest) -> None:
         # In the same order everywhere: two replicas never wait for each other's rows.
         rows = [{**key._asdict(), **count._asdict()} for key, count in sorted(request.counts)]
-        if not rows:
-            return
-        statement = self._insert(USAGE)
-        sums = {name: USAGE.c[name] + statement.excluded[name] for name in Count._fields}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=[column.name for column in USAGE.primary_key], set_=sums),
-            rows,
-        )
+        if rows:
+            connection.execute(self._count, rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -147,6 +148,25 @@ class Database:
             yield connection
 
 
+def _note(insert: Callable[..., Any]) -> Executable:
+    """Notes a replica's number and snapshot; gives a row if the number is a new one."""
+    statement = insert(REPLICAS)
+    columns = {name: statement.excluded[name] for name in ("sequence", "at", "snapshot")}
+    is_newer = REPLICAS.c.sequence < statement.excluded.sequence
+    noted = statement.on_conflict_do_update(index_elements=["id"], set_=columns, where=is_newer)
+    executable: Executable = noted.returning(REPLICAS.c.sequence)
+    return executable
+
+
+def _count(insert: Callable[..., Any]) -> Executable:
+    """Adds rows of usage to those that are there."""
+    statement = insert(USAGE)
+    sums = {name: USAGE.c[name] + statement.excluded[name] for name in Count._fields}
+    keys = [column.name for column in USAGE.primary_key]
+    executable: Executable = statement.on_conflict_do_update(index_elements=keys, set_=sums)
+    return executable
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -159,7 +179,7 @@ def _translated() -> Iterator[None]:
 
 def _switches(connection: Connection) -> Switches:
     off: dict[str, set[str]] = {"all": set(), "model": set(), "collection": set()}
-    for scope, name in connection.execute(select(OFF.c.scope, OFF.c.name)):
+    for scope, name in connection.execute(_SWITCHES):
         off[scope].add(name)
     return Switches(all_off=bool(off["all"]), models=frozenset(off["model"]), collections=frozenset(off["collection"]))
 
@@ -170,17 +190,13 @@ def _response(connection: Connection, request: SyncRequest, month: int, tenants:
 
 
 def _others(connection: Connection, request: SyncRequest) -> list[Mapping[str, Any]]:
-    query = select(REPLICAS.c.snapshot).where(REPLICAS.c.id != request.replica, REPLICAS.c.at > request.at - ALIVE_S)
-    return [json.loads(snapshot) for (snapshot,) in connection.execute(query)]
+    rows = connection.execute(_OTHERS, {"replica": request.replica, "since": request.at - ALIVE_S})
+    return [json.loads(snapshot) for (snapshot,) in rows]
 
 
 def _spent(connection: Connection, month: int, tenants: Collection[str]) -> dict[Spender, int]:
-    query = (
-        select(USAGE.c.tenant, USAGE.c.model, func.sum(USAGE.c.tokens))
-        .where(USAGE.c.tenant.in_(sorted(tenants)), USAGE.c.hour >= month)
-        .group_by(USAGE.c.tenant, USAGE.c.model)
-    )
-    return {(tenant, model): int(tokens) for tenant, model, tokens in connection.execute(query)}
+    rows = connection.execute(_SPENT, {"tenants": sorted(tenants), "month": month})
+    return {(tenant, model): int(tokens) for tenant, model, tokens in rows}
 
 
 def _engine(url: str) -> Engine:

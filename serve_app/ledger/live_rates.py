@@ -59,28 +59,43 @@ def _nothing() -> dict[str, Any]:
 
 
 class LastMinute:
-    """The moments of the last minute."""
+    """The moments of the last minute, and their latencies added up: they are asked for every time that some come."""
 
     def __init__(self) -> None:
         self._moments: deque[tuple[float, dict[str, Moment]]] = deque()
+        self._counts: Counter[str] = Counter()  # of moments, by model
+        self._latencies: dict[str, Counter[int]] = {}
 
     def add(self, now: float, moments: dict[str, Moment]) -> None:
         """Take on what ended `now` (in seconds of any clock), and forget what is older than a minute."""
         if moments:
             self._moments.append((now, moments))
+            self._counts.update(moments.keys())
+            for model, moment in moments.items():
+                self._latencies.setdefault(model, Counter()).update(moment.buckets)
         while self._moments and self._moments[0][0] <= now - _LATENCIES_S:
-            self._moments.popleft()
+            self._forget(self._moments.popleft()[1])
+
+    def _forget(self, moments: dict[str, Moment]) -> None:
+        for model, moment in moments.items():
+            self._counts[model] -= 1
+            if self._counts[model]:
+                self._latencies[model] -= moment.buckets
+            else:
+                del self._counts[model], self._latencies[model]
 
     def snapshot(self, now: float, waiting: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         """The figures for the other replicas, a `Snapshot`; `waiting` are the tokens that wait by model."""
         snapshot: dict[str, dict[str, Any]] = {}
-        for ended, moments in self._moments:
+        for model, buckets in self._latencies.items():
+            snapshot[model] = figures = _nothing()
+            figures["ms"].update({str(bucket): count for bucket, count in buckets.items()})
+        for ended, moments in reversed(self._moments):
+            if ended <= now - _RATES_S:
+                break
             for model, moment in moments.items():
-                figures = snapshot.setdefault(model, _nothing())
-                figures["ms"].update({str(bucket): count for bucket, count in moment.buckets.items()})
-                if ended > now - _RATES_S:
-                    for rate in _RATES:
-                        figures[rate] += getattr(moment, rate) / _RATES_S
+                for rate in _RATES:
+                    snapshot[model][rate] += getattr(moment, rate) / _RATES_S
         for model, tokens in waiting.items():
             if tokens:
                 snapshot.setdefault(model, _nothing())["waiting"] = tokens

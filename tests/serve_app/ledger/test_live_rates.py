@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -59,3 +60,21 @@ def test_a_request_that_took_no_time_has_a_latency() -> None:
     minute = LastMinute()
     minute.add(1.0, {WHOLE: moment([0.0])})
     assert live_rates.total([minute.snapshot(1.0, {})]).p50_ms == pytest.approx(0.1, rel=0.1)
+
+
+def test_latencies_are_those_of_the_moments_that_are_not_older_than_a_minute() -> None:
+    chance = np.random.default_rng(5)
+    minute, kept, now = LastMinute(), [], 0.0
+    for _ in range(200):
+        now += float(chance.choice([0.6, 3.0, 20.0]))
+        moments = {name: moment(chance.lognormal(-4, 1, 3).tolist()) for name in "abc" if chance.random() < 0.5}
+        minute.add(now, moments)
+        kept = [(ended, one) for ended, one in [*kept, (now, moments)] if ended > now - 60.0]
+        snapshot = minute.snapshot(now, {})
+        assert snapshot.keys() == {name for _, one in kept for name in one}
+        for name in snapshot:
+            ours: Counter[str] = Counter()
+            for _, one in kept:
+                if name in one:
+                    ours.update({str(bucket): count for bucket, count in one[name].buckets.items()})
+            assert snapshot[name]["ms"] == ours
