@@ -5,8 +5,9 @@ Arrays travel as numpy, never as lists of floats. Everything here pickles.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, Protocol, Union
 
 import numpy as np
@@ -57,6 +58,10 @@ class DenseVectors:
         row: Floats = self.rows[position]
         return row
 
+    def __iter__(self) -> Iterator[Floats]:
+        """All, in their order; sooner than one by one."""
+        return iter(self.rows)
+
 
 @dataclass(frozen=True)
 class SparseVectors:
@@ -76,6 +81,10 @@ class SparseVectors:
         part = slice(self.offsets[position], self.offsets[position + 1])
         return SparseVector(self.indices[part], self.values[part])
 
+    def __iter__(self) -> Iterator[SparseVector]:
+        for begin, end in pairwise(self.offsets.tolist()):
+            yield SparseVector(self.indices[begin:end], self.values[begin:end])
+
 
 @dataclass(frozen=True)
 class MultiVectors:
@@ -91,6 +100,10 @@ class MultiVectors:
         part: Floats = self.rows[self.offsets[position] : self.offsets[position + 1]]
         return part
 
+    def __iter__(self) -> Iterator[Floats]:
+        for begin, end in pairwise(self.offsets.tolist()):
+            yield self.rows[begin:end]
+
 
 @dataclass(frozen=True)
 class JoinedVectors:
@@ -104,6 +117,9 @@ class JoinedVectors:
     def __getitem__(self, position: int) -> Any:
         """A tuple of vectors, one of each kind: to who hands them on, one result like any other."""
         return tuple(part[position] for part in self.parts)
+
+    def __iter__(self) -> Iterator[Any]:
+        return zip(*self.parts, strict=True)
 
 
 Vectors = Union[DenseVectors, SparseVectors, MultiVectors, JoinedVectors]

@@ -52,9 +52,10 @@ class Pipeline:
             return await self._upstream.rest(request)
         with step("read"):
             request, text = await read_text(request, self._settings.body_bytes)
-        content, slots = await beside(len(text), partial(self._found, text, place))
-        if slots:
-            return await self._infer_rest(request, content, slots, place, len(text))
+        if not find_json.lacks_letters(text):
+            content, slots = await beside(len(text), partial(self._found, text, place))
+            if slots:
+                return await self._infer_rest(request, content, slots, place, len(text))
         answer = await self._upstream.rest(request)
         if answer.status == HTTPStatus.BAD_REQUEST:
             await beside(len(text), partial(self._explain, text, place))

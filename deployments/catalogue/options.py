@@ -84,8 +84,8 @@ def longest_text(card: ModelCard, options: Mapping[str, Any]) -> int | None:
     return None if card.provider else card.spec.options.model_validate(dict(options)).text_characters
 
 
-def as_key(options: Mapping[str, Any], where: str) -> bytes:
-    """Options as JSON, the same for equal ones.
+def as_key(options: Mapping[str, Any], where: object) -> bytes:
+    """Options as JSON, the same for equal ones. `where` they stand is put into words if an error has to name it.
 
     Raises:
         BadOption: they are larger than any model has use for, or nested too deep.
@@ -103,7 +103,7 @@ def as_key(options: Mapping[str, Any], where: str) -> bytes:
     return key
 
 
-def _too_large(where: str) -> BadOption:
+def _too_large(where: object) -> BadOption:
     return BadOption(f"{where}.options: have more than {_BYTES} bytes as JSON, which no model has use for")
 
 

@@ -121,11 +121,12 @@ class BatchQueue(Generic[V, R]):
     def _take(self, rule: Coalescing) -> list[Item[V, R]]:
         """The oldest items up to a full batch, without those that nobody waits for any more."""
         items: list[Item[V, R]] = []
-        size = 0
-        while self._waiting and len(items) < rule.inputs:
-            if items and size + self._waiting[0].size > rule.characters:
+        waiting, most, characters, size = self._waiting, rule.inputs, rule.characters, 0
+        while waiting and len(items) < most:
+            item = waiting[0]
+            if items and size + item.size > characters:
                 break
-            item = self._waiting.popleft()
+            waiting.popleft()
             self._waiting_size -= item.size
             if item.request.is_wanted:
                 items.append(item)
@@ -141,6 +142,7 @@ class PendingRequest:
         self.since = since
         self.error: BaseException | None = None
         self.is_wanted = True
+        self.count = count
         self._vectors: list[Vector | None] = [None] * count
         self._tokens = 0
         self._missing = count
@@ -158,9 +160,13 @@ class PendingRequest:
 
     def take(self, position: int, vector: Vector, tokens: int) -> None:
         """Keep one result."""
-        self._vectors[position] = vector
+        self.take_run(position, (vector,), tokens)
+
+    def take_run(self, begin: int, vectors: Sequence[Vector], tokens: int) -> None:
+        """Keep the results of inputs that follow each other, and the tokens of all of them."""
+        self._vectors[begin : begin + len(vectors)] = vectors
         self._tokens += tokens
-        self._missing -= 1
+        self._missing -= len(vectors)
         if not self._missing:
             self._settle()
 

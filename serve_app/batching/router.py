@@ -151,9 +151,12 @@ def _hand_out(items: Sequence[_Item], outcome: _Outcome) -> None:
         for item in items:
             item.request.fail(error)
         return
-    vectors = outcome.vectors
-    for position, (item, tokens) in enumerate(zip(items, outcome.tokens.tolist(), strict=True)):
-        item.request.take(item.position, vectors[position], tokens)
+    vectors, tokens, at = list(outcome.vectors), outcome.tokens.tolist(), 0
+    while at < len(items):
+        first = items[at]
+        end = at + first.request.count - first.position  # the inputs of a request stand together, in their order
+        first.request.take_run(first.position, vectors[at:end], sum(tokens[at:end]))
+        at = end
 
 
 def _cancelled() -> ModelUnavailable:

@@ -21,10 +21,11 @@ def fill(group: Group, vectors: Sequence[Vector]) -> None:
     """
     if len(vectors) != len(group.inputs):
         raise InternalError(f"{group.card.name} gave {len(vectors)} vectors for {len(group.inputs)} inputs")
+    kinds = group.kinds
     for use in group.uses:
         vector = vectors[use.position]
-        if group.kinds:
-            vector = cast("Sequence[Vector]", vector)[group.kinds.index(use.kind)]
+        if kinds:
+            vector = cast("Sequence[Vector]", vector)[kinds.index(use.kind)]
         if use.mrl is not None and not isinstance(vector, SparseVector):
             if use.mrl > len(vector):  # of an external provider, or of one that was asked for shorter vectors
                 raise BadOption(f"{use.slot.where}.options.mrl: the vector has {len(vector)} numbers")

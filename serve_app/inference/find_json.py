@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import setitem
 from typing import Any
 
 import numpy as np
 import orjson
 
-from deployments.contract import SparseVector, Vector
 from deployments.errors import MalformedRequest
 from serve_app.inference.objects import (
     ANY_NUMBER,
     Path,
     Slot,
-    check_number,
     in_words,
     is_inference_object,
     lacks_model,
     read,
+    too_many,
 )
 from serve_app.inference.places import SCHEMAS, Schema
 from serve_app.protocol.json_text import contains
@@ -27,12 +27,20 @@ MAX_DEPTH = 128
 """How deep a body may be nested on the way to a vector; serde_json, which Qdrant parses with, has the same limit."""
 
 
+def lacks_letters(body: bytes | bytearray) -> bool:
+    """Whether a body has none of the letters that an inference object needs, as one of numbers has.
+
+    A letter is found thirty times as fast as a word, a megabyte of them in less than a tenth of a millisecond.
+    """
+    return b"m" not in body and b"\\" not in body
+
+
 def may_hold_objects(body: bytes | bytearray) -> bool:
     """Whether a body could hold an inference object, told without parsing it.
 
     Each one has the key `model`. A letter of a key may be written as an escape, so a body with escapes may hold one.
     """
-    return contains(body, b'"model"') or contains(body, b"\\u")
+    return (b"m" in body and contains(body, b'"model"')) or (b"\\" in body and contains(body, b"\\u"))
 
 
 def find(body: Any, schema: str, depth: int = MAX_DEPTH, most: int = ANY_NUMBER) -> list[Slot]:
@@ -87,12 +95,11 @@ class _Walk:
             raise _TooDeepError
         if isinstance(value, dict):
             if schema.vector and is_inference_object(value):
-                check_number(len(self.slots) + 1, self._most)
-                self.slots.append(Slot(path, read(value, path), named, partial(_put, container, key)))
-                return
-            if not self.without_model and schema.vector and _lacks_model(value, schema):
-                self.without_model.append(in_words(path))
-            self._into_fields(value, path, schema, named=named, left=left - 1)
+                if len(self.slots) >= self._most:
+                    raise too_many(self._most)
+                self.slots.append(Slot(path, read(value, path), named, partial(setitem, container, key)))
+            else:
+                self._into_fields(value, path, schema, named=named, left=left - 1)
         elif isinstance(value, list) and schema.items:
             items = SCHEMAS[schema.items]
             for position, item in enumerate(value):
@@ -100,11 +107,14 @@ class _Walk:
                     self.into(value, position, (path, position), items, named=named, left=left - 1)
 
     def _into_fields(self, value: dict[str, Any], path: Path, schema: Schema, *, named: bool, left: int) -> None:
+        if schema.vector and not self.without_model and _lacks_model(value, schema):
+            self.without_model.append(in_words(path))
         if schema.using:
             named = bool(value.get("using"))
-        named = named or bool(schema.names)
+        fields, names = schema.fields, schema.names
+        named = named or names is not None
         for key in value:
-            if target := schema.fields.get(key, schema.names):
+            if target := fields.get(key, names):
                 self.into(value, key, (path, key), SCHEMAS[target], named=named, left=left)
 
 
@@ -112,17 +122,8 @@ def _lacks_model(value: dict[str, Any], schema: Schema) -> bool:
     return lacks_model(value) and not (schema.text and value.keys() == {"text"})
 
 
-def _put(container: Any, key: str | int, vector: Vector) -> None:
-    container[key] = plain(vector)
-
-
-def plain(vector: Vector | None) -> Any:
-    """A vector as it stands in JSON, its numbers still in arrays."""
-    return {"indices": vector.indices, "values": vector.values} if isinstance(vector, SparseVector) else vector
-
-
 def dump(body: Any) -> bytes:
-    """A body with vectors in its slots as JSON.
+    """A body with vectors in its slots as JSON; that of a `SparseVector` is an object of its fields.
 
     Raises:
         MalformedRequest: it is nested too deep, in a payload or a filter.

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from deployments.contract import Floats, SparseVector, Vector
-from serve_app.inference.objects import ANY_NUMBER, InferenceObject, Path, Slot, check_number, in_words, no_model
+from serve_app.inference.objects import ANY_NUMBER, InferenceObject, Path, Slot, in_words, no_model, too_many
 from serve_app.protocol.qdrant_messages import grpc
 
 HOLDERS = frozenset({grpc.Vector.DESCRIPTOR.full_name, grpc.VectorInput.DESCRIPTOR.full_name})
@@ -36,7 +36,8 @@ def find(message: Message, most: int = ANY_NUMBER) -> list[Slot]:
     """
     slots: list[Slot] = []
     for slot in _walk(message, "", named=False):
-        check_number(len(slots) + 1, most)
+        if len(slots) >= most:
+            raise too_many(most)
         slots.append(slot)
     return slots
 

@@ -16,6 +16,7 @@ Input = Literal["text", "image", "object", "pair"]
 INPUTS: tuple[Input, ...] = ("text", "image", "object")
 _INPUTS = frozenset(INPUTS)
 _KEYS = frozenset({*INPUTS, "model", "options"})
+_NO_OPTIONS: Mapping[str, Any] = {}
 
 Path = Union[str, tuple["Path", Union[str, int]]]
 """The way to a place in a request, which is put into words only if somebody has to read it: what it begins with, or the
@@ -56,6 +57,10 @@ class Slot:
         """The place in the words of the request (`points[3].vector.image`)."""
         return in_words(self.path)
 
+    def __str__(self) -> str:
+        """The same, for errors that may not be raised."""
+        return in_words(self.path)
+
 
 def in_words(path: Path) -> str:
     """A path as errors name it."""
@@ -87,9 +92,12 @@ def read(value: Mapping[str, Any], path: Path) -> InferenceObject:
     Raises:
         MalformedRequest: its model has no name, it has not exactly one input, or keys that mean nothing.
     """
-    keys, model, options = value.keys(), value["model"], value.get("options") or {}
+    model = value["model"]
     if not model:
         raise no_model(in_words(path))
+    if len(value) == 2 and "text" in value:  # noqa: PLR2004  nothing but these two, as in most that there are
+        return InferenceObject("text", value["text"], model, _NO_OPTIONS)
+    keys, options = value.keys(), value.get("options") or _NO_OPTIONS
     given = _INPUTS.intersection(keys)
     if len(given) != 1:
         raise MalformedRequest(f"{in_words(path)}: an inference object has exactly one of 'text', 'image' and 'object'")
@@ -102,14 +110,9 @@ def read(value: Mapping[str, Any], path: Path) -> InferenceObject:
     return InferenceObject(name, value[name], model, options)
 
 
-def check_number(count: int, most: int) -> None:
-    """Make sure that there are no more inference objects than a request may have.
-
-    Raises:
-        WrongInput: there are.
-    """
-    if count > most:
-        raise WrongInput(f"the request has too many inference objects; at most {most} are allowed (objects)")
+def too_many(most: int) -> WrongInput:
+    """What to say if there are more inference objects than a request may have."""
+    return WrongInput(f"the request has too many inference objects; at most {most} are allowed (objects)")
 
 
 def no_model(where: str) -> MalformedRequest:

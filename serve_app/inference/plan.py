@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Union
@@ -55,8 +56,9 @@ class Group:
 
     def add(self, slot: Slot, data: Data, mrl: int | None, kind: VectorKind) -> None:
         """Take on a slot; an input that is here already is not added again."""
-        position = self._positions.setdefault(data, len(self.inputs))
-        if position == len(self.inputs):
+        following = len(self.inputs)
+        position = self._positions.setdefault(data, following)
+        if position == following:
             self.inputs.append(data)
         self.uses.append(Use(slot, position, mrl, kind))
 
@@ -85,12 +87,13 @@ def plan(
     asked = _Asked(direction, catalogue, keys, any_mrl)
     for slot in slots:
         # Hundreds of slots say the same; what they say is looked up and checked once.
-        options = slot.wanted.options
-        said = slot.wanted.model, as_key(options, slot.where) if options else b"", slot.wanted.input
+        wanted = slot.wanted
+        options = wanted.options
+        said = wanted.model, as_key(options, slot) if options else b"", wanted.input
         here = opened.get(said)
         if here is None:
             here = opened[said] = _open(slot, asked, groups)
-        here.group.add(slot, _input(slot, here), here.mrl, here.card.vector_kind)
+        here.group.add(slot, _input(slot, here), here.mrl, here.kind)
     return [part for group in groups.values() for part in (by_kinds(group) if group.card.heads else (group,))]
 
 
@@ -120,7 +123,8 @@ _Key = tuple[str, bytes, Reads, bytes]
 """What a group has in common: the model, the options, what is read, and a digest of the provider's key."""
 
 
-class _Opened(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Opened:
     """The group of some slots, the length to cut their vectors to, and what their inputs have to be.
 
     `characters` is how long a text may be; `prefix` is what the model wants to read before it.
@@ -128,10 +132,10 @@ class _Opened(NamedTuple):
 
     group: Group
     card: ModelCard
+    kind: VectorKind
     mrl: int | None
     reads: Sequence[str]
-    needs_name: bool
-    characters: int | None
+    characters: float
     prefix: str
 
 
@@ -160,8 +164,8 @@ def _open(slot: Slot, asked: _Asked, groups: dict[_Key, Group]) -> _Opened:
     network = card if card.network == card.name else asked.catalogue.find(card.network, where)
     place = card.network, own.key, reads, digest(key)
     group = groups.setdefault(place, Group(network, asked.direction, own.options, reads, key))
-    sparse = card.vector_kind == "sparse"
-    return _Opened(group, card, mrl, card.reads, sparse, own.longest_text, prefix)
+    characters = math.inf if own.longest_text is None else own.longest_text
+    return _Opened(group, card, card.vector_kind, mrl, card.reads, characters, prefix)
 
 
 def _whole(value: Any) -> Any:
@@ -170,24 +174,24 @@ def _whole(value: Any) -> Any:
 
 
 def _input(slot: Slot, opened: _Opened) -> Data:
-    wanted, longest = slot.wanted, opened.characters
+    wanted = slot.wanted
     data = wanted.data
-    if opened.needs_name and not slot.named:
+    if opened.kind == "sparse" and not slot.named:
         raise WrongInput(
             f"{slot.where}: {opened.card.name} gives sparse vectors, which Qdrant stores under a name only: name "
             "the vector (in a query: 'using')"
         )
     if wanted.input not in opened.reads:
         raise _wrong_kind(slot, opened)
-    if isinstance(data, Pair):
-        return data
     if not isinstance(data, str):
+        if isinstance(data, Pair):
+            return data
         raise WrongInput(f"{slot.where}.{wanted.input}: expected a string")
     if wanted.input == "image":
         return data
-    if longest is not None and len(data) > longest:
+    if len(data) > opened.characters:
         raise WrongInput(
-            f"{slot.where}.text: has {len(data)} characters; at most {longest} are allowed with its options"
+            f"{slot.where}.text: has {len(data)} characters; at most {opened.characters} are allowed with its options"
         )
     return data if data.startswith(opened.prefix) else opened.prefix + data
 

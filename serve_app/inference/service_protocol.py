@@ -86,4 +86,4 @@ def _object(asked: Input) -> InferenceObject:
 
 def dump(vectors: Sequence[Vector | None], usage: Usage) -> bytes:
     """The answer: embeddings in the order of the inputs, and the tokens of each model."""
-    return find_json.dump({"embeddings": [find_json.plain(vector) for vector in vectors], "usage": models(usage)})
+    return find_json.dump({"embeddings": list(vectors), "usage": models(usage)})

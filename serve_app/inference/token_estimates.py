@@ -23,5 +23,7 @@ def estimated_tokens(groups: Sequence[Group]) -> dict[str, int]:
 def _of(group: Group) -> int:
     if group.reads == "image":
         return _IMAGE_TOKENS * len(group.inputs)
-    window = group.card.context_window or math.inf
-    return int(sum(min(len(text) / _CHARACTERS_A_TOKEN + 2, window) for text in group.inputs))
+    window, lengths = group.card.context_window or math.inf, [len(text) for text in group.inputs]
+    if max(lengths, default=0) / _CHARACTERS_A_TOKEN + 2 <= window:
+        return int(sum(lengths) / _CHARACTERS_A_TOKEN + 2 * len(lengths))
+    return int(sum([min(length / _CHARACTERS_A_TOKEN + 2, window) for length in lengths]))

@@ -129,3 +129,13 @@ def test_who_gives_up_is_told_nothing() -> None:
     request.take(0, "x", 1)  # type: ignore[arg-type]
     request.fail(InternalError("late"))
     assert (settled, request.error) == ([], None)
+
+
+def test_results_are_taken_one_by_one_or_several_that_follow_each_other() -> None:
+    settled: list[None] = []
+    request = PendingRequest(4, 0.0, lambda: settled.append(None))
+    request.take_run(1, ["b", "c"], 5)  # type: ignore[list-item]
+    request.take(3, "d", 2)  # type: ignore[arg-type]
+    assert settled == []
+    request.take_run(0, ["a"], 1)  # type: ignore[list-item]
+    assert (request.vectors, request.tokens, settled) == (["a", "b", "c", "d"], 8, [None])

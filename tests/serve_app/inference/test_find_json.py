@@ -219,3 +219,18 @@ def test_no_more_objects_are_looked_for_than_a_request_may_have() -> None:
     after = [*points, {"vector": OBJECT}, {"vector": {"text": "a", "model": "m", "this": "is never read"}}]
     with pytest.raises(WrongInput, match="at most 3 are allowed"):
         find_json.find({"points": after}, "PointInsertOperations", most=3)
+
+
+def test_a_body_of_numbers_lacks_the_letters_of_an_object() -> None:
+    assert find_json.lacks_letters(b'{"points": [{"id": 1, "vector": [0.1], "payload": {"key": "value"}}]}')
+    for body in (b'{"text": "a", "model": "n"}', b'{"text": "a", "\\u006dodel": "n"}'):
+        assert not find_json.lacks_letters(body)
+        assert find_json.may_hold_objects(body)
+    assert not find_json.may_hold_objects(b'{"payload": {"a": "some more \\" memory"}}')
+
+
+def test_an_object_of_a_text_alone_is_read_as_one_with_empty_options() -> None:
+    short, long = ({"vector": {**OBJECT, **options}} for options in ({}, {"options": {}}))
+    first, second = find_json.find({"points": [short, long]}, "PointInsertOperations")
+    for name in ("input", "data", "model", "options"):
+        assert getattr(first.wanted, name) == getattr(second.wanted, name)
