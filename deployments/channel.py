@@ -63,16 +63,24 @@ class Framed(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        arrived, at = self._arrived, 0
-        arrived += data
-        while len(arrived) - at >= _HEAD.size:
-            size, number, kind = _HEAD.unpack_from(arrived, at)
-            begin = at + _HEAD.size
-            if begin + size > len(arrived):
-                break
-            at = begin + size
-            self.received(Kind(kind), number, bytes(arrived[begin:at]))
-        del arrived[:at]
+        if self._arrived:
+            self._arrived += data
+            del self._arrived[: self._take(self._arrived)]
+        else:  # most frames come whole
+            self._arrived += data[self._take(data) :]
+
+    def _take(self, arrived: bytes | bytearray) -> int:
+        """Hand on the whole frames of what has arrived, and tell where they end."""
+        at = 0
+        with memoryview(arrived) as view:
+            while len(view) - at >= _HEAD.size:
+                size, number, kind = _HEAD.unpack_from(view, at)
+                begin = at + _HEAD.size
+                if begin + size > len(view):
+                    break
+                at = begin + size
+                self.received(Kind(kind), number, bytes(view[begin:at]))
+        return at
 
 
 def packed(value: object) -> bytes:

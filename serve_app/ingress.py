@@ -52,7 +52,7 @@ from serve_app.onboarding import RayCluster
 from serve_app.pipeline import Pipeline
 from serve_app.protocol.grpc_services import NAMES
 from serve_app.protocol.messages import RawMessage
-from serve_app.protocol.offload import take_short_turns
+from serve_app.protocol.offload import collect_in_lots, take_short_turns
 from serve_app.upstream.aliases import Aliases
 from serve_app.upstream.base import Upstream
 from serve_app.upstream.embedded import EmbeddedQdrant
@@ -73,6 +73,7 @@ class Ingress:
         providers: DeploymentHandle[Any] | None,
     ) -> None:
         take_short_turns()
+        collect_in_lots()
         cards = arguments.served(chosen)
         variables = environment.read()
         self._settings = LiveSettings()

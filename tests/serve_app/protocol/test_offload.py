@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import serve_app
-from serve_app.protocol.offload import LONG, beside, take_short_turns
+from serve_app.protocol.offload import LONG, beside, collect_in_lots, take_short_turns
 from tests.support.gateway import Gateway
 
 
@@ -47,3 +47,15 @@ async def test_a_long_body_is_embedded_as_a_short_one_is() -> None:
     assert b'"model"' not in gateway.qdrant.requests[0].body
     nameless = [{"id": 1, "vector": {"text": "tea", "model": ""}, "payload": {"a": "x" * LONG}}]
     assert (await gateway.put({"points": nameless})).status_code == 400
+
+
+def test_the_ingress_collects_garbage_in_lots_and_everything_as_seldom_as_before() -> None:
+    thresholds = gc.get_threshold()
+    try:
+        collect_in_lots()
+        young, older, everything = gc.get_threshold()
+    finally:
+        gc.set_threshold(*thresholds)
+    assert young == 10_000
+    assert young * (older + 1) * everything == pytest.approx(700 * 11 * 1000, rel=0.1)
+    assert "    collect_in_lots()\n" in (Path(serve_app.__file__).parent / "ingress.py").read_text()
