@@ -7,5 +7,6 @@
 | `embedded` | the embedded store, wherever it is at the moment |
 | `measured` | the same, measured and traced |
 | `http_client` | HTTP/1.1 to one server |
+| `grpc_channel` | gRPC to one server |
 | `aliases` | which collection an alias stands for |
 """

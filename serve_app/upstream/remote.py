@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import ssl
@@ -11,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc.aio
+import grpc
 from typing_extensions import override
 from yarl import URL
 
@@ -19,61 +18,14 @@ from deployments.errors import ConfigError, DeadlineExceeded, UpstreamUnavailabl
 from serve_app.protocol.deadlines import TimeLimit
 from serve_app.protocol.messages import Call, Reply, Request, Response
 from serve_app.upstream.base import NotReached, Upstream, UpstreamStatus
+from serve_app.upstream.grpc_channel import CallError, Channel
 from serve_app.upstream.http_client import BrokenOffError, HttpClient, NotSentError, TimeOverError
 
 log = logging.getLogger("ray.serve")
 
-_MAX_MESSAGE = 256 * 1024 * 1024
 _CONNECT_S = 5.0
 _PASSED_OVER_S = 2.0
 """How long a node that could not be reached is tried after the others only."""
-
-_GRPC_OPTIONS = [
-    ("grpc.max_send_message_length", _MAX_MESSAGE),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
-_State = grpc.ChannelConnectivity
-_Method = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
-
-
-class _Channel:
-    """The connection to one node."""
-
-    def __init__(self, url: URL, trusted: bytes | None) -> None:
-        address = f"{url.host}:{url.port}"
-        self._channel = (
-            grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(trusted), _GRPC_OPTIONS)
-            if url.scheme == "https"
-            else grpc.aio.insecure_channel(address, _GRPC_OPTIONS)
-        )
-        self._methods: dict[str, _Method] = {}
-
-    def method(self, name: str) -> _Method:
-        """What calls a method of Qdrant's, from bytes to bytes."""
-        method = self._methods.get(name)
-        if method is None:
-            method = self._methods[name] = self._channel.unary_unary(name)
-        return method
-
-    async def connects(self, patience_s: float) -> bool:
-        """Whether there is a connection, after waiting for one that is on its way.
-
-        After a failure gRPC tries again by itself, at most a second later; until then the channel is not waited for.
-        """
-        state = self._channel.get_state(try_to_connect=True)
-        while state in {_State.IDLE, _State.CONNECTING}:
-            try:
-                await asyncio.wait_for(self._channel.wait_for_state_change(state), patience_s)
-            except asyncio.TimeoutError:
-                return False
-            state = self._channel.get_state(try_to_connect=True)
-        return state is _State.READY
-
-    async def close(self) -> None:
-        """End the connection."""
-        await self._channel.close()
 
 
 @dataclass
@@ -122,7 +74,7 @@ class RemoteQdrant(Upstream):
         """
         trusted = _read(certificates) if certificates else None
         self._nodes = Turns([URL(url) for url in urls], _context(certificates, trusted))
-        self._channels = [_Channel(URL(url), trusted) for url in grpc_urls]
+        self._channels = [Channel(URL(url), trusted) for url in grpc_urls]
         self._next = 0
 
     @override
@@ -145,20 +97,16 @@ class RemoteQdrant(Upstream):
     async def grpc(self, message: bytes, call: Call) -> Reply:
         channel = await self._connected(call.time)
         began, left_s = time.monotonic(), call.time.left_s
-        timeout_s = left_s if left_s < math.inf else None
-        invoke = channel.method(call.method)(message, metadata=tuple(call.metadata), timeout=timeout_s)
         try:
-            answer: bytes = await invoke
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
+            return await channel.call(call.method, message, call.metadata, left_s if left_s < math.inf else None)
+        except CallError as error:
+            if error.code is grpc.StatusCode.UNAVAILABLE and not error.trailers:
                 raise UpstreamUnavailable("Qdrant cannot be reached") from error
-            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and not error.trailing_metadata():
+            if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.trailers:
                 raise _late(time.monotonic() - began) from error
-            metadata = [*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())]
-            raise UpstreamStatus(error.code(), error.details() or "", metadata) from error
-        return Reply(answer, [*await invoke.initial_metadata(), *await invoke.trailing_metadata()])
+            raise UpstreamStatus(error.code, error.details, [*error.head, *error.trailers]) from error
 
-    async def _connected(self, limit: TimeLimit) -> _Channel:
+    async def _connected(self, limit: TimeLimit) -> Channel:
         """The channel of the node whose turn it is, or of the next one that has a connection."""
         self._next = (self._next + 1) % len(self._channels)
         for channel in self._channels[self._next :] + self._channels[: self._next]:
