@@ -15,9 +15,10 @@ from serve_app.config.settings import LiveSettings
 from serve_app.embedder import Embedder
 from serve_app.ledger.meter import Meter
 from serve_app.pipeline import Pipeline
-from serve_app.protocol.messages import RawMessage, Request, Response, json_response, read
+from serve_app.protocol.messages import Metadata, RawMessage, Reply, Request, Response, json_response, read
+from serve_app.upstream.grpc_channel import Channel
 from serve_app.upstream.measured import MeasuredUpstream
-from serve_app.upstream.remote import RemoteQdrant, _Channel
+from serve_app.upstream.remote import RemoteQdrant
 
 CONTRACT = Embeddings, DenseVectors, SparseVectors
 
@@ -35,12 +36,15 @@ class _Qdrant(RemoteQdrant):
         return json_response(200, self._answer)
 
 
-class _Connected(_Channel):
-    """A channel that has a connection already."""
+class _Connected(Channel):
+    """A channel that has a connection already, by `stubs.Channel`, which is one of grpc.aio's."""
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
-        self._methods = {}
+
+    async def call(self, method: str, message: bytes, metadata: Metadata, timeout_s: float | None) -> Reply:
+        call = self._channel.unary_unary(method)(message, metadata=metadata, timeout=timeout_s)
+        return Reply(await call, (*await call.initial_metadata(), *await call.trailing_metadata()))
 
 
 async def _states() -> dict[str, str]:
