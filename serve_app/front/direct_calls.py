@@ -1,6 +1,6 @@
 """gRPC calls answered in an ingress replica without Ray Serve's own handling of each, which costs more than they do.
 
-It makes some five tasks and generators of a call, a context that pickles, and a line for the log. What matters of it
+It makes a context that pickles, a task, generators and a line for the log of each call. What matters of it
 stays: the replica's limits and counts (`front.ray_replica`), `request_timeout_s`, the application that a call may name,
 and the id in the answer. A caller that hangs up, or whose deadline is over, has the call cancelled by gRPC itself.
 """

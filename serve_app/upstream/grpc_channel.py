@@ -79,7 +79,7 @@ class Channel:
         After a failure gRPC tries again by itself, at most a second later; until then the channel is not waited for.
         """
         state = self._channel.get_state(try_to_connect=True)
-        while state in {_State.IDLE, _State.CONNECTING}:
+        while state is _State.IDLE or state is _State.CONNECTING:
             try:
                 await asyncio.wait_for(self._channel.wait_for_state_change(state), patience_s)
             except asyncio.TimeoutError:
