@@ -16,6 +16,7 @@ import onnxruntime  # type: ignore[import-untyped]
 from deployments.catalogue.families import Precision
 from deployments.contract import Running
 from deployments.errors import InternalError, ModelError
+from deployments.networks.alone import is_alone
 from deployments.networks.settings import SessionSettings
 from deployments.shared_lock import SharedLock
 
@@ -66,10 +67,12 @@ the card."""
 class Session:
     """A loaded model: `provider` and `precision` say how it runs."""
 
-    def __init__(self, session: Any, provider: Provider, precision: Precision) -> None:
+    def __init__(self, session: Any, provider: Provider, precision: Precision, wide: Any = None) -> None:
+        """`wide` is the same model on all threads, for runs that have them to themselves; None: there is none."""
         self.provider = provider
         self.precision = precision
         self._session = session
+        self._wide = wide or session
         self._inputs = {item.name: _TYPES.get(item.type) for item in session.get_inputs()}
         self._outputs = [item.name for item in session.get_outputs()]
 
@@ -98,10 +101,11 @@ class Session:
         Raises:
             InternalError: the run failed.
         """
+        session = self._wide if is_alone() else self._session
         try:
             read = {name: _as(inputs[name], dtype) for name, dtype in self._inputs.items()}
             with CARD.shared():
-                outputs: Outputs = self._session.run(output and [output], read)
+                outputs: Outputs = session.run(output and [output], read)
         except Exception as error:  # onnxruntime's exceptions have no common class
             raise InternalError(f"the model could not be run: {type(error).__name__}") from error
         return outputs
@@ -199,8 +203,24 @@ def open_session(build: Build, settings: SessionSettings, unsuitable: Collection
     """
     provider = provider_of(settings)
     precision = _precision(settings, provider, unsuitable)
-    session = _load(build, settings, provider, precision, _provider_options(settings, provider, precision))
-    return Session(session, provider, precision)
+    model = build(_weights(precision))
+    session = _load(model, settings, provider, _provider_options(settings, provider, precision))
+    return Session(session, provider, precision, _wide(model, settings, provider, precision))
+
+
+def _wide(model: bytes | Path, settings: SessionSettings, provider: Provider, precision: Precision) -> Any:
+    """The same with all threads for one run, if that is not what it has anyway, and its weights are few enough."""
+    if provider == "cuda" or settings.streams == 1 or settings.threads <= 1 or _size(model) > settings.wide_run_limit:
+        return None
+    one = settings.model_copy(update={"streams": 1})
+    return _load(model, one, provider, _provider_options(one, provider, precision))
+
+
+def _size(model: bytes | Path) -> int:
+    """In bytes; a file's with all that lies beside it, such as its weights."""
+    if isinstance(model, bytes):
+        return len(model)
+    return sum(path.stat().st_size for path in model.parent.iterdir() if path.is_file())
 
 
 def open_replayed(build: Build, settings: SessionSettings, unsuitable: Collection[Precision] = ()) -> ReplayedSession:
@@ -209,16 +229,15 @@ def open_replayed(build: Build, settings: SessionSettings, unsuitable: Collectio
     Raises:
         ModelError: as above, or a part of the model would not run on the card.
     """
-    precision = _precision(settings, "cuda", unsuitable)
-    return ReplayedSession(
-        _load(build, settings, "cuda", precision, _cuda_options(settings) | {"enable_cuda_graph": "1"})
-    )
+    model = build(_weights(_precision(settings, "cuda", unsuitable)))
+    return ReplayedSession(_load(model, settings, "cuda", _cuda_options(settings) | {"enable_cuda_graph": "1"}))
 
 
-def _load(
-    build: Build, settings: SessionSettings, provider: Provider, precision: Precision, options: Mapping[str, str]
-) -> Any:
-    model = build(np.float16 if precision == "float16" else np.float32)
+def _weights(precision: Precision) -> npt.DTypeLike:
+    return np.float16 if precision == "float16" else np.float32
+
+
+def _load(model: bytes | Path, settings: SessionSettings, provider: Provider, options: Mapping[str, str]) -> Any:
     try:
         session = onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else str(model),
@@ -275,6 +294,8 @@ def _options(settings: SessionSettings, provider: Provider) -> Any:
         if provider == "cuda":
             options.log_severity_level = 3  # it warns for each session that what knows only shapes runs on the CPU
         options.intra_op_num_threads = max(1, settings.threads // settings.streams) if settings.threads else 0
+        if settings.streams == 1:  # its threads would spin for longer than a run takes, on cores that others need
+            options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 

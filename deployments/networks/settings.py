@@ -13,7 +13,9 @@ class SessionSettings(Record):
     """How a model runs: where, in which precision, and on how many threads (0: one a core).
 
     `streams` is how many chunks run at the same time; they share the threads. Threads of one chunk wait for each
-    other many times in each run, which costs most if something else runs on the same cores.
+    other many times in each run, which costs most if something else runs on the same cores. A run that has the replica
+    to itself takes all threads, by a second session, if the model's files have `wide_run_limit` bytes at most: it takes
+    the memory of the weights a second time. 0: none has. There is none on a GPU.
 
     `auto` is the fastest provider of the installed onnxruntime, and the fastest precision there that keeps the cosine
     to float32 above 0.9999, by what was measured for the model's family. `gpu_mem_limit` bounds what onnxruntime's own
@@ -29,3 +31,4 @@ class SessionSettings(Record):
     rows: Literal["auto", "padded", "packed", "ragged"] = "auto"
     cuda_graphs: bool = True
     gpu_mem_limit: int | None = Field(default=None, gt=0)
+    wide_run_limit: int = Field(default=160 << 20, ge=0)

@@ -16,6 +16,7 @@ from deployments.contract import Batch
 from deployments.families.loading import load_family
 from deployments.families.protocol import Family
 from deployments.metrics import export
+from deployments.networks.alone import alone
 from deployments.networks.layouts import padded_length
 from deployments.replica import memory
 from deployments.replica.settings import ReplicaSettings
@@ -43,12 +44,15 @@ def reserved(resource: str) -> float:
 
 
 def _warm_up(family: Family, settings: ReplicaSettings) -> None:
-    """Run a few batches on all streams at once, none after the time is over."""
+    """Run a few batches on all streams at once, and alone on all threads; none after the time is over."""
     deadline = time.monotonic() + _WARM_UP_SECONDS
     with ThreadPoolExecutor(settings.streams) as streams:
         for batch in _rehearsal(family, settings.token_budget):
             prepared, positions = family.prepare(batch), np.arange(len(batch))
             list(streams.map(lambda _: family.run(prepared, positions), range(settings.streams)))  # noqa: B023  waits
+            if settings.streams > 1:
+                with alone():
+                    family.run(prepared, positions)
             if time.monotonic() > deadline:
                 break
 

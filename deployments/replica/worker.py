@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from deployments.autoscaling import Load
 from deployments.contract import Embeddings, Vectors
 from deployments.errors import InternalError, ModelUnavailable
 from deployments.metrics.replica import CHECK, ReplicaMeasures
+from deployments.networks.alone import alone
 from deployments.replica import memory
 from deployments.replica.queue import InputQueue, Waiting
 from deployments.replica.work import Work
@@ -24,8 +28,21 @@ shortly before it, and none waits for ever."""
 _SHARE_STEP = 64
 """Tokens that are not worth dividing among several threads; shares are multiples of it."""
 
+_CALM_S = 0.1
+"""If there were chunks for two threads less than so long ago, a run takes one thread: another one will soon come."""
+
 _IDLE_S = 5.0
 """Without work for so long, the memory that the work has left behind goes back to the system."""
+
+
+class _Chunk(NamedTuple):
+    """What runs at once; none, if the worker is closed. `is_alone`: as it was taken, nothing else ran or waited."""
+
+    inputs: Sequence[Waiting[Work]]
+    is_alone: bool
+
+
+_NOTHING = _Chunk([], is_alone=False)
 
 
 class Worker:
@@ -42,6 +59,7 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._idle = 0
+        self._crowded_at = -math.inf
         self._budget = 0
         self._threads: list[threading.Thread] = []
 
@@ -104,13 +122,15 @@ class Worker:
         while self._run(self._next()):
             pass
 
-    def _run(self, chunk: Sequence[Waiting[Work]]) -> bool:
+    def _run(self, taken: _Chunk) -> bool:
         """Run a chunk and hand out its vectors. False when there is none: the worker is closed."""
+        chunk = taken.inputs
         if not chunk:
             return False
         started = time.perf_counter()
         try:
-            vectors = _vectors(chunk)
+            with alone() if taken.is_alone else nullcontext():
+                vectors = _vectors(chunk)
         except BaseException as error:  # noqa: BLE001  it belongs to those who wait for this chunk, not to the thread
             for owner in {one.owner for one in chunk}:
                 self._drop(owner)
@@ -141,15 +161,15 @@ class Worker:
             if queue := self._queues.get(work.kind):
                 queue.discard(work)
 
-    def _next(self) -> Sequence[Waiting[Work]]:
+    def _next(self) -> _Chunk:
         """The next chunk, when there is one; empty when the worker is closed."""
         chunk = self._take(_IDLE_S)
         if chunk is None:
             memory.release_free_memory()
             chunk = self._take(None)
-        return chunk or []
+        return chunk or _NOTHING
 
-    def _take(self, timeout: float | None) -> Sequence[Waiting[Work]] | None:
+    def _take(self, timeout: float | None) -> _Chunk | None:
         """As `_next`; None when there is no chunk after `timeout` seconds.
 
         What waits is shared out among the threads that have nothing to do: two small chunks at a time are sooner done
@@ -163,9 +183,21 @@ class Worker:
                 return None
             if self._closed:
                 self._abandon()
-                return []
+                return _NOTHING
             _, queue = min(self._queues.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
-            return queue.take(min(self._budget, _share(queue.tokens, idle)) if idle > 1 else self._budget)
+            inputs = queue.take(min(self._budget, _share(queue.tokens, idle)) if idle > 1 else self._budget)
+            return _Chunk(inputs, self._is_alone(idle))
+
+    def _is_alone(self, idle: int) -> bool:
+        """Whether a chunk, which so many idle threads could have taken, has them all to itself, and likely to its end.
+
+        Of callers who take turns, one often finds nothing running, and another one comes before its run is over.
+        """
+        now = time.monotonic()
+        if idle < len(self._threads) or self._has_news():
+            self._crowded_at = now
+            return False
+        return now - self._crowded_at > _CALM_S
 
     def _has_news(self) -> bool:
         self._queues = {kind: queue for kind, queue in self._queues.items() if len(queue)}

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 
 from deployments.networks import opening
+from deployments.networks.alone import alone
 from deployments.networks.session import Session, _processor_has_bfloat16, open_session
 from deployments.networks.settings import SessionSettings
 from tests.parity.cases import CASES, Case
@@ -109,10 +110,12 @@ def test_float16_weights_keep_the_cosine(
 
 @each_case
 def test_neighbours_and_their_order_change_nothing(case: Case, folder: Callable[[Case], Path]) -> None:
-    """Alone, all in one padded chunk, and the other way round in small chunks."""
-    inputs, embed = list(case.inputs), load(case, folder(case), CPU)
+    """Alone, with one thread and with all, all in one padded chunk, and the other way round in small chunks."""
+    inputs, embed = list(case.inputs), load(case, folder(case), CPU.model_copy(update={"threads": 2}))
     together, backwards = embed(inputs, budget=10**6), embed(inputs[::-1], budget=64)
     for position, each in enumerate(inputs):
-        alone = as_rows(case, embed([each])[0])
-        for other in (together[position], backwards[len(inputs) - 1 - position]):
-            assert difference(alone, as_rows(case, other)) < 1e-5
+        by_itself = as_rows(case, embed([each])[0])
+        with alone():
+            wide = embed([each])[0]
+        for other in (wide, together[position], backwards[len(inputs) - 1 - position]):
+            assert difference(by_itself, as_rows(case, other)) < 1e-5

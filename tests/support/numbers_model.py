@@ -9,6 +9,7 @@ import numpy as np
 
 from deployments.contract import Batch, DenseVectors, Direction, Running
 from deployments.families.protocol import Positions, Prepared
+from deployments.networks.alone import is_alone
 from deployments.networks.layouts import Padded
 from deployments.replica.work import Work
 
@@ -20,6 +21,8 @@ class Numbers:
 
     def __init__(self) -> None:
         self.chunks: list[list[int]] = []
+        self.alone: list[bool] = []
+        """Of each chunk, in the order in which they began."""
         self.started = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
@@ -37,6 +40,7 @@ class Numbers:
         raise NotImplementedError
 
     def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
+        self.alone.append(is_alone())
         self.started.set()
         assert self.go_on.wait(10)
         numbers = [prepared.items[position] for position in positions]

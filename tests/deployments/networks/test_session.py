@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from deployments.architectures.checkpoint import Checkpoint
 from deployments.errors import InternalError, ModelError
 from deployments.graphs import heads
 from deployments.networks import session as session_module
+from deployments.networks.alone import alone
 from deployments.networks.session import open_replayed, open_session
 from deployments.networks.settings import SessionSettings
 from tests.support import tiny
@@ -200,3 +202,82 @@ def test_a_run_that_fails_is_an_internal_error(model: bytes) -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SessionSettings.model_validate(settings)
+
+
+TWO_STREAMS = SessionSettings(provider="cpu", threads=2, streams=2)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """With how many threads each run went, and before them each session was opened; the models are real."""
+    seen: list[int] = []
+
+    class Noted(onnxruntime.InferenceSession):  # type: ignore[misc]
+        def __init__(self, model: bytes, options: Any, **rest: Any) -> None:
+            self.threads = options.intra_op_num_threads
+            seen.append(self.threads)
+            super().__init__(model, options, **rest)
+
+        def run(self, *given: Any) -> Any:
+            seen.append(self.threads)
+            return super().run(*given)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Noted)
+    return seen
+
+
+def test_a_run_alone_takes_all_threads_and_gives_the_same(model: bytes, threads: list[int]) -> None:
+    session = open_session(lambda _: model, TWO_STREAMS)
+    (beside,) = session.run(INPUTS)
+    with alone():
+        (wide,) = session.run(INPUTS)
+    session.run(INPUTS)
+    assert threads == [1, 2, 1, 2, 1]
+    assert wide == pytest.approx(beside, abs=1e-6)
+
+
+@pytest.mark.skipif("OpenVINOExecutionProvider" not in onnxruntime.get_available_providers(), reason="no OpenVINO")
+def test_openvino_gives_the_same_on_one_thread_and_on_all(model: bytes) -> None:
+    session = open_session(lambda _: model, SessionSettings(provider="openvino", precision="float32", threads=2))
+    (beside,) = session.run(INPUTS)
+    with alone():
+        (wide,) = session.run(INPUTS)
+    assert session._wide is not session._session
+    assert wide == pytest.approx(beside, abs=1e-5)
+
+
+def test_only_the_run_of_the_thread_that_is_alone_is_wide(model: bytes, threads: list[int]) -> None:
+    session = open_session(lambda _: model, TWO_STREAMS)
+    with ThreadPoolExecutor(1) as other, alone():
+        other.submit(session.run, INPUTS).result()
+    assert threads == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "narrower", [{"streams": 1}, {"threads": 1}, {"threads": 0}, {"wide_run_limit": 0}, {"wide_run_limit": 100}]
+)
+def test_one_session_is_enough_if_all_runs_have_all_threads_or_the_model_is_large(
+    model: bytes, threads: list[int], narrower: dict[str, int]
+) -> None:
+    session = open_session(lambda _: model, TWO_STREAMS.model_copy(update=narrower))
+    with alone():
+        session.run(INPUTS)
+    assert len(threads) == 2
+
+
+def test_a_model_in_a_file_is_as_large_as_all_that_lies_beside_it(
+    model: bytes, threads: list[int], tmp_path: Path
+) -> None:
+    file = tmp_path / "built" / "model.onnx"
+    file.parent.mkdir()
+    file.write_bytes(model)
+    settings = TWO_STREAMS.model_copy(update={"wide_run_limit": len(model)})
+    open_session(lambda _: file, settings)
+    (file.parent / "weights").write_bytes(b"1")
+    open_session(lambda _: file, settings)
+    assert threads == [1, 2, 1]
+
+
+def test_a_gpu_has_no_second_session_for_runs_alone(opened: list[dict[str, str]]) -> None:
+    open_session(lambda _: b"", SessionSettings(provider="cuda", threads=2, streams=2))
+    assert len(opened) == 1

@@ -17,6 +17,7 @@ from deployments.catalogue.catalogue import Catalogue
 from deployments.contract import Batch, DenseVectors, Direction, Embeddings, Running
 from deployments.errors import ConfigError, InternalError, ModelError, ModelUnavailable
 from deployments.families.protocol import Positions, Prepared
+from deployments.networks.alone import is_alone
 from deployments.networks.layouts import Padded
 from deployments.networks.settings import SessionSettings
 from deployments.replica import loading
@@ -34,6 +35,7 @@ class FakeFamily:
     def __init__(self, settings: SessionSettings) -> None:
         self.settings = settings
         self.runs: list[list[str]] = []
+        self.alone: list[bool] = []
         self.started = threading.Event()
         self.go_on = threading.Event()
         self.broken = False
@@ -48,6 +50,7 @@ class FakeFamily:
     def run(self, prepared: Prepared, positions: Positions) -> DenseVectors:
         texts = [prepared.items[position] for position in positions]
         self.runs.append(texts)
+        self.alone.append(is_alone())
         if self.broken or texts == ["broken"]:
             raise InternalError("broken")
         if texts == ["busy"]:
@@ -194,7 +197,9 @@ async def test_before_the_first_request_the_model_has_run_samples_and_the_larges
 ) -> None:
     replica = ModelReplica(starter.find(NAME, "test"), None)
     await replica.reconfigure({"token_budget": 15, "streams": 2})
-    assert loads[0].runs == [["warm up"], ["warm up"], ["warm up"] * 2, ["warm up"] * 2], "each on both streams"
+    runs = [["warm up"], ["warm up"] * 2]
+    assert loads[0].runs == [run for run in runs for _ in range(3)], "each on both streams, and alone"
+    assert loads[0].alone == [False, False, True] * 2
     replica.close()
 
 

@@ -156,6 +156,46 @@ async def test_idle_threads_share_what_waits(model: Numbers) -> None:
     await asyncio.to_thread(worker.close)
 
 
+async def test_a_run_has_all_threads_while_nothing_else_runs_or_waits(
+    model: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_CALM_S", 0.0)
+    worker = Worker(ReplicaMeasures())
+    worker.reconfigure(threads=2, budget=1000)
+
+    async def ran(*works: Work) -> list[bool]:
+        await asyncio.to_thread(wait_until_idle, worker, 2)
+        model.alone.clear()
+        model.go_on.clear()
+        tasks = [start(worker, work) for work in works]
+        await asyncio.to_thread(wait_until_idle, worker, 2 - min(2, sum(len(work.prepared.items) for work in works)))
+        model.go_on.set()
+        await asyncio.gather(*tasks)
+        return model.alone
+
+    assert await ran(model.work(5)) == [True]
+    assert await ran(model.work(50, 60)) == [False, False], "a batch that two threads share"
+    assert await ran(model.work(70)) == [True]
+    monkeypatch.setattr(worker_module, "_CALM_S", 1000.0)
+    assert await ran(model.work(5)) == [False], "others were there just now"
+    await asyncio.to_thread(worker.close)
+
+
+async def test_beside_a_run_that_has_all_threads_the_next_has_one(model: Numbers) -> None:
+    worker = Worker(ReplicaMeasures())
+    worker.reconfigure(threads=2, budget=1000)
+    await asyncio.to_thread(wait_until_idle, worker, 2)
+    model.go_on.clear()
+    first = start(worker, model.work(5))
+    assert await asyncio.to_thread(model.started.wait, 10)
+    second = start(worker, model.work(6))
+    await asyncio.to_thread(wait_until_idle, worker, 0)
+    model.go_on.set()
+    await asyncio.gather(first, second)
+    assert model.alone == [True, False]
+    await asyncio.to_thread(worker.close)
+
+
 def wait_until_idle(worker: Worker, threads: int) -> None:
     while worker._idle != threads or (threads < 2 and any(map(len, worker._queues.values()))):
         time.sleep(0.001)
