@@ -15,9 +15,8 @@ from serve_app.inference.objects import (
     Path,
     Slot,
     in_words,
-    is_inference_object,
     lacks_model,
-    read,
+    object_in,
     too_many,
 )
 from serve_app.inference.places import SCHEMAS, Schema
@@ -68,7 +67,7 @@ def without_model(body: Any, schema: str, depth: int = MAX_DEPTH) -> str | None:
 def _walked(body: Any, schema: str, depth: int, most: int) -> _Walk:
     walk = _Walk(most)
     try:
-        walk.into({"": body}, "", "", SCHEMAS[schema], named=False, left=depth)
+        walk.into(body, "", SCHEMAS[schema], named=False, left=depth)
     except _TooDeepError as error:
         raise MalformedRequest(f"the body is nested deeper than {depth} levels (depth)") from error
     return walk
@@ -86,36 +85,37 @@ class _Walk:
         self.slots: list[Slot] = []
         self.without_model: list[str] = []
 
-    def into(  # noqa: PLR0913  what is carried along on each step; an object for it would be most of the work
-        self, container: Any, key: str | int, path: Path, schema: Schema, *, named: bool, left: int
-    ) -> None:
-        """Look at the value that stands in a container, and `path` leads to."""
-        value = container[key]
-        if left < 0:
-            raise _TooDeepError
+    def into(self, value: Any, path: Path, schema: Schema, *, named: bool, left: int) -> None:
+        """Look into a value that is no inference object, and `path` leads to; `left` levels of it are left."""
         if isinstance(value, dict):
-            if schema.vector and is_inference_object(value):
-                if len(self.slots) >= self._most:
-                    raise too_many(self._most)
-                self.slots.append(Slot(path, read(value, path), named, partial(setitem, container, key)))
-            else:
-                self._into_fields(value, path, schema, named=named, left=left - 1)
+            if schema.vector and not self.without_model and _lacks_model(value, schema):
+                self.without_model.append(in_words(path))
+            if schema.using:
+                named = bool(value.get("using"))
+            fields, names = schema.fields, schema.names
+            named = named or names is not None
+            for key in value:
+                if target := fields.get(key, names):
+                    self._at(value, key, path, SCHEMAS[target], named=named, left=left - 1)
         elif isinstance(value, list) and schema.items:
             items = SCHEMAS[schema.items]
             for position, item in enumerate(value):
                 if isinstance(item, (dict, list)):
-                    self.into(value, position, (path, position), items, named=named, left=left - 1)
+                    self._at(value, position, path, items, named=named, left=left - 1)
 
-    def _into_fields(self, value: dict[str, Any], path: Path, schema: Schema, *, named: bool, left: int) -> None:
-        if schema.vector and not self.without_model and _lacks_model(value, schema):
-            self.without_model.append(in_words(path))
-        if schema.using:
-            named = bool(value.get("using"))
-        fields, names = schema.fields, schema.names
-        named = named or names is not None
-        for key in value:
-            if target := fields.get(key, names):
-                self.into(value, key, (path, key), SCHEMAS[target], named=named, left=left)
+    def _at(  # noqa: PLR0913  what is carried along on each step; an object for it would be most of the work
+        self, container: Any, key: str | int, path: Path, schema: Schema, *, named: bool, left: int
+    ) -> None:
+        """Look at the value that has this name or position in a container."""
+        if left < 0:
+            raise _TooDeepError
+        value, here = container[key], (path, key)
+        if schema.vector and isinstance(value, dict) and (wanted := object_in(value, here)):
+            if len(self.slots) >= self._most:
+                raise too_many(self._most)
+            self.slots.append(Slot(here, wanted, named, partial(setitem, container, key)))
+        else:
+            self.into(value, here, schema, named=named, left=left)
 
 
 def _lacks_model(value: dict[str, Any], schema: Schema) -> bool:

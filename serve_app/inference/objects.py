@@ -72,13 +72,21 @@ def in_words(path: Path) -> str:
     return path + text if path else text.removeprefix(".")
 
 
-def is_inference_object(value: Mapping[str, Any]) -> bool:
-    """Whether a JSON object is an inference object, rather than a sparse vector, a map of named vectors, or a query.
+def object_in(value: Mapping[str, Any], path: Path) -> InferenceObject | None:
+    """The inference object that a JSON object is, rather than a sparse vector, a map of named vectors, or a query.
 
     It has `model` beside `text`, `image` or `object`. A named vector may be called `text` or `model`, but is never a
     string; and `{"text": "red"}` alone is a query of Qdrant's (1.20: it ranks by a text index).
+
+    Raises:
+        MalformedRequest: its model has no name, it has not exactly one input, or keys that mean nothing.
     """
-    return isinstance(value.get("model"), str) and not value.keys().isdisjoint(INPUTS)
+    model = value.get("model")
+    if not isinstance(model, str):
+        return None
+    if model and len(value) == 2 and "text" in value:  # noqa: PLR2004  nothing but these two, as in most
+        return InferenceObject("text", value["text"], model, _NO_OPTIONS)
+    return None if value.keys().isdisjoint(INPUTS) else _read(value, model, path)
 
 
 def lacks_model(value: Mapping[str, Any]) -> bool:
@@ -86,17 +94,9 @@ def lacks_model(value: Mapping[str, Any]) -> bool:
     return "model" not in value and any(isinstance(value.get(key), str) for key in ("text", "image"))
 
 
-def read(value: Mapping[str, Any], path: Path) -> InferenceObject:
-    """The inference object in a JSON object.
-
-    Raises:
-        MalformedRequest: its model has no name, it has not exactly one input, or keys that mean nothing.
-    """
-    model = value["model"]
+def _read(value: Mapping[str, Any], model: str, path: Path) -> InferenceObject:
     if not model:
         raise no_model(in_words(path))
-    if len(value) == 2 and "text" in value:  # noqa: PLR2004  nothing but these two, as in most that there are
-        return InferenceObject("text", value["text"], model, _NO_OPTIONS)
     keys, options = value.keys(), value.get("options") or _NO_OPTIONS
     given = _INPUTS.intersection(keys)
     if len(given) != 1:
