@@ -21,6 +21,9 @@ class Metrics:
     def inc_num_ongoing_requests(self, metadata: Any) -> None:
         self.ongoing += 1
 
+    def get_num_ongoing_requests(self) -> int:
+        return self.ongoing
+
     def dec_num_ongoing_requests(self, metadata: Any) -> None:
         self.ongoing -= 1
 
@@ -34,12 +37,14 @@ class Metrics:
 def ray_replica(deployment: object, running: int = 10, queued: int = -1, timeout_s: float | None = 600.0) -> Any:
     """A replica of Ray Serve's in this process, without a cluster."""
     made: Any = Replica.__new__(Replica)
-    made._deployment_config = SimpleNamespace(max_ongoing_requests=running, max_queued_requests=queued)
+    made._deployment_config = SimpleNamespace(
+        max_ongoing_requests=running, max_queued_requests=queued, graceful_shutdown_wait_loop_s=0.01
+    )
     made._deployment_id = SimpleNamespace(app_name="app", name="Ingress")
     made._grpc_options = SimpleNamespace(request_timeout_s=timeout_s)
     made._semaphore = Semaphore(lambda: made.max_ongoing_requests)
     made._metrics_manager = Metrics()
-    made._num_queued_requests = 0
+    made._num_queued_requests, made._reserved_slots = 0, set()
     made._quiescing, made._ingress = False, True
     made._access_log_context = {}
     made._user_callable_wrapper = wrapper = UserCallableWrapper(

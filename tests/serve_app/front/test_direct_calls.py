@@ -147,6 +147,23 @@ async def test_no_call_takes_longer_than_the_serve_config_allows(
     assert this._metrics_manager.ongoing == this._semaphore._value == 0
 
 
+async def test_a_replica_that_is_to_stop_waits_for_its_calls_and_answers_others_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployment = Deployment()
+    this = ray_replica(deployment)
+    async with served(this, monkeypatch) as call:
+        runs = asyncio.create_task(call(b"wait"))
+        await eventually(lambda: deployment.running["waiting"] == 1)
+        drains = asyncio.create_task(this._drain_ongoing_requests())
+        assert (await call(b"ab"))[0] == "OK"
+        await asyncio.sleep(0.05)
+        assert not drains.done()
+        deployment.go_on.set()
+        assert (await runs)[0] == "OK"
+        await asyncio.wait_for(drains, 20)
+
+
 async def test_what_is_no_deployment_of_ours_is_left_to_ray_serve() -> None:
     this = ray_replica(Deployment())
     assert direct_answer(this._direct_ingress_service_handler_factory) is not None
