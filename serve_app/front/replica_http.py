@@ -67,9 +67,13 @@ async def start_server(
     """
     for middleware in options.middlewares:
         app = middleware.cls(app, *middleware.args, **middleware.kwargs)
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    by_ipv6 = ":" in options.host
     try:
-        listening = socket.create_server((options.host, options.port), family=family)
+        listening = socket.create_server(
+            (options.host, options.port),
+            family=socket.AF_INET6 if by_ipv6 else socket.AF_INET,
+            dualstack_ipv6=by_ipv6,  # "::" is all addresses
+        )
     except OSError as error:
         raise RuntimeError(f"nothing can listen at {options.host}:{options.port}") from error
     server = HttpServer(app, options.keep_alive_timeout_s, options.request_timeout_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -45,12 +46,12 @@ class App:
 
 
 @contextlib.asynccontextmanager
-async def served(replica: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def served(replica: Any, host: str = "127.0.0.1", asked: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
     app = direct_app(replica._direct_ingress_asgi)
     assert app
     (port,) = free_ports(1)
     options = SimpleNamespace(
-        host="127.0.0.1",
+        host=host,
         port=port,
         middlewares=[Middleware(OnlyFromTheFront, secret=SECRET)],
         keep_alive_timeout_s=60,
@@ -60,7 +61,7 @@ async def served(replica: Any) -> AsyncIterator[httpx.AsyncClient]:
     with pytest.raises(RuntimeError) as refused:
         await start_server(app, options, asyncio.get_running_loop())
     assert isinstance(refused.value.__cause__, OSError)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={HEADER: SECRET}) as client:
+    async with httpx.AsyncClient(base_url=f"http://{asked}:{port}", headers={HEADER: SECRET}) as client:
         yield client
     server.should_exit = True
     await task
@@ -97,6 +98,13 @@ async def test_as_many_run_as_may_and_as_many_wait() -> None:
         app.go_on.set()
         assert [(await one).text for one in asked] == ["ok"] * 3
         assert is_at_rest(replica)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
+@pytest.mark.parametrize("asked", ["127.0.0.1", "[::1]"])
+async def test_all_addresses_are_those_of_both_families(asked: str) -> None:
+    async with served(made(App()), "::", asked) as client:
+        assert (await client.get("/collections")).text == "ok"
 
 
 async def test_who_hangs_up_is_counted_no_longer() -> None:
