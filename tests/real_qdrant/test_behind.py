@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from serve_app.api.rest import HttpApi
 from serve_app.auth.access import Authenticator
@@ -17,7 +14,7 @@ from serve_app.config import environment
 from tests.support.fakes import dense
 from tests.support.gateway import Gateway
 from tests.support.real_qdrant import RealQdrant
-from tests.support.running import free_ports
+from tests.support.serving import served_beside
 from tests.support.tokens import token
 
 KEY, THEIR_KEY = "key-of-this-service-3318", "key-of-the-real-server-3318"
@@ -27,14 +24,9 @@ OBJECT = {"text": "tea", "model": "org/dense"}
 @pytest.fixture(scope="module")
 def service() -> Iterator[int]:
     """The port of a service that asks for a key."""
-    (port,) = free_ports(1)
     app = HttpApi(Gateway().pipeline, Authenticator(environment.read({"QDRANT_API_KEY": KEY})))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
-    thread.start()
-    yield port
-    server.should_exit = True
-    thread.join(30)
+    with served_beside(app) as port:
+        yield port
 
 
 @pytest.fixture(params=["token", "key in the address"])

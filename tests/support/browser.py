@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from playwright.async_api import Browser, Error, Page, async_playwright, expect
 
 from tests.support.management import World
+from tests.support.serving import served_here
 
 MASTER, READER, ADMIN = "the-key", "read-only-key", "admin-key"
 KEYS = {"qdrant_api_key": MASTER, "qdrant_read_only_api_key": READER, "qdrant_inference_admin_key": ADMIN}
@@ -132,13 +130,5 @@ async def console(running: Browser, address: str, **options: Any) -> AsyncIterat
 @asynccontextmanager
 async def listening(world: World) -> AsyncIterator[str]:
     """The world on a port of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(world.http, port=port, log_level="critical", lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    await task
+    async with served_here(world.http) as port:
+        yield f"http://127.0.0.1:{port}"
