@@ -174,6 +174,8 @@ class Exchange:
             self._left = sum(told)
             self._is_chunked = not told and self._scope["http_version"] == "1.1"
             self.keeps = self.keeps and (bool(told) or self._is_chunked)
+        if not (self._is_whole or self._has_gone_on) and _waits_for_go_on(self._scope):
+            self.keeps = False  # nobody knows whether the body will come after all
         more = [(b"transfer-encoding", b"chunked")] if self._is_chunked else []
         head = self._connection.head(status, [*headers, *more], keeps=self.keeps)
         self._is_begun = True

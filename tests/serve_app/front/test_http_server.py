@@ -174,6 +174,12 @@ async def test_who_asks_whether_to_go_on_is_told(running: Running) -> None:
     assert (await answer(reader))[2] == b"POST /a 1"
 
 
+async def test_who_is_answered_without_having_been_told_to_go_on_is_hung_up_on(running: Running) -> None:
+    got = await running.raw(b"POST /early HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n")
+    assert b"connection: close\r\n" in got
+    assert got.endswith(b"POST /early 0")
+
+
 async def test_bodies_of_unknown_length(running: Running) -> None:
     chunked = await running.raw(GET.replace(b"host: a", b"connection: close") % b"/stream")
     assert chunked.endswith(b"\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
