@@ -44,9 +44,9 @@ quality: $(SETUP)  ## do searches find what answers a question? nDCG@10 with a f
 	$(BIN)/qdrant-inference models pull
 	$(BIN)/python -m benchmarks.quality
 
-bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/README.md has all of them)
+bench: $(SETUP)  ## a short form of the benchmarks (10 minutes; benchmarks/README.md has all of them); AGAINST=COMMIT: of both, with ratios
 	$(BIN)/qdrant-inference models pull
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m $(if $(AGAINST),benchmarks.against $(AGAINST),benchmarks)
 
 bench-peers:  ## what the benchmarks are compared with, in an environment of its own (large: it has PyTorch)
 	$(PYTHON) -m venv .venv-peers

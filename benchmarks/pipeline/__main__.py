@@ -13,16 +13,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks import tables, targets
 from benchmarks.pipeline import profiling
+from benchmarks.trees import OLD, THIS, tree_of
 
 HERE = Path(__file__).resolve().parent
-TREE = HERE.parents[1]
-OLD = "e394067"
 _TURN_S = 0.05
 _PROFILE_S = 2.0
 _TARGETS = {"REST text query": 0.33, "REST raw query": 0.6, "REST upsert of 1000": 0.5}
@@ -42,7 +41,7 @@ def main() -> None:
     tables.show_machine()
     with ExitStack() as stack:
         old = Worker(stack.enter_context(tree_of(asked.against)))
-        new = Worker(TREE)
+        new = Worker(THIS)
         _show_times(titles, old, new, asked.turns, asked.against)
         for title in asked.profile:
             _show_profile(title, new)
@@ -65,20 +64,6 @@ class Worker:
         self._process.stdin.write(json.dumps([what, title, count]) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
-
-
-@contextmanager
-def tree_of(commit: str) -> Iterator[Path]:
-    """A folder with the files of a commit, while the context is open."""
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder, "tree")
-        git = ["git", "-C", str(TREE), "worktree"]
-        if subprocess.run([*git, "add", "--detach", str(tree), commit], check=False, capture_output=True).returncode:
-            sys.exit(f"commit {commit} is not in this clone")
-        try:
-            yield tree
-        finally:
-            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
 def _titles() -> list[str]:
