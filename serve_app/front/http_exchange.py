@@ -31,6 +31,10 @@ class Connection(Protocol):
     def writable(self) -> asyncio.Future[None] | None:
         """Done once the caller has taken enough of what was written; None if it has."""
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it takes no further request."""
+
     def head(self, status: int, headers: Headers, *, keeps: bool) -> bytes:
         """The head of an answer. Raises ValueError if a header would end it."""
 
@@ -176,6 +180,7 @@ class Exchange:
             self.keeps = self.keeps and (bool(told) or self._is_chunked)
         if not (self._is_whole or self._has_gone_on) and _waits_for_go_on(self._scope):
             self.keeps = False  # nobody knows whether the body will come after all
+        self.keeps = self.keeps and not self._connection.is_leaving
         more = [(b"transfer-encoding", b"chunked")] if self._is_chunked else []
         head = self._connection.head(status, [*headers, *more], keeps=self.keeps)
         self._is_begun = True

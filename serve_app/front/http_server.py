@@ -166,6 +166,15 @@ class _Connection(asyncio.Protocol):
             self._arriving.whole()
         self._arriving = None
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the request that is answered now is the last one."""
+        return self._takes_no_more and len(self._exchanges) == 1
+
+    @property
+    def _takes_no_more(self) -> bool:
+        return not self._keeps or self.server.should_exit
+
     def pace(self) -> None:
         """Read on, or not, by what waits here."""
         reads = len(self._exchanges) <= 1 and not (self._arriving and self._arriving.buffered > _BUFFERED)
@@ -177,14 +186,13 @@ class _Connection(asyncio.Protocol):
         """The oldest request is done with; the rest of its body, if there is any, is read and forgotten."""
         self._exchanges.popleft()
         self._idle_since = time.monotonic()
-        if not (exchange.keeps and self._keeps):
-            self.transport.close()
-            return
-        if self._exchanges:
+        if self._exchanges and exchange.keeps:
             self._exchanges[0].start()
-        elif self.server.should_exit:
+            self.pace()
+        elif exchange.keeps and not self._takes_no_more:
+            self.pace()
+        else:
             self.transport.close()
-        self.pace()
 
     def _refuse(self) -> None:
         """What came is no HTTP: nothing more is read, and what was there before is answered."""

@@ -236,9 +236,9 @@ async def test_what_is_not_http_is_refused(running: Running, rubbish: bytes) -> 
 
 
 async def test_rubbish_behind_a_request_does_not_reach_its_answer(running: Running) -> None:
-    got = await running.raw(GET % b"/a" + b"rubbish\r\n\r\n")
-    assert got.endswith(b"GET /a 0")
-    assert got.count(b"HTTP/1.1") == 1
+    got = await running.raw(GET % b"/a" + GET % b"/b" + b"rubbish\r\n\r\n")
+    assert got.endswith(b"GET /b 0")
+    assert (got.count(b"HTTP/1.1"), got.count(b"connection: close")) == (2, 1)
 
 
 async def test_a_body_that_turns_out_to_be_none_ends_the_request(running: Running) -> None:
@@ -290,7 +290,8 @@ async def test_at_the_end_what_is_under_way_is_answered_and_nothing_else_taken()
         await running.connect()
     assert not running.task.done()
     running.app.goes_on.set()
-    assert (await answer(busy))[2] == b"GET /waits 0"
+    _, headers, body = await answer(busy)
+    assert (headers[b"connection"], body) == (b"close", b"GET /waits 0")
     await running.end()
 
 
