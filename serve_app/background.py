@@ -29,10 +29,13 @@ async def watch(health: Health, embedder: Embedder, ledger: Ledger, aliases: Ali
 async def _watch_qdrant(health: Health) -> None:
     """What is away may come at any moment: a store that starts beside the gateway, for example."""
     while True:
+        before = health.trouble
         try:
             await health.check()
         except Exception as error:  # noqa: BLE001  the next look may pass
             log.warning("could not ask Qdrant how it is: %s", type(error).__name__)
+        if health.trouble != before:
+            log.warning("Qdrant: %s", health.trouble or "ready")
         await asyncio.sleep(_SOON_S if health.trouble else _PERIOD_S)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class EmbeddedQdrant(Upstream):
     def __init__(self, locate: Callable[[], Awaitable[Address]]) -> None:
         self._locate = locate
         self._found: _Found | None = None
-        self._looking = asyncio.Lock()
+        self._finding: asyncio.Task[_Found] | None = None
 
     @override
     async def rest(self, request: Request) -> Response:
@@ -63,20 +64,34 @@ class EmbeddedQdrant(Upstream):
             raise
 
     async def _find_within(self, limit: TimeLimit, lost: _Found | None) -> _Found:
-        try:
-            return await asyncio.wait_for(self._find(lost), limit.left_s if limit.left_s < math.inf else None)
-        except asyncio.TimeoutError as error:
-            raise DeadlineExceeded("the embedded store did not start in the time for the request") from error
+        """The store where it is now, which is not where it was `lost`.
+
+        All who wait for it wait for one question, which goes on if they give up: a call of Ray Serve's is not to be
+        cancelled again and again while a replica comes.
+        """
+        if self._found is not None and self._found is not lost:
+            return self._found
+        if self._finding is None:
+            # In no request's context: if its caller hangs up, Serve cancels all calls that were made in it.
+            self._finding = contextvars.Context().run(asyncio.create_task, self._find(lost))
+            self._finding.add_done_callback(self._has_looked)
+        finding = self._finding
+        done, _ = await asyncio.wait([finding], timeout=limit.left_s if limit.left_s < math.inf else None)
+        if not done:
+            raise DeadlineExceeded("the embedded store did not start in the time for the request")
+        return finding.result()
 
     async def _find(self, lost: _Found | None) -> _Found:
-        """The store where it is now, which is not where it was `lost`."""
-        async with self._looking:
-            if self._found is None or self._found is lost:
-                await self._forget(lost)
-                address = await self._locate()
-                rest, grpc = (f"http://{address.host}:{port}" for port in (address.rest_port, address.grpc_port))
-                self._found = _Found(RemoteQdrant([rest], [grpc]), address.key)
-            return self._found
+        await self._forget(lost)
+        address = await self._locate()
+        rest, grpc = (f"http://{address.host}:{port}" for port in (address.rest_port, address.grpc_port))
+        self._found = _Found(RemoteQdrant([rest], [grpc]), address.key)
+        return self._found
+
+    def _has_looked(self, task: asyncio.Task[_Found]) -> None:
+        self._finding = None
+        if not task.cancelled():
+            task.exception()  # who waited for it has it; nobody else need hear of it
 
     async def _forget(self, lost: _Found | None) -> None:
         if lost is not None and self._found is lost:
@@ -85,4 +100,6 @@ class EmbeddedQdrant(Upstream):
 
     @override
     async def close(self) -> None:
+        if self._finding:
+            self._finding.cancel()
         await self._forget(self._found)

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -130,6 +131,9 @@ def test_a_model_of_ones_own_goes_to_the_users_configuration(
 
 
 def test_the_service_runs_and_the_demo_fills_it(run: Run, service: RunningService) -> None:
+    deadline = time.monotonic() + 20
+    while "chocolate" not in service.said and time.monotonic() < deadline:  # behind the line that says that it is ready
+        time.sleep(0.1)
     assert "chocolate" in service.said
     run("demo", "--url", service.rest_address, program=("python", "-c", OF_SOME_MODULES))
     with urllib.request.urlopen(f"{service.rest_address}/collections", timeout=30) as answer:

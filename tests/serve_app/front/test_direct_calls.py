@@ -75,7 +75,11 @@ async def served(replica: Any, monkeypatch: pytest.MonkeyPatch, *, directly: boo
             message: bytes, *metadata: tuple[str, str], method: str = METHOD, within_s: float = 20
         ) -> Answer:
             asked = channel.unary_unary(method)(message, metadata=metadata, timeout=within_s)  # type: ignore[var-annotated]
-            code, details, trailers = await asked.code(), await asked.details(), await asked.trailing_metadata()
+            try:
+                code, details, trailers = await asked.code(), await asked.details(), await asked.trailing_metadata()
+            except asyncio.CancelledError:
+                asked.cancel()
+                raise
             return code.name, details or "", await asked if code is grpc.StatusCode.OK else b"", list(trailers)
 
         yield call

@@ -77,6 +77,44 @@ async def test_a_request_waits_for_the_store_no_longer_than_it_may() -> None:
         await qdrant.rest(LIST._replace(time=limit))
     with pytest.raises(DeadlineExceeded):
         await qdrant.grpc(b"", GRPC_LIST._replace(time=limit))
+    await qdrant.close()
+
+
+async def test_who_gives_up_leaves_the_question_where_the_store_is_to_the_others(place: Place) -> None:
+    asked, came = 0, asyncio.Event()
+
+    async def locate() -> Address:
+        nonlocal asked
+        asked += 1
+        await came.wait()
+        return await place.locate()
+
+    qdrant = EmbeddedQdrant(locate)
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            await qdrant.rest(LIST._replace(time=TimeLimit(until=time.monotonic() + 0.02)))
+    hung_up = asyncio.create_task(names(qdrant))
+    await asyncio.sleep(0.01)
+    hung_up.cancel()
+    came.set()
+    assert await names(qdrant) == []
+    assert asked == 1
+    await qdrant.close()
+
+
+async def test_a_question_that_fails_is_asked_again(place: Place) -> None:
+    answers = [UpstreamUnavailable("it is not there")]
+
+    async def locate() -> Address:
+        if answers:
+            raise answers.pop()
+        return await place.locate()
+
+    qdrant = EmbeddedQdrant(locate)
+    with pytest.raises(UpstreamUnavailable):
+        await names(qdrant)
+    assert await names(qdrant) == []
+    await qdrant.close()
 
 
 async def test_what_its_caller_has_given_up_leaves_the_queue(place: Place, qdrant: EmbeddedQdrant) -> None:
