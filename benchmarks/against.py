@@ -26,10 +26,8 @@ _SHORT = (
 )
 """Benchmarks that both trees have, with arguments that both take."""
 
-_TOLD = frozenset(
-    {"what", "at a time", "request", "protocol", "body", "vectors", "store", "searches", "start", "process"}
-)
-"""Columns that say what a line is of; the others are figures."""
+_COUNTS = frozenset({"at a time", "start"})
+"""Columns of numbers that say what a line is of, as words do everywhere; other numbers are figures."""
 
 Line = tuple[str, ...]
 Figures = Mapping[Line, Mapping[str, float]]
@@ -93,23 +91,20 @@ def figures(printed: str) -> dict[str, Figures]:
         if text.startswith("### "):
             title, head = text[4:], []
         elif text.startswith("| "):
-            cells = [cell.strip() for cell in text.strip("| ").split(" | ")]
+            cells = [cell.strip() for cell in text[2:-2].split(" | ")]
             if head:
-                line = tuple(cell for name, cell in zip(head, cells, strict=False) if name in _TOLD)
-                found.setdefault(title, {})[line] = dict(_numbers(head, cells))
+                told = tuple(
+                    cell for name, cell in zip(head, cells, strict=False) if cell and not _is_figure(name, cell)
+                )
+                numbers = [(name, cell) for name, cell in zip(head, cells, strict=False) if _is_figure(name, cell)]
+                found.setdefault(title, {})[told] = {name: float(cell.replace(",", "")) for name, cell in numbers}
             else:
                 head = cells
     return found
 
 
-def _numbers(head: Sequence[str], cells: Sequence[str]) -> Iterator[tuple[str, float]]:
-    for name, cell in zip(head, cells, strict=False):
-        try:
-            value = float(cell.replace(",", ""))
-        except ValueError:
-            continue
-        if name not in _TOLD:
-            yield name, value
+def _is_figure(name: str, cell: str) -> bool:
+    return name not in _COUNTS and cell.replace(",", "").replace(".", "", 1).isdigit()
 
 
 if __name__ == "__main__":
