@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from serve_app.front.haproxy import HEADER, HOST, SECRET
+from serve_app.front.haproxy import HEADER, HOST, RAYS_PAGES, SECRET
 
 if TYPE_CHECKING:
     from serve_app.front.guarded_calls import Callers, Metadata, Refusal
+    from serve_app.front.http_exchange import App, Scope
 
-Scope = MutableMapping[str, Any]
-App = Callable[[Scope, Any, Any], Awaitable[None]]
 HOOKS = {
     "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "serve_app.front.guard.in_each_process",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.grpc_callers:middlewares",
@@ -28,7 +27,7 @@ HOOKS = {
 """The variables by which Ray and Ray Serve know them; Ray itself makes the first of `worker_process_setup_hook`."""
 
 _NAME = HEADER.encode()
-_RAYS_OWN = frozenset({"/-/healthz", "/-/routes", "/ray.serve.RayServeAPIService/Healthz"})
+_RAYS_OWN = RAYS_PAGES | {"/ray.serve.RayServeAPIService/Healthz"}
 """Asked by HAProxy itself and by Ray Serve. They say nothing that a caller could use."""
 
 

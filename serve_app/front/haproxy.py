@@ -33,6 +33,9 @@ _KEY = re.compile(r"[\w.~-]{16,}", re.ASCII)
 HEADER = "x-qdrant-inference-front"
 """The header, or gRPC metadata, in which it does."""
 
+RAYS_PAGES = frozenset({"/-/healthz", "/-/routes"})
+"""What it and Ray Serve ask a replica for over HTTP."""
+
 _DONE = "# made stricter\n"
 """The first line of a file that was changed already: Ray Serve starts HAProxy anew from the same one, too."""
 

@@ -11,27 +11,25 @@ import socket
 from typing import Any
 
 from deployments.errors import Overloaded
+from serve_app.front.haproxy import RAYS_PAGES
 from serve_app.front.http_exchange import App, Scope
 from serve_app.front.http_server import HttpServer
 from serve_app.front.ray_replica import OngoingRequests, asgi_app, deployed, replica_of
 from serve_app.protocol.error_responses import http_error
-
-RAYS_OWN = frozenset({"/-/healthz", "/-/routes"})
-"""What HAProxy and Ray Serve ask a replica for."""
 
 
 class CountedApp:
     """A replica's app, each of whose requests Ray Serve is told of."""
 
     def __init__(self, app: App, rays: App, requests: OngoingRequests) -> None:
-        """`rays` answers `RAYS_OWN`."""
+        """`rays` answers `RAYS_PAGES`."""
         self._app = app
         self._rays = rays
         self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """As ASGI has it."""
-        if scope["path"] in RAYS_OWN:
+        if scope["path"] in RAYS_PAGES:
             await self._rays(scope, receive, send)
         elif self._requests.are_too_many:
             status, headers, body = http_error(Overloaded("too many requests wait for this replica"))
