@@ -93,11 +93,10 @@ def figures(printed: str) -> dict[str, Figures]:
         elif text.startswith("| "):
             cells = [cell.strip() for cell in text[2:-2].split(" | ")]
             if head:
-                told = tuple(
-                    cell for name, cell in zip(head, cells, strict=False) if cell and not _is_figure(name, cell)
-                )
-                numbers = [(name, cell) for name, cell in zip(head, cells, strict=False) if _is_figure(name, cell)]
-                found.setdefault(title, {})[told] = {name: float(cell.replace(",", "")) for name, cell in numbers}
+                line = list(zip(head, cells, strict=False))
+                told = tuple(cell for name, cell in line if cell and not _is_figure(name, cell))
+                numbers = {name: float(cell.replace(",", "")) for name, cell in line if _is_figure(name, cell)}
+                found.setdefault(title, {})[told] = numbers
             else:
                 head = cells
     return found
