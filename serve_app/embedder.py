@@ -12,10 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from deployments.catalogue.card import ImageLimits, ImageShape
 from deployments.catalogue.catalogue import Catalogue
+from deployments.catalogue.providers import Provider
 from deployments.contract import Direction, ImageBatch, LoadedImages, Vector
 from deployments.errors import (
     DeadlineExceeded,
@@ -34,11 +35,11 @@ from serve_app.config.settings import LiveSettings
 from serve_app.inference import bounds
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import Slot
-from serve_app.inference.plan import Group, objects_by_model, plan
+from serve_app.inference.plan import Group, Recipes, objects_by_model, plan
 from serve_app.inference.provider_keys import KeyRing, OperatorKeys
 from serve_app.inference.usage import Usage
 from serve_app.ledger.meter import ANONYMOUS, Caller, Meter, Metered
-from serve_app.observability.record import current, step
+from serve_app.observability.record import Record, current
 from serve_app.protocol.error_responses import quota_headers
 
 T = TypeVar("T")
@@ -53,6 +54,18 @@ _READY = "ready"
 _STATES_S = 1.0
 _NEW_NODE_S = 30.0
 """After which to ask again for a model without replicas; a node takes minutes to come, a replica half of one."""
+
+
+_Result = tuple[list[Vector], int]
+"""The vectors of a group's inputs, and the tokens that the model read for them."""
+
+
+class _Asked(NamedTuple):
+    """What is told of a request while the models work for it, and who asks."""
+
+    record: Record
+    metered: Metered
+    tenant: str | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,7 @@ class Embedder:
     providers: CallProviders | None = None
     vectors: VectorCache | None = None
     operator_keys: OperatorKeys = field(default_factory=OperatorKeys)
+    recipes: Recipes = field(default_factory=Recipes)
 
     async def embed(
         self, slots: Sequence[Slot], direction: Direction, until: float = math.inf, caller: Caller = ANONYMOUS
@@ -83,47 +97,49 @@ class Embedder:
         Raises:
             InferenceError: none of the slots may be used.
         """
+        record, settings = current(), self.settings.current
         groups: Sequence[Group] = ()
         try:
-            groups = self._planned(slots, direction, caller)
-            return await self._embed(groups, direction, until, caller)
+            groups = self._planned(slots, direction, caller, record)
+            objects = objects_by_model(groups)
+            record.planned(direction, objects)
+            patience_s = min(settings.timeout_s, until - time.monotonic())
+            with (
+                self.meter.metered(caller, direction, groups, objects) as metered,
+                self.admission.admitted(groups, settings.queue_tokens, settings.provider_requests),
+            ):
+                results = await self._within(patience_s, groups, _Asked(record, metered, caller.tenant))
+                used = _filled(groups, results, record)
+            record.used(metered.tokens)
         except InferenceError as error:
-            self.meter.failed(error, {group.card.account for group in groups})
+            self.meter.failed(error, {group.account for group in groups})
             raise
+        else:
+            return used
 
-    def _planned(self, slots: Sequence[Slot], direction: Direction, caller: Caller) -> Sequence[Group]:
-        settings = self.settings.current
-        with step("decode"):
+    def _planned(self, slots: Sequence[Slot], direction: Direction, caller: Caller, record: Record) -> Sequence[Group]:
+        settings, began = self.settings.current, time.perf_counter()
+        try:
             bounds.check(slots, settings)
             keys = KeyRing(caller.keys, caller.tenant, self.operator_keys)
-            return plan(slots, direction, self.catalogue, keys, any_mrl=settings.any_mrl)
-
-    async def _embed(self, groups: Sequence[Group], direction: Direction, until: float, caller: Caller) -> Usage:
-        settings = self.settings.current
-        current().planned(direction, objects_by_model(groups))
-        patience_s = min(settings.timeout_s, until - time.monotonic())
-        with (
-            self.meter.metered(caller, direction, groups) as metered,
-            self.admission.admitted(groups, settings.queue_tokens, settings.provider_requests),
-        ):
-            results = await self._within(patience_s, groups, metered, caller.tenant)
-            used = _filled(groups, results)
-        current().used(_by_account(groups, results))
-        return used
+            return plan(slots, direction, self.catalogue, keys, any_mrl=settings.any_mrl, recipes=self.recipes)
+        finally:
+            record.took("decode", began)
 
     def quota_headers(self, caller: Caller, used: Usage) -> Sequence[tuple[str, str]]:
         """What is left of the caller's quotas on these models, in headers; nothing if it has none."""
         left = self.meter.left(caller, {self.catalogue.find(name, "").account: used[name] for name in used})
         return quota_headers(left.limit, left.tokens, left.reset_s) if left else ()
 
-    async def _within(
-        self, patience_s: float, groups: Sequence[Group], metered: Metered, tenant: str | None
-    ) -> Sequence[tuple[list[Vector], int]]:
+    async def _within(self, patience_s: float, groups: Sequence[Group], asked: _Asked) -> Sequence[_Result]:
+        """The vectors of all groups, in the time that there is. A lone group needs no task of its own."""
         if patience_s <= 0:
             raise await self._too_late(groups, patience_s)
+        until = time.monotonic() + patience_s
         try:
-            until = time.monotonic() + patience_s
-            return await _all([self._vectors(group, metered, until, tenant) for group in groups])
+            if len(groups) == 1:
+                return [await self._vectors(groups[0], asked, until)]
+            return await _all([self._vectors(group, asked, until) for group in groups])
         except asyncio.TimeoutError as error:
             raise await self._too_late(groups, patience_s) from error
 
@@ -140,48 +156,44 @@ class Embedder:
                 return ModelUnavailable(f"{name} is {states[name]}: no replica came within {seconds}", _NEW_NODE_S)
         return DeadlineExceeded(f"the models did not answer within {seconds}")
 
-    async def _vectors(
-        self, group: Group, metered: Metered, until: float, tenant: str | None
-    ) -> tuple[list[Vector], int]:
+    async def _vectors(self, group: Group, asked: _Asked, until: float) -> _Result:
         """Those that are known, or else those that the model computes now. Both count the same tokens."""
-        key = self.vectors.key(group, tenant) if self.vectors else None
+        key = self.vectors.key(group, asked.tenant) if self.vectors else None
         if self.vectors is None or key is None:
-            return await self._computed(group, metered, until)
+            return await self._computed(group, asked, until)
         known = self.vectors.find(key, group.card.name)
         if known is not None:
-            metered.took(group.card.account, known.tokens)
+            asked.metered.took(group.account, known.tokens)
             return [known.vector], known.tokens
-        vectors, tokens = await self._computed(group, metered, until)
+        vectors, tokens = await self._computed(group, asked, until)
         self.vectors.keep(key, vectors[0], tokens)
         return vectors, tokens
 
-    async def _computed(self, group: Group, metered: Metered, until: float) -> tuple[list[Vector], int]:
-        model = group.card.account
+    async def _computed(self, group: Group, asked: _Asked, until: float) -> _Result:
+        model, provider, record, metered = group.account, group.card.provider, asked.record, asked.metered
         inputs: Sequence[Input] = group.inputs
-        began = time.perf_counter()
-        if group.reads == "image" and group.card.provider is None:
-            with step("images", model):
+        began = since = time.perf_counter()
+        if group.reads == "image" and provider is None:
+            try:
                 inputs = await asyncio.wait_for(self._images(group), until - time.monotonic())
-        with step("embed", model):
-            took, lane = partial(metered.took, model), self._lane(group)
-            result = await self.router.embed(
+            finally:
+                since = record.took("images", began, model)
+        try:
+            return await self.router.embed(
                 model,
                 group.direction,
                 group.options,
                 inputs,
-                read=took,
+                read=partial(metered.took, model),
                 kinds=group.kinds,
-                lane=lane,
+                lane=self._lane(group, provider) if provider else None,
                 until=until,
             )
-        metered.worked(model, time.perf_counter() - began)
-        return result
+        finally:
+            metered.worked(model, record.took("embed", since, model) - began)
 
-    def _lane(self, group: Group) -> Lane | None:
-        """The way to an external provider; None for a model of this cluster."""
-        provider = group.card.provider
-        if provider is None:
-            return None
+    def _lane(self, group: Group, provider: Provider) -> Lane:
+        """The way to an external provider."""
         if self.providers is None:
             raise InternalError("a model of an external provider is served without the deployment of providers")
         return lanes.lane(group, provider, self.providers)
@@ -209,28 +221,22 @@ def _image_batch(group: Group) -> ImageBatch:
     )
 
 
-def _by_account(groups: Sequence[Group], results: Sequence[tuple[list[Vector], int]]) -> Usage:
-    """The tokens by account, of which there are fewer than names."""
-    used: dict[str, int] = {}
-    for group, (_, tokens) in zip(groups, results, strict=True):
-        used[group.card.account] = used.get(group.card.account, 0) + tokens
-    return used
-
-
-def _filled(groups: Sequence[Group], results: Sequence[tuple[list[Vector], int]]) -> Usage:
+def _filled(groups: Sequence[Group], results: Sequence[_Result], record: Record) -> Usage:
     """Put the vectors in their slots; the tokens by model."""
     used: dict[str, int] = {}
-    with step("encode"):
+    began = time.perf_counter()
+    try:
         for group, (vectors, tokens) in zip(groups, results, strict=True):
             fill(group, vectors)
-            used[group.card.name] = used.get(group.card.name, 0) + tokens
+            name = group.card.name
+            used[name] = used[name] + tokens if name in used else tokens
+    finally:
+        record.took("encode", began)
     return used
 
 
 async def _all(parts: Sequence[Awaitable[T]]) -> list[T]:
-    """The results of all parts; the first failure ends the others. A lone part needs no task of its own."""
-    if len(parts) == 1:
-        return [await parts[0]]
+    """The results of all parts; the first failure ends the others."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         return await asyncio.gather(*tasks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ from serve_app.inference.message_heads import Head, parsed
 from serve_app.inference.objects import Slot, no_model
 from serve_app.inference.places import GRPC_PLACES, Place, rest_place
 from serve_app.ledger.meter import Caller
-from serve_app.observability.record import step
+from serve_app.observability.record import current
 from serve_app.protocol import deadlines, json_text
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.grpc_services import request_class
@@ -50,8 +51,11 @@ class Pipeline:
         place = rest_place(request.method, request.path)
         if place is None:
             return await self._upstream.rest(request)
-        with step("read"):
+        record, began = current(), perf_counter()
+        try:
             request, text = await read_text(request, self._settings.body_bytes)
+        finally:
+            record.took("read", began)
         if not find_json.lacks_letters(text):
             content, slots = await beside(len(text), partial(self._found, text, place))
             if slots:
@@ -65,13 +69,16 @@ class Pipeline:
         """A body as values, and its slots. What is not JSON has none; Qdrant says so in its own words."""
         if not find_json.may_hold_objects(text):
             return None, ()
-        with step("decode"):
+        record, began = current(), perf_counter()
+        try:
             try:
                 content = json_text.parse(text)
             except MalformedRequest:
                 return None, ()
             slots = find_json.find(content, place.schema, self._settings.depth, self._settings.objects)
             return (content, slots) if slots else (None, ())  # what nobody needs is given up in this thread
+        finally:
+            record.took("decode", began)
 
     def _explain(self, text: bytes, place: Place) -> None:
         """Say what Qdrant cannot: that what it refused reads like an inference object without a model.
@@ -95,8 +102,11 @@ class Pipeline:
         caller = Caller(request.tenant, _collection(request.path), keys=request.keys)
         used = await self.embedder.embed(slots, place.direction, limit.until, caller)
         query = deadlines.with_seconds_left(request.query, limit)
-        with step("encode"):
+        began = perf_counter()
+        try:
             body = await beside(size, partial(find_json.dump, content))
+        finally:
+            current().took("encode", began)
         answer = await self._upstream.rest(request.rewritten(body)._replace(query=query, time=limit))
         if answer.status == HTTPStatus.BAD_REQUEST:
             await beside(len(body), partial(self._explain, body, place))
@@ -133,8 +143,11 @@ class Pipeline:
             )
         if not head.may_hold_objects:
             return await self._upstream.grpc(message, call)
-        with step("decode"):
+        record, began = current(), perf_counter()
+        try:
             content, slots = await beside(len(message), partial(_found, call.method, message, settings.objects))
+        finally:
+            record.took("decode", began)
         if not slots:
             return await self._upstream.grpc(message, call)
         return await self._infer_grpc(content, call, slots, direction, len(message))
@@ -150,10 +163,13 @@ class Pipeline:
         caller = Caller(call.tenant, collection, keys=call.keys)
         used = await self.embedder.embed(slots, direction, limit.until, caller)
         left_s = limit.whole_seconds_left
-        with step("encode"):
+        began = perf_counter()
+        try:
             if getattr(content, "timeout", 0):
                 content.timeout = left_s
             message = await beside(size, content.SerializeToString)
+        finally:
+            current().took("encode", began)
         reply = await self._upstream.grpc(message, call._replace(time=limit))
         answer = usage.add_to_proto(call.method, reply.message, used)
         return Reply(answer, [*reply.metadata, *self.embedder.quota_headers(caller, used)])

@@ -92,7 +92,8 @@ def test_every_stage_that_the_code_measures_is_told() -> None:
         stage
         for source in sources
         for pattern in (
-            r'step\("(\w+)"',
+            r'took\("(\w+)"',
+            r'stages\["(\w+)"',
             r'STAGE_SECONDS\.observe\([^"]*"(\w+)"',
             r'replica\.image\([^"]*"\w+", "([\w ]+)"',
         )

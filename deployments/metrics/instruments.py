@@ -11,6 +11,7 @@ Several threads may count at the same time, if each label set has one of them on
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -39,13 +40,13 @@ class Sample(NamedTuple):
 
 @dataclass
 class _Values:
-    """A value for each combination of labels."""
+    """A value for each combination of labels. To add to one of `values` is to count."""
 
     name: str
     labels: Labels
     unit: str
     about: str
-    values: dict[Labels, float] = field(default_factory=dict)
+    values: defaultdict[Labels, float] = field(default_factory=lambda: defaultdict(float))
 
     def __post_init__(self) -> None:
         METRICS.append(self)
@@ -76,7 +77,7 @@ class Counter(_Values):
 
     def add(self, amount: float, *labels: str) -> None:
         """Add to the sum of these labels."""
-        self.values[labels] = self.values.get(labels, 0.0) + amount
+        self.values[labels] += amount
 
 
 class Gauge(_Values):
@@ -93,6 +94,18 @@ class _Series:
     total: float = 0.0
 
 
+class _SeriesByLabels(dict[Labels, _Series]):
+    """Has a series of nothing for labels that were not seen yet."""
+
+    def __init__(self, bounds: int) -> None:
+        super().__init__()
+        self._bounds = bounds
+
+    def __missing__(self, labels: Labels) -> _Series:
+        series = self[labels] = _Series([0] * (self._bounds + 1))
+        return series
+
+
 @dataclass
 class Histogram:
     """How often a value was at most each of the bounds; its exact sum, and how often there was one."""
@@ -102,9 +115,9 @@ class Histogram:
     unit: str
     about: str
     bounds: Sequence[float]
-    series: dict[Labels, _Series] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.series = _SeriesByLabels(len(self.bounds))
         METRICS.append(self)
 
     @property
@@ -115,9 +128,7 @@ class Histogram:
 
     def observe(self, value: float, *labels: str) -> None:
         """Take one value in."""
-        series = self.series.get(labels)
-        if series is None:
-            series = self.series[labels] = _Series([0] * (len(self.bounds) + 1))
+        series = self.series[labels]
         series.counts[bisect_left(self.bounds, value)] += 1
         series.total += value
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from deployments.errors import Overloaded
 from serve_app.inference.plan import Group
@@ -23,7 +22,8 @@ _LONGEST_WAIT_S = 60.0
 class Backlog:
     """What waits for one model, in tokens, and how many of them are done in a second."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, model: str, clock: Callable[[], float]) -> None:
+        self.model = model
         self.waiting = 0
         self._clock = clock
         self._rate = 0.0
@@ -47,52 +47,67 @@ class Admission:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._backlogs: dict[str, Backlog] = {}
-        self._outside = 0
+        self.outside = 0
+        """Requests that wait for external providers."""
 
-    @contextmanager
-    def admitted(
-        self, groups: Sequence[Group], queue_tokens: int, provider_requests: float = math.inf
-    ) -> Iterator[None]:
-        """Hold the places of a request's work for as long as the context is open.
+    def admitted(self, groups: Sequence[Group], queue_tokens: int, provider_requests: float = math.inf) -> Places:
+        """The places of a request's work, held for as long as the context is open.
 
         At most `queue_tokens` wait for a model; a request that is larger by itself is let in if nothing else waits. At
         most `provider_requests` wait for external providers, which may be slow and take the places of others.
-
-        Raises:
-            Overloaded: some model has no place for its part; says when it will have.
         """
-        work = estimated_tokens(groups)
-        self._check(work, queue_tokens)
-        outside = any(group.card.provider for group in groups)
-        if outside and self._outside >= provider_requests:
-            raise Overloaded(f"{self._outside} requests wait for external providers (provider_requests)")
-        for model, tokens in work.items():
-            self._backlog(model).waiting += tokens
-        self._outside += outside
-        try:
-            yield
-            for model, tokens in work.items():
-                self._backlog(model).done(tokens)
-        finally:
-            self._outside -= outside
-            for model, tokens in work.items():
-                self._backlog(model).waiting -= tokens
+        return Places(self, groups, queue_tokens, provider_requests)
 
     def waiting(self) -> dict[str, int]:
         """How many tokens wait for each model, as they were estimated."""
         return {model: backlog.waiting for model, backlog in self._backlogs.items()}
 
-    def _check(self, work: Mapping[str, int], queue_tokens: int) -> None:
-        for model, tokens in work.items():
-            backlog = self._backlog(model)
-            if backlog.waiting and backlog.waiting + tokens > queue_tokens:
+    def backlog(self, model: str) -> Backlog:
+        """What waits for a model."""
+        if model not in self._backlogs:
+            self._backlogs[model] = Backlog(model, self._clock)
+        return self._backlogs[model]
+
+
+class Places:
+    """A context: the places of one request's work."""
+
+    __slots__ = ("_admission", "_groups", "_is_outside", "_provider_requests", "_queue_tokens", "_work")
+
+    def __init__(
+        self, admission: Admission, groups: Sequence[Group], queue_tokens: int, provider_requests: float
+    ) -> None:
+        self._admission = admission
+        self._groups = groups
+        self._queue_tokens = queue_tokens
+        self._provider_requests = provider_requests
+
+    def __enter__(self) -> None:
+        """Take them.
+
+        Raises:
+            Overloaded: some model has no place for its part, and says when it will have; none is taken then.
+        """
+        admission = self._admission
+        self._work = [(admission.backlog(model), tokens) for model, tokens in estimated_tokens(self._groups).items()]
+        for backlog, tokens in self._work:
+            if backlog.waiting and backlog.waiting + tokens > self._queue_tokens:
                 raise Overloaded(
-                    f"{backlog.waiting} tokens wait for {model}; with {tokens} more there would be over {queue_tokens}",
+                    f"{backlog.waiting} tokens wait for {backlog.model}; with {tokens} more there would be over "
+                    f"{self._queue_tokens}",
                     retry_after=backlog.seconds,
                 )
+        self._is_outside = bool([group for group in self._groups if group.card.provider])
+        if self._is_outside and admission.outside >= self._provider_requests:
+            raise Overloaded(f"{admission.outside} requests wait for external providers (provider_requests)")
+        for backlog, tokens in self._work:
+            backlog.waiting += tokens
+        admission.outside += self._is_outside
 
-    def _backlog(self, model: str) -> Backlog:
-        backlog = self._backlogs.get(model)
-        if backlog is None:
-            backlog = self._backlogs[model] = Backlog(self._clock)
-        return backlog
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Give them back."""
+        self._admission.outside -= self._is_outside
+        for backlog, tokens in self._work:
+            backlog.waiting -= tokens
+            if kind is None:
+                backlog.done(tokens)

@@ -9,9 +9,9 @@ There is no timer: an idle model never makes a request wait.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, Union
 
 from deployments.contract import Vector
 from serve_app.config.settings import Coalescing
@@ -69,6 +69,16 @@ class ReadyBatch(Generic[V, R]):
         return list(parts.values())
 
 
+@dataclass(slots=True, eq=False)
+class OwnBatch:
+    """So many inputs, all of one request, which sends them itself, and ends that when it waits no more."""
+
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
 @dataclass
 class BatchQueue(Generic[V, R]):
     """Inputs that may share a batch. Each method that changes something gives the batches that are to be sent now."""
@@ -76,12 +86,26 @@ class BatchQueue(Generic[V, R]):
     limits: Limits
     _waiting: deque[Item[V, R]] = field(default_factory=deque)
     _waiting_size: int = 0
-    _under_way: set[ReadyBatch[V, R]] = field(default_factory=set)
+    _under_way: set[Union[ReadyBatch[V, R], OwnBatch]] = field(default_factory=set)
 
     @property
     def in_flight(self) -> int:
         """How many batches are under way."""
         return len(self._under_way)
+
+    def own(self, values: Sequence[Sized]) -> OwnBatch | None:
+        """A batch of a request's inputs, if to `add` them would send them at once, all together, and nothing else.
+
+        None if not: then they are to be added.
+        """
+        if self._waiting or self._under_way or not values:
+            return None
+        rule, count = self.limits.coalescing, len(values)
+        if count > 1 and (count > rule.inputs or sum(map(len, values)) > rule.characters):
+            return None
+        batch = OwnBatch(count)
+        self._under_way.add(batch)
+        return batch
 
     def add(self, items: Sequence[Item[V, R]]) -> list[ReadyBatch[V, R]]:
         """Queue a request's inputs."""
@@ -89,10 +113,10 @@ class BatchQueue(Generic[V, R]):
         self._waiting_size += sum([item.size for item in items])
         return self.ready()
 
-    def came_back(self, batch: ReadyBatch[V, R]) -> list[ReadyBatch[V, R]]:
+    def came_back(self, batch: ReadyBatch[V, R] | OwnBatch) -> list[ReadyBatch[V, R]]:
         """A batch is no longer under way: it was answered, failed, or was cancelled."""
         self._under_way.remove(batch)
-        return self.ready()
+        return self.ready() if self._waiting else []
 
     def ready(self) -> list[ReadyBatch[V, R]]:
         """What may leave by the settings in force; to be asked for when they have changed."""
@@ -106,7 +130,7 @@ class BatchQueue(Generic[V, R]):
 
     def unwanted(self) -> list[ReadyBatch[V, R]]:
         """The batches under way that nobody waits for any more: the caller may end them, and says so by `came_back`."""
-        return [batch for batch in self._under_way if not batch.is_wanted]
+        return [batch for batch in self._under_way if isinstance(batch, ReadyBatch) and not batch.is_wanted]
 
     def _is_full(self, rule: Coalescing) -> bool:
         return len(self._waiting) >= rule.inputs or self._waiting_size >= rule.characters

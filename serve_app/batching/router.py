@@ -21,7 +21,8 @@ from deployments.contract import Batch, Direction, Embeddings, Pair, Pixels, Vec
 from deployments.errors import InternalError, ModelUnavailable, TooLarge, WrongInput
 from deployments.kinds import VectorKind
 from deployments.metrics.instruments import STAGE_SECONDS
-from serve_app.batching.batcher import BatchQueue, Item, Limits, PendingRequest, ReadyBatch
+from serve_app.batching.batcher import BatchQueue, Item, Limits, OwnBatch, PendingRequest, ReadyBatch
+from serve_app.batching.contexts import in_no_context, is_cancelled, is_cancelled_again
 from serve_app.config.settings import Coalescing, LiveSettings
 from serve_app.observability.metrics import TRUNCATED
 from serve_app.protocol.timers import Timers
@@ -57,7 +58,7 @@ _Outcome = Embeddings | BaseException
 
 
 class _Sender:
-    """Sends the batches of one queue, each in a task of its own."""
+    """Sends the batches of one queue, each in a task of its own but for those that a request sends itself."""
 
     def __init__(
         self,
@@ -71,12 +72,37 @@ class _Sender:
         self._call = call
         self._options = options
         self._when_idle = when_idle
-        self._queue = BatchQueue[Input, PendingRequest](limits)
+        self._queue: BatchQueue[Input, PendingRequest] = BatchQueue(limits)
         self._tasks: dict[_Ready, asyncio.Task[None]] = {}
 
     @property
     def in_flight(self) -> int:
         return self._queue.in_flight
+
+    def own(self, values: Sequence[Input]) -> OwnBatch | None:
+        """A batch for a request to `send` itself; None if its inputs have to be added."""
+        return self._queue.own(values)
+
+    async def send(
+        self, own: OwnBatch, values: Sequence[Input], until: float, timers: Timers
+    ) -> tuple[list[Vector], int]:
+        """The vectors of a request's own batch, and the tokens that the model read for them; see `Router.embed`."""
+        began = perf_counter()
+        STAGE_SECONDS.observe(0.0, "wait", self._model, self._direction)
+        batch = Batch(values, self._direction, self._options, self._kinds)  # type: ignore[arg-type]
+        try:
+            embeddings = await _within(until, timers, self._call, batch)
+        finally:
+            self._queue_on(own)
+        self._check(embeddings, len(values))
+        STAGE_SECONDS.observe(perf_counter() - began, "call", self._model, self._direction)
+        return list(embeddings.vectors), sum(embeddings.tokens.tolist())
+
+    def _queue_on(self, batch: _Ready | OwnBatch) -> None:
+        """Send what may leave now that this one is no longer under way."""
+        self._send(self._queue.came_back(batch))
+        if not self._queue.in_flight:
+            self._when_idle()
 
     def add(self, values: Sequence[Input], request: PendingRequest) -> None:
         """Queue a request's inputs."""
@@ -101,11 +127,8 @@ class _Sender:
 
     def _came_back(self, batch: _Ready, _: object = None) -> None:
         """Send what may leave now: before the batch's requests go on, and at the latest when its task has ended."""
-        if self._tasks.pop(batch, None) is None:
-            return
-        self._send(self._queue.came_back(batch))
-        if not self._tasks:
-            self._when_idle()
+        if self._tasks.pop(batch, None) is not None:
+            self._queue_on(batch)
 
     async def _run(self, batch: _Ready) -> None:
         started = perf_counter()
@@ -137,11 +160,36 @@ class _Sender:
         values = [item.value for item in items]
         batch = Batch(values, self._direction, self._options, self._kinds)  # type: ignore[arg-type]
         embeddings = await self._call(batch)
-        if len(embeddings) != len(items) or len(embeddings.tokens) != len(items):
-            raise InternalError(f"a batch of {len(items)} inputs came back with {len(embeddings)} vectors")
+        self._check(embeddings, len(values))
+        return embeddings
+
+    def _check(self, embeddings: Embeddings, count: int) -> None:
+        if len(embeddings.vectors) != count or len(embeddings.tokens) != count:
+            raise InternalError(f"a batch of {count} inputs came back with {len(embeddings)} vectors")
         if embeddings.truncated:
             TRUNCATED.add(embeddings.truncated, self._model, self._direction)
-        return embeddings
+
+
+async def _within(until: float, timers: Timers, call: Call, batch: Batch) -> Embeddings:
+    """The answer to a call of a request's own, which ends with the request's task."""
+    task: Any = asyncio.current_task()
+    is_late = False
+
+    def stop() -> None:
+        nonlocal is_late
+        is_late = True
+        task.cancel()
+
+    timer = timers.at(until, stop) if until < math.inf else None
+    try:
+        return await in_no_context(call, batch)
+    except asyncio.CancelledError as error:
+        if is_late and not is_cancelled_again(task):
+            raise asyncio.TimeoutError from error
+        raise error if is_cancelled(task) else _cancelled() from error
+    finally:
+        if timer:
+            timer.cancel()
 
 
 def _hand_out(items: Sequence[_Item], outcome: _Outcome) -> None:
@@ -239,6 +287,10 @@ class Router:
             asyncio.TimeoutError: the vectors did not come in time; it leaves the queue likewise.
         """
         sender = self._sender(model, direction, options, lane or _lane(values), kinds)
+        if own := sender.own(values):
+            vectors, tokens = await sender.send(own, values, until, self._timers)
+            read(tokens)
+            return vectors, tokens
         settled = _Settled(until, self._timers)
         request = PendingRequest(len(values), perf_counter(), settled.tell)
         sender.add(values, request)

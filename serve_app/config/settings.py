@@ -82,22 +82,15 @@ class LiveSettings:
     """The settings in force. Everybody reads them here when they need them, so new ones reach everybody at once."""
 
     def __init__(self, settings: IngressSettings | None = None) -> None:
-        self._current = settings or IngressSettings()
-        self._followers: list[Callable[[], object]] = []
-
-    @property
-    def current(self) -> IngressSettings:
+        self.current = settings or IngressSettings()
         """The settings of this moment. Who has to decide twice by the same ones keeps what this gives."""
-        return self._current
-
-    @property
-    def coalescing(self) -> Coalescing:
+        self.coalescing = self.current.coalescing
         """When a batch is full, by the settings of this moment."""
-        return self._current.coalescing
+        self._followers: list[Callable[[], object]] = []
 
     def replace(self, settings: IngressSettings) -> None:
         """Put others in force, and tell who follows."""
-        self._current = settings
+        self.current, self.coalescing = settings, settings.coalescing
         for changed in self._followers:
             changed()
 

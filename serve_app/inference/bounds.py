@@ -31,18 +31,20 @@ def check(slots: Sequence[Slot], bounds: Bounds) -> None:
     Raises:
         WrongInput: names the setting and by how much it is passed.
     """
-    _at_most(len(slots), bounds.objects, "inference objects", "objects")
+    if len(slots) > bounds.objects:
+        raise _too_many(len(slots), bounds.objects, "inference objects", "objects")
     images, longest = 0, bounds.text_characters
     for slot in slots:
         wanted = slot.wanted
-        images += wanted.input == "image"
-        if wanted.input == "text" and isinstance(wanted.data, str) and len(wanted.data) > longest:
+        if wanted.input == "image":
+            images += 1
+        elif wanted.input == "text" and isinstance(wanted.data, str) and len(wanted.data) > longest:
             raise WrongInput(
                 f"{slot.where}.text: has {len(wanted.data)} characters; at most {longest} are allowed (text_characters)"
             )
-    _at_most(images, bounds.images, "images", "images")
+    if images > bounds.images:
+        raise _too_many(images, bounds.images, "images", "images")
 
 
-def _at_most(count: int, limit: int, what: str, name: str) -> None:
-    if count > limit:
-        raise WrongInput(f"the request has {count} {what}; at most {limit} are allowed ({name})")
+def _too_many(count: int, limit: int, what: str, name: str) -> WrongInput:
+    return WrongInput(f"the request has {count} {what}; at most {limit} are allowed ({name})")

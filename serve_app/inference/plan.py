@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Union
+from typing import Any, Union
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
@@ -36,12 +36,13 @@ class Use:
     kind: VectorKind
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Group:
     """Inputs for one model with equal options: texts with their prefixes, images as URL or base64, or pairs.
 
     No input stands in `inputs` twice; every slot that wants it has its own use. `key` is for an external provider.
-    `card` is that of the network; `kinds` are those of the vectors of each input, if it is not the card's own alone.
+    `card` is that of the network, and `account` the name under which its use is counted; `kinds` are those of the
+    vectors of each input, if it is not the card's own alone.
     """
 
     card: ModelCard
@@ -52,7 +53,11 @@ class Group:
     kinds: tuple[VectorKind, ...] = ()
     inputs: list[Data] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
+    account: str = field(init=False)
     _positions: dict[Data, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.account = self.card.account
 
     def add(self, slot: Slot, data: Data, mrl: int | None, kind: VectorKind) -> None:
         """Take on a slot; an input that is here already is not added again."""
@@ -67,33 +72,37 @@ class Group:
         return next(use.slot.where for use in self.uses if use.position == position)
 
 
-def plan(
+def plan(  # noqa: PLR0913  what is asked, of what there is
     slots: Iterable[Slot],
     direction: Direction,
     catalogue: Catalogue,
     keys: KeyRing = NO_KEYS,
     *,
     any_mrl: bool = False,
+    recipes: Recipes | None = None,
 ) -> list[Group]:
     """Group the slots by what can be computed together. `keys` are the caller's, for external providers.
 
-    `any_mrl` allows to cut the vectors of models that were not trained for it.
+    `any_mrl` allows to cut the vectors of models that were not trained for it. `recipes` are those that are known.
 
     Raises:
         UnknownModel, WrongInput, BadOption, Forbidden: each names the place in the request.
     """
-    groups: dict[_Key, Group] = {}
-    opened: dict[tuple[str, bytes, str], _Opened] = {}
-    asked = _Asked(direction, catalogue, keys, any_mrl)
+    groups: dict[_Place, Group] = {}
+    opened: dict[_Said, tuple[Group, Recipe]] = {}
+    recipes = recipes or Recipes()
     for slot in slots:
         # Hundreds of slots say the same; what they say is looked up and checked once.
         wanted = slot.wanted
         options = wanted.options
-        said = wanted.model, as_key(options, slot) if options else b"", wanted.input
-        here = opened.get(said)
-        if here is None:
-            here = opened[said] = _open(slot, asked, groups)
-        here.group.add(slot, _input(slot, here), here.mrl, here.kind)
+        said = wanted.model, as_key(options, slot) if options else b"", wanted.input, direction, any_mrl
+        if said not in opened:
+            recipe = recipes.of(said, slot, catalogue, keys)
+            if recipe.place not in groups:
+                groups[recipe.place] = Group(recipe.network, direction, recipe.options, recipe.reads, recipe.key)
+            opened[said] = groups[recipe.place], recipe
+        group, recipe = opened[said]
+        group.add(slot, _input(slot, recipe), recipe.mrl, recipe.kind)
     return [part for group in groups.values() for part in (by_kinds(group) if group.card.heads else (group,))]
 
 
@@ -115,57 +124,87 @@ def objects_by_model(groups: Iterable[Group]) -> dict[str, int]:
     """How many inference objects there are for each model, by its account; equal ones count each."""
     objects: dict[str, int] = {}
     for group in groups:
-        objects[group.card.account] = objects.get(group.card.account, 0) + len(group.uses)
+        count = len(group.uses)
+        objects[group.account] = objects[group.account] + count if group.account in objects else count
     return objects
 
 
-_Key = tuple[str, bytes, Reads, bytes]
+_Said = tuple[str, bytes, str, Direction, bool]
+"""What a slot says: the model, the options as JSON, the kind of input; the direction, and whether `any_mrl` holds."""
+
+_Place = tuple[str, bytes, Reads, bytes]
 """What a group has in common: the model, the options, what is read, and a digest of the provider's key."""
 
 
 @dataclass(slots=True, eq=False)
-class _Opened:
-    """The group of some slots, the length to cut their vectors to, and what their inputs have to be.
+class Recipe:
+    """What becomes of slots that say the same: of whose group they are, and what holds for each of them.
 
-    `characters` is how long a text may be; `prefix` is what the model wants to read before it.
+    `network` to `key` are the group's. `takes` are the kinds of inputs that the model reads, `characters` is how long a
+    text may be, `prefix` is what the model wants to read before it, and `mrl` the length to cut its vector to.
     """
 
-    group: Group
+    place: _Place
+    network: ModelCard
+    options: Mapping[str, Any]
+    reads: Reads
+    key: ProviderKey | None
     card: ModelCard
     kind: VectorKind
     mrl: int | None
-    reads: Sequence[str]
+    takes: Sequence[str]
     characters: float
     prefix: str
 
 
-class _Asked(NamedTuple):
-    """What holds for all slots of a request."""
-
-    direction: Direction
-    catalogue: Catalogue
-    keys: KeyRing
-    any_mrl: bool
+_MOST_RECIPES = 1000
+_USUAL_OPTIONS = 500
+"""Bytes of options up to which a recipe is kept, so that none fills the memory."""
 
 
-def _open(slot: Slot, asked: _Asked, groups: dict[_Key, Group]) -> _Opened:
-    """The group of a slot's model and options, a new one if there is none yet."""
+class Recipes:
+    """The recipes that are known, of models of one catalogue as it is now; none holds a key or the like of a caller."""
+
+    def __init__(self) -> None:
+        self._kept: dict[_Said, Recipe] = {}
+        self._cards: Sequence[ModelCard] = ()
+
+    def of(self, said: _Said, slot: Slot, catalogue: Catalogue, keys: KeyRing) -> Recipe:
+        """The recipe of a slot that says this.
+
+        Raises:
+            UnknownModel, BadOption, Forbidden: see `plan`.
+        """
+        if self._cards is not catalogue.cards:  # a model came or went
+            self._kept.clear()
+            self._cards = catalogue.cards
+        if said in self._kept:
+            return self._kept[said]
+        recipe = _recipe(said, slot, catalogue, keys)
+        if recipe.network.provider is None and len(said[1]) <= _USUAL_OPTIONS:
+            if len(self._kept) >= _MOST_RECIPES:
+                self._kept.clear()
+            self._kept[said] = recipe
+        return recipe
+
+
+def _recipe(said: _Said, slot: Slot, catalogue: Catalogue, keys: KeyRing) -> Recipe:
+    *_, direction, any_mrl = said
     where = slot.where
-    card = asked.catalogue.find_one(slot.wanted.model, where)
+    card = catalogue.find_one(slot.wanted.model, where)
     options, given = without_keys(slot.wanted.options)
     if given and card.provider is None:
         check_options(card, dict.fromkeys(given), where)  # by their names: no key goes into a cache of options
     options = {name: _whole(value) for name, value in options.items()}
-    mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, where, any_mrl=asked.any_mrl)
-    prefix = prefix_of(card, asked.direction, _instruction(options, card, asked.direction, where))
+    mrl = None if card.family == "bm25" else _mrl(options.pop("mrl", None), card, where, any_mrl=any_mrl)
+    prefix = prefix_of(card, direction, _instruction(options, card, direction, where))
     own = checked(card, options, where)
-    key = asked.keys.key(card, given, where)
+    key = keys.key(card, given, where)
     reads: Reads = "image" if slot.wanted.input == "image" and "image" in card.reads else card.modality
-    network = card if card.network == card.name else asked.catalogue.find(card.network, where)
+    network = card if card.network == card.name else catalogue.find(card.network, where)
     place = card.network, own.key, reads, digest(key)
-    group = groups.setdefault(place, Group(network, asked.direction, own.options, reads, key))
     characters = math.inf if own.longest_text is None else own.longest_text
-    return _Opened(group, card, card.vector_kind, mrl, card.reads, characters, prefix)
+    return Recipe(place, network, own.options, reads, key, card, card.vector_kind, mrl, card.reads, characters, prefix)
 
 
 def _whole(value: Any) -> Any:
@@ -173,35 +212,35 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _input(slot: Slot, opened: _Opened) -> Data:
+def _input(slot: Slot, recipe: Recipe) -> Data:
     wanted = slot.wanted
     data = wanted.data
-    if opened.kind == "sparse" and not slot.named:
+    if recipe.kind == "sparse" and not slot.named:
         raise WrongInput(
-            f"{slot.where}: {opened.card.name} gives sparse vectors, which Qdrant stores under a name only: name "
+            f"{slot.where}: {recipe.card.name} gives sparse vectors, which Qdrant stores under a name only: name "
             "the vector (in a query: 'using')"
         )
-    if wanted.input not in opened.reads:
-        raise _wrong_kind(slot, opened)
+    if wanted.input not in recipe.takes:
+        raise _wrong_kind(slot, recipe)
     if not isinstance(data, str):
         if isinstance(data, Pair):
             return data
         raise WrongInput(f"{slot.where}.{wanted.input}: expected a string")
     if wanted.input == "image":
         return data
-    if len(data) > opened.characters:
+    if len(data) > recipe.characters:
         raise WrongInput(
-            f"{slot.where}.text: has {len(data)} characters; at most {opened.characters} are allowed with its options"
+            f"{slot.where}.text: has {len(data)} characters; at most {recipe.characters} are allowed with its options"
         )
-    return data if data.startswith(opened.prefix) else opened.prefix + data
+    return data if not recipe.prefix or data.startswith(recipe.prefix) else recipe.prefix + data
 
 
-def _wrong_kind(slot: Slot, opened: _Opened) -> WrongInput:
+def _wrong_kind(slot: Slot, recipe: Recipe) -> WrongInput:
     if slot.wanted.input == "object":
         return WrongInput(f"{slot.where}: 'object' is reserved; no model takes it: send 'text' or 'image'")
-    if opened.card.vector_kind == "score":
-        return WrongInput(f"{slot.where}: {opened.card.name} is a reranker, without vectors: POST /v2/rerank")
-    name, reads = opened.card.name, "' and '".join(opened.reads)
+    if recipe.card.vector_kind == "score":
+        return WrongInput(f"{slot.where}: {recipe.card.name} is a reranker, without vectors: POST /v2/rerank")
+    name, reads = recipe.card.name, "' and '".join(recipe.takes)
     return WrongInput(f"{slot.where}: {name} takes '{reads}', not '{slot.wanted.input}'")
 
 

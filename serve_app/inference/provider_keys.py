@@ -49,7 +49,7 @@ class OperatorKeys:
     open_to: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class KeyRing:
     """The keys that the caller of a request may use; `headers` are those that came with it."""
 

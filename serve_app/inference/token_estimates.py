@@ -14,16 +14,19 @@ _IMAGE_TOKENS = 50
 
 def estimated_tokens(groups: Sequence[Group]) -> dict[str, int]:
     """About how many tokens each model will read, by its account."""
-    tokens = {group.card.account: 0 for group in groups}
+    tokens: dict[str, int] = {}
     for group in groups:
-        tokens[group.card.account] += _of(group)
+        tokens[group.account] = tokens.get(group.account, 0) + _of(group)
     return tokens
 
 
 def _of(group: Group) -> int:
     if group.reads == "image":
         return _IMAGE_TOKENS * len(group.inputs)
-    window, lengths = group.card.context_window or math.inf, [len(text) for text in group.inputs]
+    inputs, window = group.inputs, group.card.context_window or math.inf
+    if len(inputs) == 1:
+        return int(min(len(inputs[0]) / _CHARACTERS_A_TOKEN + 2, window))
+    lengths = [len(text) for text in inputs]
     if max(lengths, default=0) / _CHARACTERS_A_TOKEN + 2 <= window:
         return int(sum(lengths) / _CHARACTERS_A_TOKEN + 2 * len(lengths))
     return int(sum([min(length / _CHARACTERS_A_TOKEN + 2, window) for length in lengths]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
@@ -39,10 +38,6 @@ class Count(NamedTuple):
     tokens: int
     whole_requests: int
 
-    def plus(self, other: Count) -> Count:
-        """The sums of both."""
-        return Count(*map(operator.add, self, other))
-
 
 def hour_of(seconds: float) -> int:
     """The hour of a time in seconds since 1970."""
@@ -54,26 +49,38 @@ class Counts:
 
     def __init__(self, room: int = 20_000) -> None:
         self._room = room
-        self._sums: dict[Key, Count] = {}
+        self._sums: dict[tuple[int, str, str, Operation], list[int]] = {}
 
     def __len__(self) -> int:
         return len(self._sums)
 
     def __iter__(self) -> Iterator[tuple[Key, Count]]:
-        return iter(self._sums.items())
+        return ((Key(*key), Count(*sums)) for key, sums in self._sums.items())
 
     @property
     def tokens(self) -> int:
         """All tokens in it."""
-        return sum(count.tokens for count in self._sums.values())
+        return sum(tokens for _, _, tokens, _ in self._sums.values())
 
-    def add(self, key: Key, count: Count) -> None:
-        """Count something."""
-        if key not in self._sums and len(self._sums) >= self._room:
-            first = next(iter(self._sums), key)
-            key = Key(first.hour, key.model, OTHERS, key.operation)
-        had = self._sums.get(key)
-        self._sums[key] = had.plus(count) if had else count
+    def add(self, key: tuple[int, str, str, Operation], count: tuple[int, int, int, int]) -> None:
+        """Count something: a `Key` and a `Count`, or their values."""
+        if key not in self._sums:
+            key = self._with_room(*key)
+        requests, objects, tokens, whole_requests = count
+        sums = self._sums[key]
+        sums[0] += requests
+        sums[1] += objects
+        sums[2] += tokens
+        sums[3] += whole_requests
+
+    def _with_room(self, hour: int, model: str, tenant: str, operation: Operation) -> tuple[int, str, str, Operation]:
+        """The key under which something is counted that was not counted yet."""
+        if len(self._sums) >= self._room:
+            first_hour, *_ = next(iter(self._sums), (hour,))
+            hour, tenant = first_hour, OTHERS
+        key = hour, model, tenant, operation
+        self._sums.setdefault(key, [0, 0, 0, 0])
+        return key
 
     def add_all(self, counts: Iterable[tuple[Key, Count]]) -> None:
         """Count all of these."""

@@ -16,6 +16,7 @@ _RATES_S = 10.0
 """Over how long rates are averaged: a minute would be old news."""
 
 _LATENCIES_S = 60.0
+_SHORTEST_MS = 0.1
 _STEP = math.log(1.1)
 """Buckets of latencies grow by a tenth: percentiles are that exact."""
 
@@ -43,7 +44,8 @@ class Moment:
         if seconds is None:
             return
         self.requests += 1
-        self.buckets[math.ceil(math.log(max(seconds * 1000, 0.1)) / _STEP)] += 1
+        ms = seconds * 1000
+        self.buckets[math.ceil(math.log(max(_SHORTEST_MS, ms)) / _STEP)] += 1
 
     def failed(self, *, refused: bool) -> None:
         """Count a request that failed; `refused`: because too much waits, or a quota is used up (429)."""

@@ -6,15 +6,18 @@ All of it is memory of this process, and all of it happens on the event loop's t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import NamedTuple
+
+from typing_extensions import Self
 
 from deployments.contract import Direction
 from deployments.errors import InferenceError, Overloaded, QuotaUsedUp
-from serve_app.inference.plan import Group, objects_by_model
-from serve_app.ledger.counts import Count, Counts, Key, Operation, hour_of
+from serve_app.inference.plan import Group
+from serve_app.ledger.counts import Counts, Operation, hour_of
 from serve_app.ledger.live_rates import WHOLE, LastMinute, Moment
 from serve_app.ledger.quotas import NO_QUOTAS, Left, Quotas
 from serve_app.ledger.switchboard import Switchboard
@@ -38,20 +41,55 @@ class Caller(NamedTuple):
 ANONYMOUS = Caller()
 
 
-@dataclass
 class Metered:
-    """One request while the models work for it."""
+    """One request while the models work for it: a context, at whose end it is counted.
 
-    tokens: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    `tokens` are those that each model has read for it, `seconds` how long a model's part took: of several at once the
+    longest.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        caller: Caller,
+        direction: Direction,
+        objects: Mapping[str, int],
+        held: AbstractContextManager[dict[str, int]] | None,
+    ) -> None:
+        """`held` is what is held of the caller's quotas, if it may have any."""
+        self.tokens: defaultdict[str, int] = defaultdict(int)
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._meter = meter
+        self._caller = caller
+        self._direction = direction
+        self._objects = objects
+        self._held = held
 
     def took(self, model: str, tokens: int) -> None:
         """Take on tokens that a model has read for it."""
-        self.tokens[model] = self.tokens.get(model, 0) + tokens
+        self.tokens[model] += tokens
 
     def worked(self, model: str, seconds: float) -> None:
-        """Take on how long a model's part took; of several parts at once the longest counts."""
-        self.seconds[model] = max(self.seconds.get(model, 0.0), seconds)
+        """Take on how long a model's part took."""
+        self.seconds[model] = max(self.seconds[model], seconds)
+
+    def __enter__(self) -> Self:
+        self._spent = self._held.__enter__() if self._held else None
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        seconds = time.perf_counter() - self._began
+        if self._held and self._spent is not None:
+            self._spent.update(self.tokens)
+            self._held.__exit__(kind, error, trace)
+        if kind is None:
+            self._meter.count(self._caller, self._direction, self._objects, self, seconds)
+        else:  # what the models have read until then
+            objects = {model: count for model, count in self._objects.items() if self.tokens.get(model)}
+            self._meter.count(self._caller, self._direction, objects, self)
 
 
 class Meter:
@@ -69,32 +107,25 @@ class Meter:
         self.last_minute = LastMinute()
         self._clock = clock
         self._counts = Counts()
-        self._moments: dict[str, Moment] = {}
+        self._moments: defaultdict[str, Moment] = defaultdict(Moment)
 
-    @contextmanager
-    def metered(self, caller: Caller, direction: Direction, groups: Sequence[Group]) -> Iterator[Metered]:
+    def metered(
+        self, caller: Caller, direction: Direction, groups: Sequence[Group], objects: Mapping[str, int]
+    ) -> Metered:
         """Let a request's inference run, and count it: if it fails, what the models have read for it until then.
+
+        `objects` are those of the groups by model.
 
         Raises:
             SwitchedOff: something that it needs is off.
             QuotaUsedUp: the tenant has used up what it may use of a model.
         """
-        objects = objects_by_model(groups)
-        self._switchboard.check(caller.collection, objects)
-        with self.quotas.held(caller.tenant, groups) as spent:
-            metered = Metered()
-            began = time.perf_counter()
-            try:
-                yield metered
-            except BaseException:
-                spent.update(metered.tokens)
-                self._count(caller, direction, {m: n for m, n in objects.items() if metered.tokens.get(m)}, metered)
-                raise
-            seconds = time.perf_counter() - began
-            spent.update(metered.tokens)
-        self._count(caller, direction, objects, metered, seconds)
+        if self._switchboard.is_anything_off:
+            self._switchboard.check(caller.collection, objects)
+        held = self.quotas.held(caller.tenant, groups) if caller.tenant is not None else None
+        return Metered(self, caller, direction, objects, held)
 
-    def _count(
+    def count(
         self,
         caller: Caller,
         direction: Direction,
@@ -102,29 +133,25 @@ class Meter:
         metered: Metered,
         seconds: float | None = None,
     ) -> None:
-        """`seconds` is how long the request took, if it succeeded."""
+        """Count a request's inference; `seconds` is how long it took, if it succeeded."""
         if not objects:
             return
         hour, whole = hour_of(self._clock()), 0 if caller.again else 1
+        tenant, operation, moments = caller.tenant or "", caller.operation or direction, self._moments
+        all_tokens = 0
         for model, count in objects.items():
-            tokens = metered.tokens.get(model, 0)
-            key = Key(hour, model, caller.tenant or "", caller.operation or direction)
-            self._counts.add(key, Count(1, count, tokens, whole))
-            self._moment(model).add(tokens, None if seconds is None else metered.seconds.get(model, seconds))
+            tokens = metered.tokens[model]
+            all_tokens += tokens
+            self._counts.add((hour, model, tenant, operation), (1, count, tokens, whole))
+            moments[model].add(tokens, None if seconds is None else metered.seconds[model] or seconds)
             whole = 0
-        self._moment(WHOLE).add(sum(metered.tokens.values()), None if caller.again else seconds)
+        moments[WHOLE].add(all_tokens, None if caller.again else seconds)
 
     def failed(self, error: InferenceError, models: Collection[str]) -> None:
         """Note a request for inference that failed, for the `models` that it is known to need."""
         refused = isinstance(error, (Overloaded, QuotaUsedUp))
         for of in (WHOLE, *models):
-            self._moment(of).failed(refused=refused)
-
-    def _moment(self, of: str) -> Moment:
-        moment = self._moments.get(of)
-        if moment is None:
-            moment = self._moments[of] = Moment()
-        return moment
+            self._moments[of].failed(refused=refused)
 
     def check(self, caller: Caller, models: Iterable[str]) -> None:
         """Refuse what `metered` would refuse, before other work is done for it.
@@ -142,6 +169,6 @@ class Meter:
     def take(self) -> Counts:
         """What was counted since the last time."""
         counts, self._counts = self._counts, Counts()
-        moments, self._moments = self._moments, {}
+        moments, self._moments = self._moments, defaultdict(Moment)
         self.last_minute.add(self._clock(), moments)
         return counts

@@ -11,8 +11,8 @@ class Switchboard:
     """What is switched off, and what else the collections are called that are: by an alias they are off, too."""
 
     def __init__(self, switches: Switches = ALL_ON) -> None:
-        self._switches = switches
         self._aliases: Mapping[str, str] = {}
+        self.turn(switches)
 
     @property
     def switches(self) -> Switches:
@@ -27,6 +27,7 @@ class Switchboard:
     def turn(self, switches: Switches) -> None:
         """Take on all switches; requests that have passed go on."""
         self._switches = switches
+        self.is_anything_off = switches != ALL_ON
 
     def name(self, aliases: Mapping[str, str]) -> None:
         """Take on all aliases."""

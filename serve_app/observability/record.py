@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import Any
 
 from typing_extensions import Self
@@ -74,9 +75,9 @@ class Record:
         self.route = ""
         self.request_id = ""
         self.seconds = 0.0
-        self.stages: dict[tuple[str, str], float] = {}
-        self.objects: dict[str, int] = {}
-        self.tokens: dict[str, int] = {}
+        self.stages: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.objects: defaultdict[str, int] = defaultdict(int)
+        self.tokens: defaultdict[str, int] = defaultdict(int)
         self.tracing = tracing
         self.span: Span | None = None
         self._log = log
@@ -95,14 +96,31 @@ class Record:
         """The request needs inference, of so many objects by model. It may need more later on."""
         self.operation = direction
         for model, count in objects.items():
-            self.objects[model] = self.objects.get(model, 0) + count
-            metrics.OBJECTS.add(count, model, direction)
+            self.objects[model] += count
+            metrics.OBJECTS.values[model, direction] += count
 
     def used(self, tokens: Mapping[str, int]) -> None:
         """All vectors that were planned last are there; the tokens that they took, by model."""
         for model, count in tokens.items():
-            self.tokens[model] = self.tokens.get(model, 0) + count
-            metrics.TOKENS.add(count, model, self.operation)
+            self.tokens[model] += count
+            metrics.TOKENS.values[model, self.operation] += count
+
+    def took(self, stage: str, began: float, model: str = "") -> float:
+        """A stage that `began` then (`perf_counter()`) has ended, one way or another; gives when that is: now.
+
+        With tracing on, it was a step of the request, too.
+        """
+        now = perf_counter()
+        self.stages[stage, model] += now - began
+        if self.span and self.tracing:
+            attributes = {"inference.model": model} if model else {}
+            kind, *_ = sys.exc_info()
+            self.tracing.past_step(stage, self.span, attributes, now - began, kind.__name__ if kind else "")
+        return now
+
+    def call_of_qdrant(self) -> Span | None:
+        """The span of the step that begins, which is Qdrant's; None without tracing. Who calls ends it."""
+        return self.tracing.call_of_qdrant(self.span) if self.tracing and self.span else None
 
     def answered(self, status: str) -> None:
         """The request is answered: with an HTTP status, or the name of a gRPC status code."""
@@ -120,11 +138,12 @@ class Record:
     def __exit__(self, *_: object) -> None:
         if self._token:
             _CURRENT.reset(self._token)
+        operation = self.operation
         self.seconds = perf_counter() - self._started
-        metrics.REQUESTS.add(1, self.protocol, self.operation, self.status)
-        metrics.REQUEST_SECONDS.observe(self.seconds, self.protocol, self.operation)
+        metrics.REQUESTS.values[self.protocol, operation, self.status] += 1
+        metrics.REQUEST_SECONDS.observe(self.seconds, self.protocol, operation)
         for (stage, model), seconds in self.stages.items():
-            STAGE_SECONDS.observe(seconds, stage, model, self.operation)
+            STAGE_SECONDS.observe(seconds, stage, model, operation)
         if self._log:
             self._log.write(self._told())
         if self.span:
@@ -157,32 +176,3 @@ _CURRENT: ContextVar[Record] = ContextVar("record", default=Record("none"))  # n
 def current() -> Record:
     """The record of the request that runs here."""
     return _CURRENT.get()
-
-
-class step:  # noqa: N801  it is used like a function
-    """A context that measures one stage of the current request; with tracing on, a span of it too."""
-
-    __slots__ = ("_key", "_record", "_started", "_towards_qdrant", "span")
-
-    def __init__(self, stage: str, model: str = "", *, towards_qdrant: bool = False) -> None:
-        self._key = stage, model
-        self._towards_qdrant = towards_qdrant
-        self.span: Span | None = None
-
-    def __enter__(self) -> Self:
-        self._record = record = _CURRENT.get()
-        if record.tracing and record.span:
-            stage, model = self._key
-            attributes = {"inference.model": model} if model else {}
-            self.span = record.tracing.step_span(stage, record.span, attributes, client=self._towards_qdrant)
-        self._started = perf_counter()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        seconds = perf_counter() - self._started
-        stages = self._record.stages
-        stages[self._key] = stages.get(self._key, 0.0) + seconds
-        if self.span:
-            self.span.end({}, kind.__name__ if kind else "")

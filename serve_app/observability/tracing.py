@@ -6,7 +6,9 @@ Off unless the environment names a collector; then OpenTelemetry's own variables
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import ConfigError
@@ -23,8 +25,10 @@ _FLUSH_MS = 2000
 class Span:
     """A span that has begun."""
 
-    def __init__(self, span: Any) -> None:
+    def __init__(self, span: Any, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`headers` are those with which a request goes on, so that what its receiver does stands below this span."""
         self.otel = span
+        self.headers = headers
 
     @property
     def trace_id(self) -> str:
@@ -60,20 +64,22 @@ class Tracing:
         context = self._propagator.extract(given)
         return Span(self._tracer.start_span(name, context, SpanKind.SERVER, attributes))
 
-    def step_span(self, name: str, parent: Span, attributes: Mapping[str, Any], *, client: bool) -> Span:
-        """The span of a step on a request's way."""
+    def past_step(self, name: str, parent: Span, attributes: Mapping[str, Any], seconds: float, error: str) -> None:
+        """A step on a request's way, which took so long and has ended now; `error` as in `Span.end`."""
         from opentelemetry.trace import SpanKind, set_span_in_context  # noqa: PLC0415
 
-        kind = SpanKind.CLIENT if client else SpanKind.INTERNAL
-        return Span(self._tracer.start_span(name, set_span_in_context(parent.otel), kind, attributes))
+        began = time.time_ns() - int(seconds * 1e9)
+        context = set_span_in_context(parent.otel)
+        Span(self._tracer.start_span(name, context, SpanKind.INTERNAL, attributes, start_time=began)).end({}, error)
 
-    def headers(self, span: Span) -> dict[str, str]:
-        """The headers with which a request goes on, so that what its receiver does stands below this span."""
-        from opentelemetry.trace import set_span_in_context  # noqa: PLC0415
+    def call_of_qdrant(self, parent: Span) -> Span:
+        """The span of the step that is Qdrant's, which begins."""
+        from opentelemetry.trace import SpanKind, set_span_in_context  # noqa: PLC0415
 
+        span = self._tracer.start_span("store", set_span_in_context(parent.otel), SpanKind.CLIENT)
         carried: dict[str, str] = {}
-        self._propagator.inject(carried, set_span_in_context(span.otel))
-        return carried
+        self._propagator.inject(carried, set_span_in_context(span))
+        return Span(span, carried)
 
     def close(self) -> None:
         """Send what has not been sent, and end."""

@@ -106,6 +106,25 @@ def test_every_input_is_sent_once_in_order_within_the_bounds(steps: list[Any], r
     assert queue.in_flight == len(out) == 0
 
 
+RULES = st.builds(Coalescing, inputs=st.integers(1, 4), characters=st.integers(1, 12))
+
+
+@given(rule=RULES, texts=st.lists(st.text(max_size=9), max_size=6), later=st.lists(st.text(max_size=5), max_size=3))
+def test_a_request_has_a_batch_of_its_own_only_if_it_would_leave_at_once_and_whole(
+    rule: Coalescing, texts: list[str], later: list[str]
+) -> None:
+    own_queue, queue = (Queue(LiveSettings(IngressSettings(coalescing=rule))) for _ in range(2))
+    own, sent = own_queue.own(texts), queue.add(items(*texts))
+    assert (own is not None) == (values(sent) == [texts])
+    if own:
+        assert len(own) == len(texts)
+        assert own_queue.own(["x"]) is None, "another one is under way"
+        assert values(own_queue.add(items(*later))) == values(queue.add(items(*later)))
+        assert own_queue.unwanted() == []
+        assert values(own_queue.came_back(own)) == values(queue.came_back(sent[0]))
+        assert own_queue.in_flight == queue.in_flight
+
+
 def test_a_request_is_settled_once_by_its_last_result_or_its_first_failure() -> None:
     settled: list[str] = []
     done = PendingRequest(2, 0.0, lambda: settled.append("done"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,17 @@ async def test_a_batch_under_way_is_cancelled_once_nobody_waits_for_it() -> None
     assert not router.queues
 
 
+async def test_a_lone_request_waits_until_its_time_is_over() -> None:
+    model = CancellableModel()
+    router = Router({"m": model}, coalescing())
+    for _ in range(2):
+        with pytest.raises(asyncio.TimeoutError):
+            await router.embed("m", "search", {}, ["a"], until=time.monotonic() + 0.01)
+    assert model.cancelled == [["a"], ["a"]]
+    assert not router.queues
+    await asyncio.wait_for(asyncio.sleep(0.03), 5)  # the task that waited is not cancelled any more
+
+
 async def test_one_failure_cancels_the_rest_of_a_request() -> None:
     model = CancellableModel()
     calls = iter([model, failing])
@@ -210,6 +222,17 @@ async def test_a_call_that_is_cancelled_from_elsewhere_is_told_to_all_who_wait()
 
     with pytest.raises(ModelUnavailable):
         await asyncio.wait_for(Router({"m": call}, coalescing()).embed("m", "search", {}, ["a"]), 5)
+
+
+async def test_a_lone_call_whose_future_is_cancelled_from_elsewhere_ends_so_too() -> None:
+    async def call(batch: Batch) -> Embeddings:
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.cancel)
+        await future
+        raise AssertionError
+
+    with pytest.raises(ModelUnavailable):
+        await Router({"m": call}, coalescing()).embed("m", "search", {}, ["a"])
 
 
 async def test_a_batch_is_sent_in_the_context_of_no_request() -> None:

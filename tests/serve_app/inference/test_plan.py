@@ -13,7 +13,7 @@ from deployments.contract import Direction
 from deployments.errors import BadOption, InternalError, UnknownModel, WrongInput
 from serve_app.inference.fill import fill
 from serve_app.inference.objects import InferenceObject, Slot
-from serve_app.inference.plan import Group, plan
+from serve_app.inference.plan import Group, Recipes, plan
 from tests.support.cards import BOTH, CATALOGUE, DENSE, MANY
 
 
@@ -36,6 +36,17 @@ def written() -> Written:
 
 def planned(direction: Direction, *slots: Slot) -> list[Group]:
     return plan(slots, direction, CATALOGUE)
+
+
+def test_what_is_known_of_slots_that_say_the_same_is_forgotten_when_models_come_or_go(written: Written) -> None:
+    recipes, slot = Recipes(), written.slot("a", text="tea", options={"mrl": 1})
+    without = Catalogue(tuple(card for card in CATALOGUE.cards if card.name != "org/dense"), CATALOGUE.path)
+    groups = [plan([slot], "search", CATALOGUE, recipes=recipes, any_mrl=True) for _ in range(2)]
+    assert [(group.inputs, group.uses[0].mrl) for (group,) in groups] == [(["query: tea"], 1)] * 2
+    with pytest.raises(BadOption, match=r"a\.options\.mrl"):
+        plan([slot], "search", CATALOGUE, recipes=recipes)
+    with pytest.raises(UnknownModel, match="a: no model"):
+        plan([slot], "search", without, recipes=recipes, any_mrl=True)
 
 
 def test_equal_inputs_are_computed_once_whatever_length_is_asked_for(written: Written) -> None:
