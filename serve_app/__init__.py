@@ -6,6 +6,7 @@
 | `onboarding` | fetches, checks and deploys a model that is added to a running service |
 | `ingress` | the Serve deployment in front; wiring only |
 | `pipeline` | the path of a request: find, embed, forward, usage |
+| `routes` | what is known of a request by its method and path |
 | `embedder` | plan, admit, meter, embed, fill: what all APIs share |
 | `background` | what runs beside requests |
 | `api/` | what callers speak: Qdrant's REST and gRPC, `/inference`, OpenAI's embeddings, the management API |

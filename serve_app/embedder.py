@@ -128,6 +128,8 @@ class Embedder:
 
     def quota_headers(self, caller: Caller, used: Usage) -> Sequence[tuple[str, str]]:
         """What is left of the caller's quotas on these models, in headers; nothing if it has none."""
+        if caller.tenant is None:
+            return ()
         left = self.meter.left(caller, {self.catalogue.find(name, "").account: used[name] for name in used})
         return quota_headers(left.limit, left.tokens, left.reset_s) if left else ()
 

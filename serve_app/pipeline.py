@@ -10,27 +10,27 @@ from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
-from urllib.parse import unquote
 
 from deployments.contract import Direction
 from deployments.errors import MalformedRequest, TooLarge
-from serve_app.config.settings import IngressSettings
 from serve_app.embedder import Embedder
 from serve_app.inference import find_json, find_proto, usage
 from serve_app.inference.message_heads import Head, parsed
 from serve_app.inference.objects import Slot, no_model
-from serve_app.inference.places import GRPC_PLACES, Place, rest_place
+from serve_app.inference.places import GRPC_PLACES, Place
 from serve_app.ledger.meter import Caller
-from serve_app.observability.record import current
+from serve_app.observability.record import Record, current
 from serve_app.protocol import deadlines, json_text
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.grpc_services import request_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, read
 from serve_app.protocol.offload import beside
 from serve_app.protocol.qdrant_messages import grpc
+from serve_app.routes import Route
 from serve_app.upstream.base import Upstream
 
 _EXISTS = "/qdrant.Collections/CollectionExists"
+_OK, _BAD_REQUEST = HTTPStatus.OK, HTTPStatus.BAD_REQUEST
 
 
 class Pipeline:
@@ -38,44 +38,43 @@ class Pipeline:
 
     def __init__(self, embedder: Embedder, upstream: Upstream) -> None:
         self.embedder = embedder
+        self._live = embedder.settings
         self._upstream = upstream
 
-    async def rest(self, request: Request) -> Response:
+    async def rest(self, request: Request, route: Route) -> Response:
         """Answer an HTTP request; without inference objects its bytes pass through as they are.
 
         Raises:
             InferenceError: nothing was forwarded, or Qdrant could not be reached.
         """
-        limit = deadlines.from_now(deadlines.asked_in_query(request.query), self._settings.qdrant_timeout_s)
-        request = request._replace(time=limit)
-        place = rest_place(request.method, request.path)
+        place = route.place
         if place is None:
             return await self._upstream.rest(request)
         record, began = current(), perf_counter()
         try:
-            request, text = await read_text(request, self._settings.body_bytes)
+            request, text = await read_text(request, self._live.current.body_bytes)
         finally:
             record.took("read", began)
         if not find_json.lacks_letters(text):
-            content, slots = await beside(len(text), partial(self._found, text, place))
+            content, slots = await beside(len(text), partial(self._found, text, place, record))
             if slots:
-                return await self._infer_rest(request, content, slots, place, len(text))
+                return await self._infer_rest(request, text, route, content, slots, place.direction, record)
         answer = await self._upstream.rest(request)
-        if answer.status == HTTPStatus.BAD_REQUEST:
+        if answer.status == _BAD_REQUEST:
             await beside(len(text), partial(self._explain, text, place))
         return answer
 
-    def _found(self, text: bytes, place: Place) -> tuple[Any, Sequence[Slot]]:
+    def _found(self, text: bytes, place: Place, record: Record) -> tuple[Any, Sequence[Slot]]:
         """A body as values, and its slots. What is not JSON has none; Qdrant says so in its own words."""
         if not find_json.may_hold_objects(text):
             return None, ()
-        record, began = current(), perf_counter()
+        settings, began = self._live.current, perf_counter()
         try:
             try:
                 content = json_text.parse(text)
             except MalformedRequest:
                 return None, ()
-            slots = find_json.find(content, place.schema, self._settings.depth, self._settings.objects)
+            slots = find_json.find(content, place.schema, settings.depth, settings.objects)
             return (content, slots) if slots else (None, ())  # what nobody needs is given up in this thread
         finally:
             record.took("decode", began)
@@ -87,30 +86,37 @@ class Pipeline:
             MalformedRequest: it does.
         """
         try:
-            where = find_json.without_model(json_text.parse(text), place.schema, self._settings.depth)
+            where = find_json.without_model(json_text.parse(text), place.schema, self._live.current.depth)
         except (MalformedRequest, TooLarge):
             return
         if where is not None:
             raise no_model(where)
 
-    async def _infer_rest(
-        self, request: Request, content: Any, slots: Sequence[Slot], place: Place, size: int
+    async def _infer_rest(  # noqa: PLR0913, PLR0917  what was found, in which request
+        self,
+        request: Request,
+        text: bytes,
+        route: Route,
+        content: Any,
+        slots: Sequence[Slot],
+        direction: Direction,
+        record: Record,
     ) -> Response:
         if request.unchecked and (refused := await self._refusal(request)):
             return refused
-        limit = request.time.or_within(self._settings.timeout_s)
-        caller = Caller(request.tenant, _collection(request.path), keys=request.keys)
-        used = await self.embedder.embed(slots, place.direction, limit.until, caller)
+        limit = request.time.or_within(self._live.current.timeout_s)
+        caller = Caller(request.tenant, route.collection, keys=request.keys)
+        used = await self.embedder.embed(slots, direction, limit.until, caller)
         query = deadlines.with_seconds_left(request.query, limit)
         began = perf_counter()
         try:
-            body = await beside(size, partial(find_json.dump, content))
+            body = await beside(len(text), partial(find_json.dump, content))
         finally:
-            current().took("encode", began)
-        answer = await self._upstream.rest(request.rewritten(body)._replace(query=query, time=limit))
-        if answer.status == HTTPStatus.BAD_REQUEST:
-            await beside(len(body), partial(self._explain, body, place))
-        if answer.status != HTTPStatus.OK:
+            record.took("encode", began)
+        answer = await self._upstream.rest(request.rewritten(body, query, limit))
+        if answer.status == _BAD_REQUEST and route.place:
+            await beside(len(body), partial(self._explain, body, route.place))
+        if answer.status != _OK:
             return answer
         answer = answer.rewritten(usage.add_to_json(await read(answer.body) or b"", used))
         quota = [(name.encode(), value.encode()) for name, value in self.embedder.quota_headers(caller, used)]
@@ -132,7 +138,7 @@ class Pipeline:
             InferenceError: nothing was forwarded, or Qdrant could not be reached.
             UpstreamStatus: what Qdrant answered instead of a message.
         """
-        settings = self._settings
+        settings = self._live.current
         call = call._replace(time=deadlines.from_now(head.timeout, settings.qdrant_timeout_s))
         direction = GRPC_PLACES.get(call.method)
         if not direction:
@@ -159,7 +165,7 @@ class Pipeline:
         if call.unchecked:  # Qdrant raises what it has to say of the credential, before a model runs for it
             question = grpc.CollectionExistsRequest(collection_name=collection).SerializeToString()
             await self._upstream.grpc(question, call._replace(method=_EXISTS))
-        limit = call.time.or_within(self._settings.timeout_s)
+        limit = call.time.or_within(self._live.current.timeout_s)
         caller = Caller(call.tenant, collection, keys=call.keys)
         used = await self.embedder.embed(slots, direction, limit.until, caller)
         left_s = limit.whole_seconds_left
@@ -174,16 +180,8 @@ class Pipeline:
         answer = usage.add_to_proto(call.method, reply.message, used)
         return Reply(answer, [*reply.metadata, *self.embedder.quota_headers(caller, used)])
 
-    @property
-    def _settings(self) -> IngressSettings:
-        return self.embedder.settings.current
-
 
 def _found(method: str, message: bytes, most: int) -> tuple[Any, Sequence[Slot]]:
     """A message, and its slots."""
     content: Any = parsed(request_class(method), message)
     return content, find_proto.find(content, most)
-
-
-def _collection(path: str) -> str:
-    return unquote(path.strip("/").split("/", 2)[1])

@@ -22,8 +22,8 @@ ORDER = {
     ),
     "serve_app": (
         "protocol", "observability", "inference", "front", "config", "demo", "console", "ledger", "embedded", "cluster",
-        "batching", "auth", "upstream", "embedder", "pipeline", "api", "background", "onboarding", "ingress", "app",
-        "cli", "__main__",
+        "batching", "auth", "upstream", "embedder", "routes", "pipeline", "api", "background", "onboarding", "ingress",
+        "app", "cli", "__main__",
     ),
 }  # fmt: skip
 """The folders of each tree, and the files beside them, lowest first: each imports from lower ones only."""

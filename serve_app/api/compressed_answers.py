@@ -10,37 +10,36 @@ import asyncio
 import zlib
 from collections.abc import Iterator
 
-from serve_app.protocol.messages import Request, Response
+from serve_app.protocol.messages import Headers, without
 
-_WORTH_IT = 1024
+WORTH_IT = 1024
 """Bytes below which a compressed body hardly fits into fewer packets."""
 
 _LONG = 64 * 1024
 """Bytes from which on compressing takes longer than other requests should wait for."""
 
 _FAST = 1
+_LENGTH = frozenset({b"content-length"})
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
-async def compressed(request: Request, response: Response) -> Response:
-    """A response with a compressed body, if its caller takes one and it is worth it."""
-    body = response.body
-    if not isinstance(body, bytes) or len(body) < _WORTH_IT or _is_compressed(response):
-        return response
-    encoding = _wanted(request.header("accept-encoding") or "")
+async def compressed(
+    accepted: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """An answer's headers and body, compressed if its caller takes it so; `accepted` is what it accepts."""
+    encoding = None if _is_compressed(headers) else _wanted(accepted.decode("latin-1"))
     if encoding is None:
-        return response
+        return headers, body
     body = await asyncio.to_thread(_compress, body, encoding) if len(body) >= _LONG else _compress(body, encoding)
-    headers = [(name, value) for name, value in response.headers if name != b"content-length"]
     ours = [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
-    return response._replace(headers=[*headers, *ours], body=body)
+    return [*without(headers, _LENGTH), *ours], body
 
 
-def _is_compressed(response: Response) -> bool:
+def _is_compressed(headers: Headers) -> bool:
     """Or an image, which is compressed in itself."""
     return any(
         name == b"content-encoding" or (name == b"content-type" and value.startswith(b"image/png"))
-        for name, value in response.headers
+        for name, value in headers
     )
 
 

@@ -13,6 +13,7 @@ from serve_app.protocol.messages import Headers, Request, Response
 _METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE")
 _VARY = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 _PREFIX = b"access-control-"
+ALLOW_ORIGIN = b"access-control-allow-origin"
 
 
 def preflight(request: Request) -> Response | None:
@@ -29,21 +30,14 @@ def preflight(request: Request) -> Response | None:
     return Response(HTTPStatus.OK, headers, b"")
 
 
-def allowed(request: Request, headers: Headers) -> Headers:
-    """The headers of an answer that scripts of the asking origin may read."""
-    headers = _without(headers, b"access-control-allow-origin")
-    origin = request.header("origin")
+def allow(origin: bytes | None, headers: list[tuple[bytes, bytes]]) -> None:
+    """Add to the headers of an answer, which has no `ALLOW_ORIGIN`, that scripts of the asking origin may read it."""
     if origin is not None:
-        headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
+        headers.append((ALLOW_ORIGIN, origin))
     if not [value for name, value in headers if name == b"vary" and b"Origin" in value]:
         headers.append((b"vary", _VARY))
-    return headers
 
 
-def forbidden(headers: Headers) -> Headers:
+def forbidden(headers: Headers) -> list[tuple[bytes, bytes]]:
     """The headers of an answer that scripts of other origins may not read, whatever Qdrant says."""
-    return _without(headers, _PREFIX)
-
-
-def _without(headers: Headers, prefix: bytes) -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, value in headers if not name.startswith(prefix)]
+    return [(name, value) for name, value in headers if not name.startswith(_PREFIX)]

@@ -19,6 +19,8 @@ from serve_app.protocol.messages import Request, Response
 from serve_app.upstream.base import Upstream
 
 _PATIENCE_S = 2.0
+_ALIVE = frozenset({"/healthz", "/livez"})
+_READY = "/readyz"
 
 States = Callable[[], Awaitable[Mapping[str, str]]]
 """Tells the state of each model in a word: `ready`, or another one."""
@@ -51,15 +53,15 @@ class Health:
             self._trouble = f"does not answer within {_PATIENCE_S:g} s"
         UPSTREAM_UP.set(not self._trouble)
 
-    async def answer(self, request: Request) -> Response | None:
-        """The answer to a probe; None if a request is for something else."""
-        if request.method not in {"GET", "HEAD"}:
-            return None
-        if request.path in {"/healthz", "/livez"}:
+    def is_probe(self, method: str, path: str) -> bool:
+        """Whether somebody asks how this gateway is."""
+        return method in {"GET", "HEAD"} and path in {*_ALIVE, _READY}
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to a probe."""
+        if request.path in _ALIVE:
             return _text(HTTPStatus.OK, "healthz check passed")
-        if request.path == "/readyz":
-            return await self._readiness(verbose="verbose" in request.query.split("&"))
-        return None
+        return await self._readiness(verbose="verbose" in request.query.split("&"))
 
     async def _readiness(self, *, verbose: bool) -> Response:
         status = HTTPStatus.SERVICE_UNAVAILABLE if self._trouble else HTTPStatus.OK

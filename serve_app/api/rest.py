@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import lru_cache, partial
+from random import Random
 from typing import Any, Protocol
+
+from typing_extensions import Self
 
 from deployments.errors import InferenceError, InternalError, MalformedRequest
 from serve_app.api import cors, inference_service, web_pages
-from serve_app.api.compressed_answers import compressed
+from serve_app.api.compressed_answers import WORTH_IT, compressed
 from serve_app.api.health import Health
 from serve_app.api.route_templates import template
 from serve_app.auth import permissions
-from serve_app.auth.access import EVERYTHING, OPEN, Authenticator, credential, for_qdrant
+from serve_app.auth.access import EVERYTHING, OPEN, Access, Authenticator, credential_of, for_qdrant
 from serve_app.auth.permissions import Permission
 from serve_app.inference import provider_keys
-from serve_app.observability.record import Watch, current
+from serve_app.observability.record import Record, Watch
 from serve_app.pipeline import Pipeline
-from serve_app.protocol import json_text, paths
+from serve_app.protocol import deadlines, json_text
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.error_responses import http_error
-from serve_app.protocol.messages import Body, Headers, Request, Response, without
+from serve_app.protocol.messages import NO_KEYS, Headers, Named, Request, Response, named, without
 from serve_app.protocol.offload import beside
+from serve_app.routes import Route, route
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -33,12 +36,13 @@ log = logging.getLogger("ray.serve")
 
 _REQUEST_ID = b"x-request-id"
 
-_OF_THE_SERVER = frozenset({b"date", b"server", _REQUEST_ID})
+_ids = Random()  # noqa: S311  nobody has to guess in vain
+
+_WRITTEN_HERE = frozenset({b"date", b"server", _REQUEST_ID, cors.ALLOW_ORIGIN})
 """Headers of Qdrant's answers that this app, or the server which runs it, writes itself."""
 
-
-_ABOUT_BODIES = frozenset({b"content-length", b"transfer-encoding"})
-"""A request with a body has one of these."""
+_USUAL_LENGTH = 256
+"""Bytes of a path up to which it is remembered where it leads, so that none fills the memory."""
 
 
 class ClientGone(Exception):
@@ -75,68 +79,76 @@ class HttpApi:
     ) -> None:
         """`others` are APIs beside Qdrant's."""
         self._pipeline = pipeline
+        self._settings = pipeline.embedder.settings
         self._authenticator = authenticator
         self._watch = watch or Watch()
         self._health = health
         self._others = others
+        self._usual_way = lru_cache(maxsize=1024)(self._found)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection's scope, as ASGI has it."""
-        if scope["type"] == "lifespan":
+        if scope["type"] != "http":
             await _lifespan(receive, send)
-        elif scope["type"] == "http":
-            request_id = _identified(scope["headers"])
-            request = _request(scope, receive)
-            route = partial(template, request.method, request.path)
-            with self._watch.request("rest", route, request.header) as record:
-                try:
-                    response = await self._finished(request, await self._respond(request), request_id)
-                    await _answer(response, send)
-                    record.answered(str(int(response.status)))
-                except ClientGone:
-                    return
+            return
+        headers, request_id = _identified(scope["headers"])
+        route, is_ours = self._way(scope["method"], scope.get("raw_path") or scope["path"].encode())
+        request = self._request(scope, route.path, headers, receive)
+        with self._watch.request("rest", partial(template, request.method, route.path), request.header) as record:
+            try:
+                response = await self._routed(request, route, headers, is_ours=is_ours)
+            except ClientGone:
+                return
+            except Exception as error:  # noqa: BLE001  this is the last place to answer
+                response = self._failed(request, error, record)
+            await self._answer(response, headers, request_id, send)
+            record.answered(str(int(response.status)))
 
-    async def _finished(self, request: Request, response: Response, request_id: bytes) -> Response:
-        """A response as it goes out, whoever gave it."""
-        settings = self._pipeline.embedder.settings.current
-        headers: Headers = [*without(response.headers, _OF_THE_SERVER), (_REQUEST_ID, request_id)]
-        headers = cors.allowed(request, headers) if settings.enable_cors else cors.forbidden(headers)
-        return await compressed(request, Response(response.status, headers, response.body))
-
-    async def _respond(self, request: Request) -> Response:
-        try:
-            return await self._routed(request)
-        except InferenceError as error:
-            current().failed(error)
-            return self._refusal(request, error)
-        except (ClientGone, GeneratorExit):
-            raise
-        except Exception as error:  # noqa: BLE001  this is the last place to answer
-            # The error's own text may hold what the caller sent, so only its type is written down.
-            log.error("a request failed with %s", origin(error))  # noqa: TRY400
-            internal = InternalError("an internal error; the server's log has its origin")
-            current().failed(internal)
-            return self._refusal(request, internal)
-
-    async def _routed(self, request: Request) -> Response:
-        settings = self._pipeline.embedder.settings.current
+    async def _routed(self, request: Request, route: Route, headers: Named, *, is_ours: bool) -> Response:
+        settings = self._settings.current
         if self._authenticator.is_open:
-            web_pages.refuse_foreign(request, settings.allowed_origins, settings.allowed_hosts)
-        if settings.enable_cors and (asked := cors.preflight(request)):
+            web_pages.refuse_foreign(headers, route.path, settings.allowed_origins, settings.allowed_hosts)
+        if settings.enable_cors and request.method == "OPTIONS" and (asked := cors.preflight(request)):
             return asked
-        if self._health and (probed := await self._health.answer(request)):
-            return probed
-        if (request.method, request.path.rstrip("/")) == ("POST", inference_service.PATH):
-            return await inference_service.answer(self._pipeline.embedder, self._authenticator, request)
-        if other := self._other(request.path):
-            return await other.answer(request)
-        if paths.climbs(request.path):
+        if is_ours:
+            return await self._own(request)
+        if route.climbs:
             raise MalformedRequest("the path has a segment '.' or '..'")
-        return await self._pipeline.rest(await self._admitted(request))
+        access = self._authenticator.admit(credential_of(headers), route.permission, route.collection)
+        if access is not EVERYTHING or route.permission is Permission.NOTHING:
+            request = await self._restricted(request, access, route.permission)
+        return await self._pipeline.rest(request, route)
 
-    def _refusal(self, request: Request, error: InferenceError) -> Response:
+    async def _restricted(self, request: Request, access: Access, permission: Permission) -> Request:
+        """The request as it goes on, if it stays in what its credential allows."""
+        if permission is Permission.NOTHING:  # nobody knows whose body it is, and no such route reads one
+            return request.without_body()
+        if access.everywhere is None and permission is Permission.READ:
+            request, text = await read_text(request, self._settings.current.body_bytes)
+            if permissions.may_name_others(text):
+                others = await beside(len(text), lambda: list(permissions.other_collections(json_text.parse(text))))
+                for other in others:
+                    access.check(permission, other)
+        headers = for_qdrant(request.headers, access)
+        return request._replace(headers=headers, tenant=access.tenant, unchecked=access.if_value_exists)
+
+    def _way(self, method: str, raw_path: bytes) -> tuple[Route, bool]:
+        """Where a request goes, and whether to one of our own APIs, or for a probe."""
+        return self._usual_way(method, raw_path) if len(raw_path) <= _USUAL_LENGTH else self._found(method, raw_path)
+
+    def _found(self, method: str, raw_path: bytes) -> tuple[Route, bool]:
+        found = route(method, raw_path)
+        is_probe = self._health is not None and self._health.is_probe(method, found.path)
+        return found, is_probe or _is_asked_by_a_server(method, found.path) or self._other(found.path) is not None
+
+    async def _own(self, request: Request) -> Response:
+        if self._health and self._health.is_probe(request.method, request.path):
+            return await self._health.answer(request)
+        if _is_asked_by_a_server(request.method, request.path):
+            return await inference_service.answer(self._pipeline.embedder, self._authenticator, request)
         other = self._other(request.path)
-        return other.refusal(error) if other else http_error(error)
+        assert other  # noqa: S101  see `_found`
+        return await other.answer(request)
 
     def _other(self, path: str) -> Api | None:
         for other in self._others:
@@ -144,22 +156,60 @@ class HttpApi:
                 return other
         return None
 
-    async def _admitted(self, request: Request) -> Request:
-        """The request as it goes on, if its credential allows it; without that no body is read."""
-        permission, collection = permissions.of_route(request.method, request.path)
-        access = self._authenticator.admit(credential(request.headers), permission, collection)
-        if permission is Permission.NOTHING:  # nobody knows whose body it is, and no such route reads one
-            return request.without_body()
-        if access.everywhere is None and permission is Permission.READ:
-            request, text = await read_text(request, self._pipeline.embedder.settings.current.body_bytes)
-            if permissions.may_name_others(text):
-                others = await beside(len(text), lambda: list(permissions.other_collections(json_text.parse(text))))
-                for other in others:
-                    access.check(permission, other)
-        if access is EVERYTHING:
-            return request
-        headers = for_qdrant(request.headers, access)
-        return request._replace(headers=headers, tenant=access.tenant, unchecked=access.if_value_exists)
+    def _failed(self, request: Request, error: Exception, record: Record) -> Response:
+        """What is answered to a request that failed."""
+        if not isinstance(error, InferenceError):
+            # The error's own text may hold what the caller sent, so only its type is written down.
+            log.error("a request failed with %s", origin(error))
+            error = InternalError("an internal error; the server's log has its origin")
+        record.failed(error)
+        other = self._other(request.path)
+        return other.refusal(error) if other else http_error(error)
+
+    def _request(self, scope: Message, path: str, headers: Named, receive: Receive) -> Request:
+        """A request as it came in; keys for external providers are no headers any more."""
+        query = scope["query_string"].decode("latin-1") if scope["query_string"] else ""
+        asked_s = deadlines.asked_in_query(query) if query else 0
+        all_headers: Headers = scope["headers"]
+        keys = provider_keys.of_headers(all_headers) if provider_keys.may_have(headers) else NO_KEYS
+        if keys:
+            all_headers = without(all_headers, frozenset(name.encode() for name in keys))
+        has_body = b"content-length" in headers or b"transfer-encoding" in headers  # who announces none has none
+        return Request(
+            scope["method"],
+            path,
+            query,
+            all_headers,
+            _Incoming(receive) if has_body else b"",
+            time=deadlines.from_now(asked_s, self._settings.current.qdrant_timeout_s),
+            keys=keys,
+        )
+
+    async def _answer(self, response: Response, asked: Named, request_id: bytes, send: Send) -> None:
+        """Send a response, whoever gave it; `asked` are the request's headers."""
+        headers, body = without(response.headers, _WRITTEN_HERE), response.body
+        headers.append((_REQUEST_ID, request_id))
+        if self._settings.current.enable_cors:
+            cors.allow(asked.get(b"origin"), headers)
+        else:
+            headers = cors.forbidden(headers)
+        if isinstance(body, bytes):
+            if len(body) >= WORTH_IT:
+                headers, body = await compressed(asked.get(b"accept-encoding", b""), headers, body)
+            if not [name for name, _ in headers if name == b"content-length"]:  # an answer to HEAD has its own
+                headers.append((b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+        async for part in body:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _is_asked_by_a_server(method: str, path: str) -> bool:
+    """Whether a Qdrant server asks for vectors."""
+    return method == "POST" and path.rstrip("/") == inference_service.PATH
 
 
 def origin(error: BaseException) -> str:
@@ -171,59 +221,40 @@ def origin(error: BaseException) -> str:
     return f"{type(error).__name__}{place}"
 
 
-def _identified(headers: list[tuple[bytes, bytes]]) -> bytes:
-    """The request's id, one of our own if the caller has given none: by it, it is found in logs and at Qdrant."""
-    for name, value in headers:
-        if name == _REQUEST_ID:
-            return value
-    made = secrets.token_hex(16).encode()
+def _identified(headers: list[tuple[bytes, bytes]]) -> tuple[Named, bytes]:
+    """The headers by their names, and the request's id, one of our own if the caller has given none.
+
+    By it, a request is found in logs and at Qdrant.
+    """
+    by_name = named(headers)
+    if _REQUEST_ID in by_name:
+        return by_name, by_name[_REQUEST_ID]
+    made = b"%032x" % _ids.getrandbits(128)
     headers.append((_REQUEST_ID, made))
-    return made
+    return by_name, made
 
 
-def _request(scope: Message, receive: Receive) -> Request:
-    path, headers = scope.get("raw_path") or scope["path"].encode(), scope["headers"]
-    keys = provider_keys.of_headers(headers)
-    return Request(
-        method=scope["method"],
-        path=paths.normalized(path.decode("latin-1").partition("?")[0]),
-        query=scope["query_string"].decode("latin-1"),
-        headers=without(headers, frozenset(name.encode() for name in keys)) if keys else headers,
-        body=_body(scope, receive),
-        keys=keys,
-    )
+class _Incoming:
+    """The body of a request as it comes in."""
 
+    __slots__ = ("_is_over", "_receive")
 
-def _body(scope: Message, receive: Receive) -> Body:
-    """The body as it comes in; a request that announces none has none."""
-    for name, _ in scope["headers"]:
-        if name in _ABOUT_BODIES:
-            return _parts(receive)
-    return b""
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_over = False
 
+    def __aiter__(self) -> Self:
+        return self
 
-async def _parts(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
+    async def __anext__(self) -> bytes:
+        if self._is_over:
+            raise StopAsyncIteration
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        yield message.get("body", b"")
-        if not message.get("more_body", False):
-            return
-
-
-async def _answer(response: Response, send: Send) -> None:
-    headers, body = list(response.headers), response.body
-    if isinstance(body, bytes):
-        if b"content-length" not in [name for name, _ in headers]:  # that of an answer to HEAD is longer than its body
-            headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        return
-    await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
-    async for part in body:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        self._is_over = not message.get("more_body")
+        part: bytes = message.get("body", b"")
+        return part
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

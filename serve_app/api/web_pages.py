@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from deployments.errors import Forbidden, UnsupportedEncoding
-from serve_app.protocol.messages import Request
+from serve_app.protocol.messages import Named
 
 _OWN_SUFFIXES = (".localhost", ".local", ".internal", ".svc")
 """Of names that no stranger can register: those of one machine, of a home network, and inside of a cluster."""
@@ -24,32 +24,36 @@ _USUAL_LENGTH = 256
 _NOT_JSON = ("/snapshots/upload",)
 
 
-def refuse_foreign(request: Request, origins: Collection[str], hosts: Collection[str]) -> None:
+def refuse_foreign(headers: Named, path: str, origins: Collection[str], hosts: tuple[str, ...]) -> None:
     """Let pass what does not come from a web page elsewhere, or from one of these origins; or under these host names.
 
     Raises:
         Forbidden: it does; says which setting would allow it.
         UnsupportedEncoding: a page sends a body that is not said to be JSON, as forms do, which need to ask nobody.
     """
-    host, origin = request.header("host"), request.header("origin")
-    if host and not _is_own_host(host, tuple(hosts)):
+    host = headers.get(b"host", b"")
+    if host and not _is_own_host(host, hosts):
         raise Forbidden("without keys the service answers to its own host names only; `allowed_hosts` can have others")
-    if origin is None:
-        return
+    if b"origin" in headers:
+        _refuse_origin(headers[b"origin"].decode("latin-1"), host.decode("latin-1"), headers, path, origins)
+
+
+def _refuse_origin(origin: str, host: str, headers: Named, path: str, origins: Collection[str]) -> None:
     if not (origin in origins or _is_loopback(_name(origin)) or (host and urlsplit(origin).netloc == host)):
         raise Forbidden("without keys web pages of other origins may not ask here; `allowed_origins` can have some")
-    if _has_body(request) and not request.path.endswith(_NOT_JSON) and not _is_json(request):
+    if _has_body(headers) and not path.endswith(_NOT_JSON) and not _is_json(headers):
         raise UnsupportedEncoding("content-type: a web page has to send application/json")
 
 
-def _is_own_host(host: str, hosts: tuple[str, ...]) -> bool:
-    usual = len(host) <= _USUAL_LENGTH
-    return _usual_host_is_own(host, hosts) if usual else _is_own(_name(f"//{host}"), hosts)
+def _is_own_host(host: bytes, hosts: tuple[str, ...]) -> bool:
+    return _usual_host_is_own(host, hosts) if len(host) <= _USUAL_LENGTH else _host_is_own(host, hosts)
 
 
-@lru_cache(maxsize=256)
-def _usual_host_is_own(host: str, hosts: tuple[str, ...]) -> bool:
-    return _is_own(_name(f"//{host}"), hosts)
+def _host_is_own(host: bytes, hosts: tuple[str, ...]) -> bool:
+    return _is_own(_name("//" + host.decode("latin-1")), hosts)
+
+
+_usual_host_is_own = lru_cache(maxsize=256)(_host_is_own)
 
 
 def _name(url: str) -> str:
@@ -86,10 +90,10 @@ def _name_of_this_machine() -> str:
     return socket.gethostname().lower()
 
 
-def _has_body(request: Request) -> bool:
-    return request.header("content-length") not in {None, "0"} or request.header("transfer-encoding") is not None
+def _has_body(headers: Named) -> bool:
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
-def _is_json(request: Request) -> bool:
-    kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")
+def _is_json(headers: Named) -> bool:
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")

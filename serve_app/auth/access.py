@@ -20,7 +20,7 @@ from serve_app.auth.jwt import Global, Level
 from serve_app.auth.permissions import Permission
 from serve_app.config.environment import Environment
 from serve_app.ledger.counts import NO_NAMES
-from serve_app.protocol.messages import Headers, without
+from serve_app.protocol.messages import Headers, Named, named, without
 
 CARRIERS = frozenset({b"api-key", b"authorization"})
 """The headers, and gRPC metadata, in which a credential comes."""
@@ -91,7 +91,8 @@ class Authenticator:
     """
 
     def __init__(self, settings: Environment) -> None:
-        self._open = not settings.asks_for_a_key
+        self.is_open = not settings.asks_for_a_key
+        """Whether no key is asked for."""
         self._key = _bytes(settings.qdrant_api_key)
         self._read_only_key = _bytes(settings.qdrant_read_only_api_key)
         self._admin_key = _bytes(settings.qdrant_inference_admin_key)
@@ -108,7 +109,7 @@ class Authenticator:
             Unauthenticated: there is no credential, or none that is known here.
             Forbidden: it does not allow this, has expired, or has a wrong signature.
         """
-        if permission is Permission.NOTHING:
+        if self.is_open or permission is Permission.NOTHING:
             return EVERYTHING
         access = self.identify(credential)
         if permission is Permission.LISTING and self._store_knows_no_keys:  # it would leave nothing out of its answer
@@ -123,19 +124,14 @@ class Authenticator:
             Unauthenticated: there is no credential, or none that is known here.
             Forbidden: it is a token that has expired or has a wrong signature.
         """
-        return EVERYTHING if self._open else _found(credential, self._of_key, self._of_token)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether no key is asked for."""
-        return self._open
+        return EVERYTHING if self.is_open else _found(credential, self._of_key, self._of_token)
 
     @property
     def admins(self) -> Admins:
         """Who may change the console's settings."""
         if self._admin_key:
             return "key"
-        return "open" if self._open else "none"
+        return "open" if self.is_open else "none"
 
     def known(self, credential: bytes | None) -> Access:
         """What a caller may do on routes that this gateway answers by itself.
@@ -160,7 +156,7 @@ class Authenticator:
             self._admin_key and credential and hmac.compare_digest(self._admin_key, credential)
         ):
             return
-        if not self._open or credential is None:
+        if not self.is_open or credential is None:
             self.known(credential)
         set_it = "" if self._admin_key else ", and none is set: set QDRANT_INFERENCE_ADMIN_KEY"
         raise Forbidden(f"the settings may be changed with the admin key only{set_it}")
@@ -171,7 +167,7 @@ class Authenticator:
         Raises:
             Unauthenticated: there is no key, or none that is known here.
         """
-        return EVERYTHING if self._open else _found(credential, self._of_key)
+        return EVERYTHING if self.is_open else _found(credential, self._of_key)
 
     def _of_key(self, key: bytes) -> Access | None:
         if self._key and hmac.compare_digest(self._key, key):
@@ -222,10 +218,16 @@ OPEN = Authenticator(Environment())
 
 def credential(headers: Headers) -> bytes | None:
     """The credential that a request shows: the header `api-key`, or else a bearer token."""
-    shown = {name: value for name, value in reversed(headers) if name in CARRIERS}  # of several the first
-    if b"api-key" in shown:
-        return shown[b"api-key"]
-    bearer = shown.get(b"authorization", b"")
+    return credential_of(named(headers))
+
+
+def credential_of(headers: Named) -> bytes | None:
+    """The same of headers by their names."""
+    if b"api-key" in headers:
+        return headers[b"api-key"]
+    if b"authorization" not in headers:
+        return None
+    bearer = headers[b"authorization"]
     return bearer.removeprefix(b"Bearer ") if bearer.startswith(b"Bearer ") else None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -94,8 +93,6 @@ def _routes() -> dict[str, list[tuple[re.Pattern[str], Permission, str]]]:
 
 
 _ROUTES = _routes()
-_USUAL_LENGTH = 256
-"""Characters of a method and path up to which it is remembered what they need, so that none fills the memory."""
 
 _METHODS = {method: permission for permission, text in _GRPC.items() for method in text.split()}
 
@@ -105,15 +102,6 @@ def of_route(method: str, path: str) -> tuple[Permission, str]:
 
     `path` is normalized (`protocol.paths`).
     """
-    return _of_usual_route(method, path) if len(method) + len(path) <= _USUAL_LENGTH else _of_route(method, path)
-
-
-@lru_cache(maxsize=1024)
-def _of_usual_route(method: str, path: str) -> tuple[Permission, str]:
-    return _of_route(method, path)
-
-
-def _of_route(method: str, path: str) -> tuple[Permission, str]:
     if method == "OPTIONS":  # a browser asks before it sends its request, and may send no credential
         return Permission.NOTHING, ""
     for pattern, permission, _ in _ROUTES.get(method, ()):

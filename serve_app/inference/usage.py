@@ -23,7 +23,7 @@ def models(usage: Usage) -> dict[str, Any]:
 def add_to_json(answer: bytes, usage: Usage) -> bytes:
     """Qdrant's answer with `usage.inference` added to what stands there already."""
     told = orjson.dumps(models(usage))
-    if b'"usage"' not in answer and answer.startswith(b'{"') and answer.endswith(b"}"):
+    if b'"usage"' not in answer and answer[:2] == b'{"' and answer[-1:] == b"}":
         return b'%b,"usage":{"inference":%b}}' % (answer[:-1], told)  # nothing stands there, and the rest stays
     body = orjson.loads(answer)
     body["usage"] = {**(body.get("usage") or {}), "inference": orjson.Fragment(told)}

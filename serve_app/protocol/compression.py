@@ -25,12 +25,12 @@ async def read_plain(request: Request, limit: int) -> Request:
         MalformedRequest: it is not compressed in the way it says.
     """
     encodings = request.encodings
-    encoding = _known(encodings)
+    encoding = _known(encodings) if encodings else ""
     body = await read(request.body, limit)
     if body is None:
         raise TooLarge(f"the body has more than the {limit} bytes that are allowed (body_bytes)")
     if not encodings:
-        return request._replace(body=body)
+        return request.read_as(body, request.headers)
     if encoding:
         body = await beside(_MOST_UNFOLDED * len(body), partial(decompress, body, encoding, limit))
     return request.with_plain_body(body)
@@ -39,12 +39,13 @@ async def read_plain(request: Request, limit: int) -> Request:
 async def read_text(request: Request, limit: int) -> tuple[Request, bytes]:
     """What `read_plain` gives, and its body beside it."""
     request = await read_plain(request, limit)
-    return request, await read(request.body) or b""
+    body = request.body
+    return request, body if isinstance(body, bytes) else b""
 
 
 def _known(encodings: tuple[str, ...]) -> str:
     """The one encoding that a body has, of those that are read here; empty if it has none."""
-    if not encodings or encodings == ("identity",):
+    if encodings == ("identity",):
         return ""
     if len(encodings) > 1 or encodings[0] not in _WINDOW_BITS:
         known = ", ".join(_WINDOW_BITS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from functools import lru_cache
 from typing import NamedTuple
 
 from deployments.errors import DeadlineExceeded
@@ -38,13 +39,14 @@ class TimeLimit(NamedTuple):
         Raises:
             DeadlineExceeded: none are left.
         """
-        if self.left_s <= 0:
+        left_s = self.left_s
+        if left_s <= 0:
             raise DeadlineExceeded("the request's time was over before Qdrant was asked; nothing was sent to it")
-        return max(1, math.ceil(self.left_s))
+        return max(1, math.ceil(left_s))
 
     def or_within(self, seconds: float) -> TimeLimit:
         """The same limit, or one that ends in so many seconds if it had no end."""
-        return self if self.until < math.inf else self._replace(until=time.monotonic() + seconds)
+        return self if self.until < math.inf else TimeLimit(time.monotonic() + seconds, self.idle_timeout_s)
 
 
 UNLIMITED = TimeLimit()
@@ -52,8 +54,14 @@ UNLIMITED = TimeLimit()
 
 def from_now(asked_s: int, idle_timeout_s: float) -> TimeLimit:
     """The limit of a request that begins now, whose caller asked for so many seconds, or for none (0)."""
-    until = time.monotonic() + asked_s if asked_s else math.inf
-    return TimeLimit(until, max(idle_timeout_s, asked_s))
+    if not asked_s:
+        return _without_end(idle_timeout_s)
+    return TimeLimit(time.monotonic() + asked_s, max(idle_timeout_s, asked_s))
+
+
+@lru_cache(maxsize=8)
+def _without_end(idle_timeout_s: float) -> TimeLimit:
+    return TimeLimit(idle_timeout_s=idle_timeout_s)
 
 
 def asked_in_query(query: str) -> int:
@@ -69,4 +77,4 @@ def with_seconds_left(query: str, limit: TimeLimit) -> str:
         DeadlineExceeded: nothing is left.
     """
     left_s = limit.whole_seconds_left
-    return _TIMEOUT.sub(f"timeout={left_s}", query) if query else query
+    return _TIMEOUT.sub(f"timeout={left_s}", query) if query else ""

@@ -46,6 +46,8 @@ class Request(NamedTuple):
     def encodings(self) -> tuple[str, ...]:
         """How the body is compressed, in the words of Content-Encoding, which may stand there more than once."""
         values = [value.decode("latin-1") for key, value in self.headers if key == b"content-encoding"]
+        if not values:
+            return ()
         return tuple([word for value in values for part in value.split(",") if (word := part.strip().lower())])
 
     def header(self, name: str) -> str | None:
@@ -56,21 +58,28 @@ class Request(NamedTuple):
                 return value.decode("latin-1")
         return None
 
-    def rewritten(self, body: bytes) -> Request:
+    def rewritten(self, body: bytes, query: str, time: TimeLimit) -> Request:
         """The same request with another body, of which we mean to read the answer: so it may not be compressed."""
-        return self._replace(headers=without(self.headers, _ABOUT_BODIES), body=body)
+        headers = without(self.headers, _ABOUT_BODIES)
+        return Request(self.method, self.path, query, headers, body, self.tenant, self.unchecked, time, self.keys)
 
     def without_body(self) -> Request:
         """The same request without its body, of which nothing is read."""
-        return self._replace(headers=without(self.headers, _ABOUT_COMPRESSION), body=b"")
+        return self.with_plain_body(b"")
 
     def with_plain_body(self, body: bytes) -> Request:
         """The same request with its body decompressed."""
-        return self._replace(headers=without(self.headers, _ABOUT_COMPRESSION), body=body)
+        return self.read_as(body, without(self.headers, _ABOUT_COMPRESSION))
+
+    def read_as(self, body: bytes, headers: Headers) -> Request:
+        """The same request with its body read to its end."""
+        return Request(
+            self.method, self.path, self.query, headers, body, self.tenant, self.unchecked, self.time, self.keys
+        )
 
 
 class Response(NamedTuple):
-    """An HTTP response."""
+    """An HTTP response; header names are lower case."""
 
     status: int
     headers: Headers
@@ -78,12 +87,21 @@ class Response(NamedTuple):
 
     def rewritten(self, body: bytes) -> Response:
         """The same response with another body."""
-        return self._replace(headers=without(self.headers, _ABOUT_BODIES), body=body)
+        return Response(self.status, without(self.headers, _ABOUT_BODIES), body)
 
 
-def without(headers: Headers, names: frozenset[bytes]) -> Headers:
-    """The headers but for those in `names` (lower case)."""
-    return [(lower, value) for name, value in headers if (lower := name.lower()) not in names]
+def without(headers: Headers, names: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
+    """The headers but for those in `names`; all are in lower case."""
+    return [header for header in headers if header[0] not in names]
+
+
+Named = Mapping[bytes, bytes]
+"""Headers by their names; of several with one name the first."""
+
+
+def named(headers: Headers) -> Named:
+    """Headers by their names."""
+    return dict(reversed(headers))
 
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -137,4 +155,4 @@ async def read(body: Body, limit: int | None = None) -> bytes | None:
         if limit is not None and size > limit:
             return None
         parts.append(part)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -12,7 +12,7 @@ import math
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httptools
@@ -20,7 +20,7 @@ from typing_extensions import Self, override
 from yarl import URL
 
 from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
-from serve_app.protocol.messages import Body, Headers, Request, Response, without
+from serve_app.protocol.messages import Body, Headers, Request, Response
 from serve_app.protocol.timers import Timer, Timers
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
@@ -28,6 +28,9 @@ _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"tran
 
 _FRAMING = frozenset({b"content-length", b"content-type", b"content-encoding", b"api-key", b"authorization"})
 """What a caller cannot have dropped by naming it in Connection: who asks, and how its body is to be read."""
+
+_PROXYS = b"proxy-"
+"""How names of headers begin that are for proxies."""
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _CONNECT_S = 5.0
@@ -112,11 +115,11 @@ class HttpClient:
     def _head(self, request: Request) -> bytes:
         """The request line and the headers."""
         query = f"?{request.query}" if request.query else ""
-        headers = _end_to_end(request.headers)
+        headers = _end_to_end([(name.lower(), value) for name, value in request.headers])
         names = {name for name, _ in headers}
         lines = [f"{request.method} {self._prefix}{request.path}{query} HTTP/1.1".encode("latin-1")]
-        lines += [b"%b: %b" % header for header in self._headers if header[0] not in names]
-        lines += [b"%b: %b" % header for header in headers]
+        lines += [name + b": " + value for name, value in self._headers if name not in names]
+        lines += [name + b": " + value for name, value in headers]
         if b"content-length" not in names:
             if not isinstance(request.body, bytes):
                 lines.append(b"transfer-encoding: chunked")
@@ -133,9 +136,13 @@ class HttpClient:
 
 def _end_to_end(headers: Headers) -> Headers:
     """The headers that do not end at this hop: neither by their names, nor because Connection names them."""
-    named = {name.strip().lower() for key, value in headers if key == b"connection" for name in value.split(b",")}
-    dropped = _HOP_BY_HOP | (named - _FRAMING)
-    return [pair for pair in without(headers, dropped) if not pair[0].startswith(b"proxy-")]
+    named = [value for name, value in headers if name == b"connection"]
+    dropped = _HOP_BY_HOP | (_listed(named) - _FRAMING) if named else _HOP_BY_HOP
+    return [pair for pair in headers if pair[0] not in dropped and pair[0][:6] != _PROXYS]
+
+
+def _listed(values: Sequence[bytes]) -> set[bytes]:
+    return {name.strip().lower() for value in values for name in value.split(b",")}
 
 
 async def _pieces(body: Body) -> AsyncIterator[bytes | memoryview]:

@@ -117,7 +117,8 @@ class FakeQdrant:
     async def rest(self, request: Request) -> Response:
         body = await read(request.body)
         self.requests.append(request._replace(body=body or b""))
-        return json_response(self.status, orjson.dumps(self.answer), self.headers)
+        headers = [(name.lower(), value) for name, value in self.headers]  # as the way to Qdrant has them
+        return json_response(self.status, orjson.dumps(self.answer), headers)
 
     async def grpc(self, message: bytes, call: Call) -> Reply:
         self.messages.append((call.method, request_class(call.method).FromString(message)))

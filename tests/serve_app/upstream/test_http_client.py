@@ -255,6 +255,12 @@ async def test_headers_of_the_hop_stay_and_all_others_pass() -> None:
         )
 
 
+async def test_names_of_an_answers_headers_are_in_lower_case() -> None:
+    async with Scripted([b"HTTP/1.1 200 OK\r\nServer: A\r\nContent-Length: 2\r\n\r\nok"]) as server:
+        answer = await server.ask("GET")
+    assert list(answer.headers) == [(b"server", b"A"), (b"content-length", b"2")]
+
+
 async def test_the_addresses_path_and_credentials_go_along() -> None:
     async with Scripted([OK, OK]) as server:
         client = HttpClient(URL(f"http://me:se%20cret@127.0.0.1:{server.port}/base/"))
