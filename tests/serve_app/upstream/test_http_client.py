@@ -257,7 +257,7 @@ async def test_headers_of_the_hop_stay_and_all_others_pass() -> None:
 
 async def test_names_of_an_answers_headers_are_in_lower_case() -> None:
     async with Scripted([b"HTTP/1.1 200 OK\r\nServer: A\r\nContent-Length: 2\r\n\r\nok"]) as server:
-        answer = await server.ask("GET")
+        answer = await server.client.send(Request("GET", "/x", "", [], b""))
     assert list(answer.headers) == [(b"server", b"A"), (b"content-length", b"2")]
 
 
