@@ -17,7 +17,7 @@ from ray import serve
 from ray.serve import Application
 
 from benchmarks import baseline
-from deployments.contract import Batch, DenseVectors, Embeddings
+from deployments.contract import Batch, DenseVectors, Embeddings, JsonVectors
 from deployments.replica import channel_server
 from serve_app.config import environment
 from serve_app.config.arguments import Arguments
@@ -41,7 +41,9 @@ class StubModel:
         if self._seconds:
             async with self._turn:
                 await asyncio.sleep(self._seconds)
-        return Embeddings(DenseVectors(self._rows[: len(batch)]), np.full(len(batch), 9, np.int64))
+        rows = DenseVectors(self._rows[: len(batch)])
+        vectors = JsonVectors([*map(JsonVectors.text, rows)]) if batch.as_json else rows
+        return Embeddings(vectors, np.full(len(batch), 9, np.int64))
 
 
 def build(_: dict[str, Any]) -> Application:

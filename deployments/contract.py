@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, Union
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 from pydantic import SecretStr
 
 from deployments.kinds import VectorKind
@@ -122,7 +123,29 @@ class JoinedVectors:
         return zip(*self.parts, strict=True)
 
 
-Vectors = Union[DenseVectors, SparseVectors, MultiVectors, JoinedVectors]
+@dataclass(frozen=True)
+class JsonVectors:
+    """Vectors of any kind that are written already: each a text of JSON, as Qdrant's REST API has it."""
+
+    texts: Sequence[bytes]
+
+    @staticmethod
+    def text(vector: Vector) -> bytes:
+        """One vector with the fewest decimals that are the same float32; a sparse one is an object of its fields."""
+        return orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY, default=np.ascontiguousarray)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, position: int) -> Any:
+        """What orjson puts into JSON as it is: to who hands them on, one result like any other."""
+        return orjson.Fragment(self.texts[position])
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(orjson.Fragment, self.texts)
+
+
+Vectors = Union[DenseVectors, SparseVectors, MultiVectors, JoinedVectors, JsonVectors]
 
 
 @dataclass(frozen=True)
@@ -143,12 +166,14 @@ class Batch:
     `inputs` are texts (prefixes already added), for an image model decoded images, each uint8 `[height, width, 3]` of
     the model's own size, or for a reranker pairs. `options` are the model's own, already checked. `kinds` are those of
     the vectors wanted of each input, if it is not the model's own alone: then its embeddings are `JoinedVectors`.
+    `as_json`: they may be `JsonVectors`, since nobody reads them before Qdrant does.
     """
 
     inputs: Sequence[str] | Sequence[Pixels] | Sequence[Pair]
     direction: Direction
     options: Mapping[str, Any] = field(default_factory=dict)
     kinds: tuple[VectorKind, ...] = ()
+    as_json: bool = False
 
     def __len__(self) -> int:
         return len(self.inputs)

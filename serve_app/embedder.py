@@ -188,6 +188,7 @@ class Embedder:
                 inputs,
                 read=partial(metered.took, model),
                 kinds=group.kinds,
+                as_json=group.as_json,
                 lane=self._lane(group, provider) if provider else None,
                 until=until,
             )

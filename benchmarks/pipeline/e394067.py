@@ -19,7 +19,7 @@ from deployments import catalogue
 from deployments.contract import DenseVectors, Embeddings, SparseVectors
 from serve_app.pipeline import Pipeline
 
-CONTRACT = Embeddings, DenseVectors, SparseVectors
+CONTRACT = Embeddings, DenseVectors, SparseVectors, None
 
 
 class _Qdrant(RemoteQdrant):

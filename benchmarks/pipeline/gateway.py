@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.catalogue import catalogue
-from deployments.contract import DenseVectors, Embeddings, SparseVectors
+from deployments.contract import DenseVectors, Embeddings, JsonVectors, SparseVectors
 from serve_app.api.grpc import GrpcApi
 from serve_app.api.health import Health
 from serve_app.api.rest import HttpApi
@@ -20,7 +20,7 @@ from serve_app.upstream.grpc_channel import Channel
 from serve_app.upstream.measured import MeasuredUpstream
 from serve_app.upstream.remote import RemoteQdrant
 
-CONTRACT = Embeddings, DenseVectors, SparseVectors
+CONTRACT = Embeddings, DenseVectors, SparseVectors, JsonVectors
 
 
 class _Qdrant(RemoteQdrant):

@@ -20,17 +20,32 @@ _ENTRIES = 30
 
 def models(contract: Any) -> dict[str, Callable[[Any], Any]]:
     """Each model's call, which gives vectors of no meaning."""
-    embeddings, dense_vectors, sparse_vectors = contract
+    embeddings, dense_vectors, sparse_vectors, json_vectors = contract
     random = np.random.default_rng(0)
     rows = random.random((1024, DIMENSIONS), np.float32)
     indices = np.arange(1024 * _ENTRIES, dtype=np.uint32)
     values = random.random(len(indices), np.float32)
     tokens = np.full(1024, 9, np.int64)
+    dense_texts = [orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) for row in rows]
+    sparse_texts = [
+        orjson.dumps(
+            {"indices": indices[at : at + _ENTRIES], "values": values[at : at + _ENTRIES]},
+            option=orjson.OPT_SERIALIZE_NUMPY,
+        )
+        for at in range(0, len(indices), _ENTRIES)
+    ]
+
+    def wants_json(batch: Any) -> bool:
+        return json_vectors is not None and batch.as_json
 
     async def dense(batch: Any) -> Any:
+        if wants_json(batch):
+            return embeddings(json_vectors(dense_texts[: len(batch)]), tokens[: len(batch)])
         return embeddings(dense_vectors(rows[: len(batch)]), tokens[: len(batch)])
 
     async def sparse(batch: Any) -> Any:
+        if wants_json(batch):
+            return embeddings(json_vectors(sparse_texts[: len(batch)]), tokens[: len(batch)])
         end, offsets = len(batch) * _ENTRIES, np.arange(len(batch) + 1, dtype=np.int64) * _ENTRIES
         return embeddings(sparse_vectors(indices[:end], values[:end], offsets), tokens[: len(batch)])
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import cast
 
-from deployments.contract import Embeddings, Vector
+from deployments.contract import Embeddings, JsonVectors, Vector
 from deployments.families.chunks import together
 from deployments.families.protocol import Family, Prepared
 
@@ -16,8 +17,9 @@ class Work:
     def __init__(self, family: Family, prepared: Prepared, operation: str = "") -> None:
         self.family = family
         self.prepared = prepared
-        self.vectors: list[Vector | None] = [None] * len(prepared.items)
+        self.vectors: list[Vector | bytes | None] = [None] * len(prepared.items)
         self.operation = operation
+        self._as_json = prepared.batch.as_json and family.running.provider != "cuda"  # whose process has to feed it
         self.missing = len(prepared.items)
         self.ready_at: float | None = time.perf_counter()
         self._loop = asyncio.get_running_loop()
@@ -32,9 +34,14 @@ class Work:
     def embeddings(self) -> Embeddings:
         """The result, once it is done."""
         vectors = [vector for vector in self.vectors if vector is not None]
-        return Embeddings(together(vectors), self.prepared.tokens, self.prepared.truncated)
+        whole = JsonVectors(cast("list[bytes]", vectors)) if self._as_json else together(cast("list[Vector]", vectors))
+        return Embeddings(whole, self.prepared.tokens, self.prepared.truncated)
 
-    def take(self, position: int, vector: Vector) -> None:
+    def as_wanted(self, vector: Vector) -> Vector | bytes:
+        """A vector as the batch wants it: written as JSON, or as it is."""
+        return JsonVectors.text(vector) if self._as_json else vector
+
+    def take(self, position: int, vector: Vector | bytes) -> None:
         """Keep one result; with the last one the work is done."""
         self.vectors[position] = vector
         self.missing -= 1

@@ -131,6 +131,7 @@ class Worker:
         try:
             with alone() if taken.is_alone else nullcontext():
                 vectors = _vectors(chunk)
+            results = [one.owner.as_wanted(vectors[place]) for place, one in enumerate(chunk)]
         except BaseException as error:  # noqa: BLE001  it belongs to those who wait for this chunk, not to the thread
             for owner in {one.owner for one in chunk}:
                 self._drop(owner)
@@ -138,8 +139,8 @@ class Worker:
             return True
         with self._changed:  # chunks of one batch may end at the same time
             self._measure(chunk, started)
-            for place, one in enumerate(chunk):
-                one.owner.take(one.position, vectors[place])
+            for one, result in zip(chunk, results, strict=True):
+                one.owner.take(one.position, result)
         return True
 
     def _measure(self, chunk: Sequence[Waiting[Work]], started: float) -> None:

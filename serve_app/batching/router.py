@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -31,9 +31,17 @@ Input = str | Pixels | Pair
 Call = Callable[[Batch], Awaitable[Embeddings]]
 """One call of a model's deployment."""
 
-Key = tuple[str, Direction, bytes, bytes, tuple[VectorKind, ...]]
+
+class _Form(NamedTuple):
+    """How vectors are to come: of which kinds each, and whether they may be written as JSON."""
+
+    kinds: tuple[VectorKind, ...]
+    as_json: bool
+
+
+Key = tuple[str, Direction, bytes, bytes, _Form]
 """Whose inputs may share a batch: those for the same model, in one direction, with equal options, in one lane, which
-want the same kinds of vectors. Images have a lane of their own."""
+want the same form of vectors. Images have a lane of their own."""
 
 
 _OF_AN_INPUT = (WrongInput, TooLarge)
@@ -68,7 +76,7 @@ class _Sender:
         limits: Limits,
         when_idle: Callable[[], object],
     ) -> None:
-        self._model, self._direction, _, _, self._kinds = key
+        self._model, self._direction, _, _, self._form = key
         self._call = call
         self._options = options
         self._when_idle = when_idle
@@ -89,7 +97,7 @@ class _Sender:
         """The vectors of a request's own batch, and the tokens that the model read for them; see `Router.embed`."""
         began = perf_counter()
         STAGE_SECONDS.observe(0.0, "wait", self._model, self._direction)
-        batch = Batch(values, self._direction, self._options, self._kinds)  # type: ignore[arg-type]
+        batch = Batch(values, self._direction, self._options, *self._form)  # type: ignore[arg-type]
         try:
             embeddings = await _within(until, timers, self._call, batch)
         finally:
@@ -158,7 +166,7 @@ class _Sender:
 
     async def _embeddings(self, items: Sequence[_Item]) -> Embeddings:
         values = [item.value for item in items]
-        batch = Batch(values, self._direction, self._options, self._kinds)  # type: ignore[arg-type]
+        batch = Batch(values, self._direction, self._options, *self._form)  # type: ignore[arg-type]
         embeddings = await self._call(batch)
         self._check(embeddings, len(values))
         return embeddings
@@ -272,21 +280,22 @@ class Router:
         *,
         read: Callable[[int], object] = lambda _: None,
         kinds: tuple[VectorKind, ...] = (),
+        as_json: bool = False,
         lane: Lane | None = None,
         until: float = math.inf,
     ) -> tuple[list[Vector], int]:
         """The vectors of `values` in their order, and how many tokens the model read for them.
 
         `read` is told the tokens that the model has read by the end, whatever that end is. They go to the model's
-        deployment, or by `lane`. With `kinds`, each result is a tuple of vectors of these kinds. `until` is for how
-        long the caller waits (`time.monotonic()`).
+        deployment, or by `lane`. With `kinds`, each result is a tuple of vectors of these kinds; with `as_json`, it may
+        be one that is written as JSON. `until` is for how long the caller waits (`time.monotonic()`).
 
         Raises:
             InferenceError: what the model's deployment answered. A request that is cancelled leaves the queue, and
                 batches that were under way for nobody else are cancelled.
             asyncio.TimeoutError: the vectors did not come in time; it leaves the queue likewise.
         """
-        sender = self._sender(model, direction, options, lane or _lane(values), kinds)
+        sender = self._sender(model, direction, options, lane or _lane(values), _Form(kinds, as_json))
         if own := sender.own(values):
             vectors, tokens = await sender.send(own, values, until, self._timers)
             read(tokens)
@@ -313,11 +322,11 @@ class Router:
         direction: Direction,
         options: Mapping[str, Any],
         lane: Lane | bytes,
-        kinds: tuple[VectorKind, ...],
+        form: _Form,
     ) -> _Sender:
         as_key = orjson.dumps(options, option=orjson.OPT_SORT_KEYS) if options else b""
         outside = lane if isinstance(lane, Lane) else None
-        key = model, direction, as_key, lane if isinstance(lane, bytes) else lane.key, kinds
+        key = model, direction, as_key, lane if isinstance(lane, bytes) else lane.key, form
         sender = self._senders.get(key)
         if sender is None:
             if outside:

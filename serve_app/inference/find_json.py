@@ -113,7 +113,7 @@ class _Walk:
         if schema.vector and isinstance(value, dict) and (wanted := object_in(value, here)):
             if len(self.slots) >= self._most:
                 raise too_many(self._most)
-            self.slots.append(Slot(here, wanted, named, partial(setitem, container, key)))
+            self.slots.append(Slot(here, wanted, named, partial(setitem, container, key), in_json=True))
         else:
             self.into(value, here, schema, named=named, left=left)
 

@@ -44,13 +44,15 @@ class InferenceObject:
 class Slot:
     """A place in a request where an inference object stood; `put` writes a vector there instead.
 
-    `named` says whether the vector there belongs to a named vector of the collection.
+    `named` says whether the vector there belongs to a named vector of the collection, `in_json` whether it may be
+    written as JSON already.
     """
 
     path: Path
     wanted: InferenceObject
     named: bool
     put: Callable[[Vector], None] = field(repr=False)
+    in_json: bool = False
 
     @property
     def where(self) -> str:

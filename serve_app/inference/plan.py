@@ -67,6 +67,13 @@ class Group:
             self.inputs.append(data)
         self.uses.append(Use(slot, position, mrl, kind))
 
+    @property
+    def as_json(self) -> bool:
+        """Whether its vectors may be written as JSON where they are made: they are to be stored as they are."""
+        if self.direction == "search" or self.kinds:
+            return False
+        return all(use.slot.in_json and use.mrl is None for use in self.uses)
+
     def where(self, position: int) -> str:
         """Where in the request the input at `position` stands first."""
         return next(use.slot.where for use in self.uses if use.position == position)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import orjson
 import pytest
 from qdrant_client import grpc as q
@@ -260,6 +261,26 @@ async def test_rest_and_grpc_compute_the_same_vectors(gateway: Gateway) -> None:
     await gateway.grpc.answer("Query", q.QueryPoints(query=query), Context())
     sent: Any = gateway.qdrant.messages[0][1]
     assert gateway.qdrant.body["query"] == pytest.approx(list(sent.query.nearest.dense.data))
+
+
+async def test_vectors_to_be_stored_over_rest_come_as_json_unless_they_are_cut() -> None:
+    dense_model = FakeModel()
+    gateway = Gateway(models={"org/dense": dense_model})
+    text = {"text": "tea", "model": "org/dense"}
+    points = [
+        {"id": 1, "vector": {"d": text}, "payload": {"n": 1}},
+        {"id": 2, "vector": {"d": [0.5] * 4}},
+    ]
+    await gateway.client.put("/collections/c/points", json={"points": points})
+    stored = gateway.qdrant.body["points"]
+    assert stored[0] | {"vector": None} == {"id": 1, "vector": None, "payload": {"n": 1}}
+    assert np.array_equal(np.array(stored[0]["vector"]["d"], np.float32), dense(dense_model.batches[0].inputs[0]))
+    assert stored[1] == points[1]
+    points[1]["vector"] = {"d": {**text, "options": {"mrl": 2}}}
+    await gateway.client.put("/collections/c/points", json={"points": points})
+    assert len(gateway.qdrant.body["points"][1]["vector"]["d"]) == 2
+    await gateway.client.post("/collections/c/points/query", json={"query": text})
+    assert [batch.as_json for batch in dense_model.batches] == [True, False, False]
 
 
 async def test_texts_and_images_go_to_one_model_by_one_name() -> None:

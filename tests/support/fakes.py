@@ -17,10 +17,12 @@ from deployments.contract import (
     Embeddings,
     ImageBatch,
     JoinedVectors,
+    JsonVectors,
     LoadedImages,
     MultiVectors,
     Pair,
     SparseVectors,
+    Vectors,
 )
 from serve_app.protocol.grpc_services import request_class, response_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, json_response, read
@@ -34,6 +36,11 @@ def dense(text: Any, dimensions: int = 4) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
+def as_wanted(batch: Batch, vectors: Vectors) -> Vectors:
+    """As a replica does: written as JSON if that is wanted."""
+    return JsonVectors([*map(JsonVectors.text, vectors)]) if batch.as_json else vectors
+
+
 @dataclass
 class FakeModel:
     """Embeds at once; a token is a character. Keeps the batches that it was sent."""
@@ -44,7 +51,7 @@ class FakeModel:
     async def __call__(self, batch: Batch) -> Embeddings:
         self.batches.append(batch)
         rows = np.stack([dense(value, self.dimensions) for value in batch.inputs])
-        return Embeddings(DenseVectors(rows), np.array([len(value) for value in batch.inputs]))
+        return Embeddings(as_wanted(batch, DenseVectors(rows)), np.array([len(value) for value in batch.inputs]))
 
 
 @dataclass
@@ -57,7 +64,7 @@ class FakeSparseModel:
         vectors = SparseVectors(
             np.full(count, 7, np.uint32), sizes.astype(np.float32), np.arange(count + 1, dtype=np.int64)
         )
-        return Embeddings(vectors, sizes)
+        return Embeddings(as_wanted(batch, vectors), sizes)
 
 
 @dataclass

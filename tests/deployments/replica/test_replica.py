@@ -14,7 +14,7 @@ import pytest
 
 from deployments.catalogue.card import ModelCard
 from deployments.catalogue.catalogue import Catalogue
-from deployments.contract import Batch, DenseVectors, Direction, Embeddings, Running
+from deployments.contract import Batch, DenseVectors, Direction, Embeddings, JsonVectors, Running
 from deployments.errors import ConfigError, InternalError, ModelError, ModelUnavailable
 from deployments.families.protocol import Positions, Prepared
 from deployments.networks.alone import is_alone
@@ -113,6 +113,19 @@ async def test_a_batch_is_cut_by_its_tokens_and_comes_back_in_its_order(replica:
     assert embeddings.tokens.tolist() == [2, 6, 1, 6, 2]
     assert embeddings.truncated == 1
     assert sorted(map(sorted, loads[0].runs)) == [["aa", "c", "ee"], ["bbbbbb", "dddddd"]]
+
+
+async def test_vectors_are_written_as_json_beside_others_but_not_where_a_gpu_waits(
+    replica: ModelReplica, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Batch(["aa", "bbbbbb", "c"], "update", as_json=True)
+    written, numbers = await asyncio.gather(replica.embed(wanted), replica.embed(Batch(["dd"], "update")))
+    assert isinstance(written.vectors, JsonVectors)
+    assert written.vectors.texts == [b"[2.0]", b"[6.0]", b"[1.0]"]
+    assert written.tokens.tolist() == [2, 6, 1]
+    assert isinstance(numbers.vectors, DenseVectors)
+    monkeypatch.setattr(loads[0], "running", Running("cuda", "float16"))
+    assert isinstance((await replica.embed(wanted)).vectors, DenseVectors)
 
 
 async def test_a_search_waits_for_no_more_than_the_chunk_that_runs(replica: ModelReplica, loads: Loads) -> None:
