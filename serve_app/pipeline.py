@@ -139,7 +139,6 @@ class Pipeline:
             UpstreamStatus: what Qdrant answered instead of a message.
         """
         settings = self._live.current
-        call = call._replace(time=deadlines.from_now(head.timeout, settings.qdrant_timeout_s))
         direction = GRPC_PLACES.get(call.method)
         if not direction:
             return await self._upstream.grpc(message, call)
@@ -176,7 +175,7 @@ class Pipeline:
             message = await beside(size, content.SerializeToString)
         finally:
             current().took("encode", began)
-        reply = await self._upstream.grpc(message, call._replace(time=limit))
+        reply = await self._upstream.grpc(message, call.within(limit))
         answer = usage.add_to_proto(call.method, reply.message, used)
         return Reply(answer, [*reply.metadata, *self.embedder.quota_headers(caller, used)])
 

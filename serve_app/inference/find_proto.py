@@ -6,7 +6,6 @@ filters are never walked, and a place that a newer schema adds is found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -14,7 +13,16 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from deployments.contract import Floats, SparseVector, Vector
-from serve_app.inference.objects import ANY_NUMBER, InferenceObject, Path, Slot, in_words, no_model, too_many
+from serve_app.inference.objects import (
+    ANY_NUMBER,
+    NO_OPTIONS,
+    InferenceObject,
+    Path,
+    Slot,
+    in_words,
+    no_model,
+    too_many,
+)
 from serve_app.protocol.qdrant_messages import grpc
 
 HOLDERS = frozenset({grpc.Vector.DESCRIPTOR.full_name, grpc.VectorInput.DESCRIPTOR.full_name})
@@ -34,46 +42,82 @@ def find(message: Message, most: int = ANY_NUMBER) -> list[Slot]:
         MalformedRequest: one of them names no model.
         WrongInput: there are more than `most`; then no more is looked for.
     """
-    slots: list[Slot] = []
-    for slot in _walk(message, "", named=False):
-        if len(slots) >= most:
-            raise too_many(most)
-        slots.append(slot)
-    return slots
+    walk = _Walk(most)
+    walk.into(message, "", named=False)
+    return walk.slots
 
 
-def _walk(message: Any, path: Path, *, named: bool) -> Iterator[Slot]:
-    way = _way(message.DESCRIPTOR)
-    if way.is_holder:
-        yield from _slot(message, path, named=named)
-        return
-    if way.says_using:
-        named = bool(message.using)
-    for name, is_map, is_repeated in way.fields:
-        value = getattr(message, name)
-        if is_map:
-            for key in value:
-                yield from _walk(value[key], ((path, name), str(key)), named=True)
-        elif is_repeated:
-            for position, item in enumerate(value):
-                yield from _walk(item, ((path, name), position), named=named)
-        elif message.HasField(name):
-            yield from _walk(value, (path, name), named=named)
+_Fields = tuple[tuple[str, bool, bool], ...]
+"""The names of some fields, and which are maps and lists."""
+
+
+class _Walk:
+    """Gathers the inference objects in a message, `most` at most."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.slots: list[Slot] = []
+
+    def into(self, message: Any, path: Path, *, named: bool) -> None:
+        """Look into a message that `path` leads to."""
+        way = _way(message.DESCRIPTOR)
+        if way.holds is not None:
+            self._at(message, message.WhichOneof(way.holds), path, named=named)
+            return
+        if way.says_using:
+            named = bool(message.using)
+        if way.variant is not None:
+            name = message.WhichOneof(way.variant)
+            if name in way.variants:
+                self.into(getattr(message, name), (path, name), named=named)
+        if way.fields:
+            self._into_fields(message, way.fields, path, named=named)
+
+    def _into_fields(self, message: Any, fields: _Fields, path: Path, *, named: bool) -> None:
+        for name, is_map, is_repeated in fields:
+            value = getattr(message, name)
+            if is_map:
+                for key in value:
+                    self.into(value[key], ((path, name), str(key)), named=True)
+            elif is_repeated:
+                for position, item in enumerate(value):
+                    self.into(item, ((path, name), position), named=named)
+            elif message.HasField(name):
+                self.into(value, (path, name), named=named)
+
+    def _at(self, holder: Any, variant: str | None, path: Path, *, named: bool) -> None:
+        """Look at what stands where a vector may stand."""
+        if variant in OBJECTS:
+            wanted = _read(getattr(holder, variant), OBJECTS[variant], path)
+            if len(self.slots) >= self._most:
+                raise too_many(self._most)
+            self.slots.append(Slot(path, wanted, named, partial(_put, holder)))
 
 
 class _Way(NamedTuple):
-    """What is to be known of a message type on the way: the fields to go on by, and which are maps and lists."""
+    """What is to be known of a message type on the way.
 
-    is_holder: bool
+    `holds` is the name of what it holds one of, if an inference object may stand in it. `fields` are those to go on by,
+    but for those of which only one is there: the `variants` of `variant`.
+    """
+
+    holds: str | None
     says_using: bool
-    fields: tuple[tuple[str, bool, bool], ...]
+    variant: str | None
+    variants: frozenset[str]
+    fields: _Fields
 
 
 @cache
 def _way(descriptor: Descriptor) -> _Way:
-    fields = tuple((field.name, _is_map(field), field.is_repeated) for field in ways(descriptor))
-    says_using = bool(fields) and "using" in descriptor.fields_by_name
-    return _Way(descriptor.full_name in HOLDERS, says_using, fields)
+    on = ways(descriptor)
+    oneofs = [oneof for oneof in descriptor.oneofs if len(oneof.fields) > 1]  # an optional field is one, too
+    variant = oneofs[0].name if len(oneofs) == 1 else None
+    one_of = [field for field in on if variant and field.containing_oneof and field.containing_oneof.name == variant]
+    fields = tuple((field.name, _is_map(field), field.is_repeated) for field in on if field not in one_of)
+    says_using = bool(on) and "using" in descriptor.fields_by_name
+    variants = frozenset(field.name for field in one_of)
+    return _Way(_ONEOFS.get(descriptor.full_name), says_using, variant, variants, fields)
 
 
 @cache
@@ -99,18 +143,11 @@ def _is_map(field: FieldDescriptor) -> bool:
     return bool(field.message_type and field.message_type.GetOptions().map_entry)
 
 
-def _slot(holder: Any, path: Path, *, named: bool) -> Iterator[Slot]:
-    variant = holder.WhichOneof(_ONEOFS[holder.DESCRIPTOR.full_name])
-    name = OBJECTS.get(variant)
-    if name is not None:
-        yield Slot(path, _read(getattr(holder, variant), name, path), named, partial(_put, holder))
-
-
 def _read(message: Any, name: Any, path: Path) -> InferenceObject:
     if not message.model:
         raise no_model(in_words(path))
     data = getattr(message, name)
-    options = {key: _plain(value) for key, value in message.options.items()}
+    options = {key: _plain(value) for key, value in message.options.items()} if message.options else NO_OPTIONS
     return InferenceObject(name, data if name == "text" else _plain(data), message.model, options)
 
 

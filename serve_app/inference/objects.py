@@ -16,7 +16,7 @@ Input = Literal["text", "image", "object", "pair"]
 INPUTS: tuple[Input, ...] = ("text", "image", "object")
 _INPUTS = frozenset(INPUTS)
 _KEYS = frozenset({*INPUTS, "model", "options"})
-_NO_OPTIONS: Mapping[str, Any] = {}
+NO_OPTIONS: Mapping[str, Any] = {}
 
 Path = Union[str, tuple["Path", Union[str, int]]]
 """The way to a place in a request, which is put into words only if somebody has to read it: what it begins with, or the
@@ -87,7 +87,7 @@ def object_in(value: Mapping[str, Any], path: Path) -> InferenceObject | None:
     if not isinstance(model, str):
         return None
     if model and len(value) == 2 and "text" in value:  # noqa: PLR2004  nothing but these two, as in most
-        return InferenceObject("text", value["text"], model, _NO_OPTIONS)
+        return InferenceObject("text", value["text"], model, NO_OPTIONS)
     return None if value.keys().isdisjoint(INPUTS) else _read(value, model, path)
 
 
@@ -99,7 +99,7 @@ def lacks_model(value: Mapping[str, Any]) -> bool:
 def _read(value: Mapping[str, Any], model: str, path: Path) -> InferenceObject:
     if not model:
         raise no_model(in_words(path))
-    keys, options = value.keys(), value.get("options") or _NO_OPTIONS
+    keys, options = value.keys(), value.get("options") or NO_OPTIONS
     given = _INPUTS.intersection(keys)
     if len(given) != 1:
         raise MalformedRequest(f"{in_words(path)}: an inference object has exactly one of 'text', 'image' and 'object'")

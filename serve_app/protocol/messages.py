@@ -117,6 +117,10 @@ class Call(NamedTuple):
     time: TimeLimit = UNLIMITED
     keys: Keys = NO_KEYS
 
+    def within(self, time: TimeLimit) -> Call:
+        """The same call with another limit."""
+        return Call(self.method, self.metadata, self.tenant, self.unchecked, time, self.keys)
+
 
 class RawMessage(NamedTuple):
     """The message of a gRPC call as its bytes; `method` is the full name of the one whose message it is.
