@@ -139,7 +139,7 @@ class Ingress:
         return self._http
 
     async def answer_call(self, message: RawMessage, context: Any) -> RawMessage:
-        """Answer a gRPC call; `front.direct_calls` hands it over."""
+        """Answer a gRPC call; `front.grpc_calls` hands it over."""
         return await self._grpc.answer(message, context)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

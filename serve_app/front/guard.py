@@ -75,22 +75,23 @@ def middlewares(callers: Callers | None = None) -> list[Any]:
 
     host, secret = os.environ.get(HOST), os.environ.get(SECRET)
     _open_grpc(host, secret, callers)
-    _open_http(host)
+    _open_http(host, callers)
     return [Middleware(OnlyFromTheFront, secret=secret)] if secret else []
 
 
-def _open_http(host: str | None) -> None:
-    """Have HTTP servers of this process listen on `host`, and those of ingress replicas be our own."""
+def _open_http(host: str | None, callers: Callers | None) -> None:
+    """Have HTTP servers of this process listen on `host`, and those of ingress replicas be our own, gRPC included."""
     from ray.serve._private import http_util, proxy, replica  # noqa: PLC0415
 
-    from serve_app.front.replica_http import direct_app, start_server  # noqa: PLC0415  Ray Serve takes long to import
+    # Ray Serve takes long to import.
+    from serve_app.front.replica_http import WithoutCalls, direct_app, start_server  # noqa: PLC0415
 
     async def start(app: Any, options: Any, *, event_loop: Any, **others: Any) -> Any:
         options = options.model_copy(update={"host": host or options.host})
-        direct = None if options.ssl_certfile else direct_app(app)
+        direct = None if options.ssl_certfile else direct_app(app, callers)
         if direct:
             return await start_server(direct, options, event_loop)
-        return await http_util.start_asgi_http_server(app, options, event_loop=event_loop, **others)
+        return await http_util.start_asgi_http_server(WithoutCalls(app), options, event_loop=event_loop, **others)
 
     for module in (proxy, replica):
         vars(module)["start_asgi_http_server"] = start
@@ -100,15 +101,14 @@ def _open_grpc(host: str | None, secret: str | None, callers: Callers | None) ->
     """Have gRPC servers of this process listen on `host`, and read messages of nobody whom they would not answer."""
     from ray.serve._private import default_impl, grpc_util  # noqa: PLC0415
 
-    from serve_app.front.direct_calls import direct_answer  # noqa: PLC0415  gRPC and Ray Serve take long to import
-    from serve_app.front.guarded_calls import guarded_server  # noqa: PLC0415
+    from serve_app.front.guarded_calls import guarded_server  # noqa: PLC0415  gRPC takes long to import
 
     def add_grpc_address(server: Any, address: str) -> None:
         server.add_insecure_port(f"{host}:{address.rpartition(':')[2]}" if host else address)
 
     vars(default_impl)["add_grpc_address"] = add_grpc_address
     look, is_open = partial(_refusal, secret, callers), partial(_is_open, callers)
-    vars(grpc_util)["gRPCGenericServer"] = guarded_server(grpc_util.gRPCGenericServer, look, is_open, direct_answer)
+    vars(grpc_util)["gRPCGenericServer"] = guarded_server(grpc_util.gRPCGenericServer, look, is_open)
 
 
 def _refusal(secret: str | None, callers: Callers | None, method: str, metadata: Metadata) -> Refusal | None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import grpc
 from typing_extensions import override
 
-from serve_app.protocol.grpc_services import is_method
-
 Metadata = Sequence[tuple[str, Any]]
 Refusal = tuple[str, str]
 """The name of a gRPC status code, and its details."""
 
-Direct = Callable[[Any], Callable[[Any, Any], Awaitable[bytes]] | None]
 Look = Callable[[str, Metadata], Refusal | None]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -59,22 +56,10 @@ class GuardedHandlers(grpc.GenericRpcHandler):
         return _without_message(handler) if self._is_open(method) and not handler.request_streaming else handler
 
 
-def guarded_server(base: Any, look: Look, is_open: Callable[[str], bool], direct: Direct = lambda _: None) -> Any:
-    """The class of such servers, made of Ray Serve's.
-
-    `direct` is given what Ray Serve makes handlers with, and may say what answers calls of Qdrant's methods instead.
-    """
+def guarded_server(base: Any, look: Look, is_open: Callable[[str], bool]) -> Any:
+    """The class of such servers, made of Ray Serve's."""
 
     class GuardedServer(base):  # type: ignore[misc]  # a parameter
-        def __init__(self, service_handler_factory: Any, **others: Any) -> None:
-            super().__init__(service_handler_factory, **others)
-            self._answer = direct(service_handler_factory)
-
-        def _override_method_handler(self, service_method: str, method_handler: Any) -> Any:
-            if self._answer and is_method(service_method):
-                return method_handler._replace(unary_unary=self._answer, response_serializer=None)
-            return super()._override_method_handler(service_method, method_handler)
-
         def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[grpc.GenericRpcHandler]) -> None:
             guarded = [GuardedHandlers(handlers, look, is_open) for handlers in generic_rpc_handlers]
             super().add_generic_rpc_handlers(guarded)

@@ -33,6 +33,9 @@ _KEY = re.compile(r"[\w.~-]{16,}", re.ASCII)
 HEADER = "x-qdrant-inference-front"
 """The header, or gRPC metadata, in which it does."""
 
+PROTOCOL = "x-qdrant-inference-protocol"
+"""The header in which it says `grpc` of a call that it hands over as a request of HTTP/1.1."""
+
 RAYS_PAGES = frozenset({"/-/healthz", "/-/routes"})
 """What it and Ray Serve ask a replica for over HTTP."""
 
@@ -75,7 +78,20 @@ Else a connection that is never idle stays, and is cut in the middle of requests
 """
 
 _WAY_IN = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind .*)$"
+_HTTP_WAY_IN = r"^(frontend http_frontend\n(?:.*\n)*?    bind .*)$"
 _WAY_IN_HOST = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind )\S*:(?=\d+)"
+_NO_CALL = rf"\1\n    http-request del-header {PROTOCOL}"
+_CALLS_BY_HTTP = """\
+    # Calls of Qdrant's methods go to the port for HTTP of replicas while one of them is up.
+    acl is_qdrants path_beg /qdrant. /grpc.health.v1.
+    acl names_application req.hdr(application) -m found
+{replicas}
+    http-request set-header {name} grpc if is_qdrants !names_application replica_is_up
+    use_backend {backend} if is_qdrants !names_application replica_is_up
+"""
+_GRPC_RULES = r"^(frontend grpc_frontend\n(?:(?!    use_backend|    default_backend).*\n)*)"
+"""What stands before the first rule that says where a call goes."""
+
 _KNOWN = {"prometheus", "http_frontend", "grpc_frontend", "stats"}
 
 
@@ -98,11 +114,34 @@ def stricter(config: str, folder: Path, host: str | None, secret: str | None, pu
     changes = [*_WAITS, (_RAYS_ERRORS, errors), *(_PAGES if host else ()), *(_DRAINED if DRAINING in config else ())]
     if public:
         changes.append((_WAY_IN_HOST, rf"\g<1>{public}:"))
+    changes.append((_HTTP_WAY_IN, _NO_CALL))
     if secret:
         changes.append((_WAY_IN, rf"\1\n    http-request set-header {HEADER} {secret}"))
     for pattern, by in changes:
         config = _changed(config, pattern, by.format(host=host))
-    return _DONE + config
+    return _DONE + _with_calls_by_http(config)
+
+
+def _with_calls_by_http(config: str) -> str:
+    """The configuration with Qdrant's calls going to the replicas' port for HTTP, if there is one application for them.
+
+    The application's backend for HTTP is known to Ray Serve, which counts what is under way there before a node goes.
+    """
+    found = re.search(r"^    default_backend (grpc-\S+)$", config, re.MULTILINE)
+    names = set(_replicas(config, found[1])) if found else set()
+    backends = re.findall(r"^backend (http-\S+)$", config, re.MULTILINE)
+    backend = next((one for one in backends if names and names == set(_replicas(config, one))), None)
+    if not backend:
+        return config
+    acls = "\n".join(f"    acl replica_is_up srv_is_up({backend}/{name})" for name in sorted(names))
+    return _changed(config, _GRPC_RULES, r"\1" + _CALLS_BY_HTTP.format(replicas=acls, backend=backend, name=PROTOCOL))
+
+
+def _replicas(config: str, backend: str) -> Sequence[str]:
+    """The names of a backend's servers, without the proxy that it falls back to."""
+    section = re.search(rf"^backend {re.escape(backend)}\n((?: .*\n|\n)*)", config, re.MULTILINE)
+    lines = re.findall(r"^    server (\S+) (.*)$", section[1], re.MULTILINE) if section else []
+    return [name for name, options in lines if not options.endswith(" backup")]
 
 
 def _changed(config: str, pattern: str, by: str) -> str:

@@ -15,7 +15,9 @@ log = logging.getLogger("ray.serve")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
-App = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -72,6 +74,7 @@ class Exchange:
         self._task: asyncio.Task[None] | None = None
         self._hung_up = self._is_late = False
         self._start: Message = {}
+        self._last: list[bytes] = []
         self._left = 0
         self._has_body = self._is_chunked = self._is_begun = self._is_done = False
 
@@ -150,25 +153,38 @@ class Exchange:
         self.buffered = 0
 
     async def _send(self, message: Message) -> None:
-        """Write what the app answers, the head with the first part of the body."""
+        """Write what the app answers, the head with the first part of the body, and trailers with the last."""
         connection = self._connection
         if connection.writable:
             await connection.writable
         if message["type"] == "http.response.start":
             self._start = message
             return
-        body, goes_on = message.get("body", b""), message.get("more_body", False)
-        parts = [] if self._is_begun else [self._begin()]
-        if self._is_chunked:
-            parts += [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
-            parts += [] if goes_on else [b"0\r\n\r\n"]
-        elif self._has_body:
-            parts.append(body)
-            self._left -= len(body)
+        parts, goes_on = self._last, message.get("more_body", False)
+        self._last = []
+        if not self._is_begun:
+            parts.append(self._begin())
+        if message["type"] == "http.response.trailers":
+            parts += [b"0\r\n", header_lines(message["headers"]), b"\r\n"] if self._is_chunked else []
+        else:
+            parts += self._written(message.get("body", b""), goes_on=goes_on)
+            if not goes_on and self._start.get("trailers", False):
+                self._last = parts
+                return
         connection.transport.writelines(parts)
         self._is_done = not goes_on
         if self._is_done and self._left and self.keeps:
             connection.cut()  # the head told another length: what follows would be taken for a part of this answer
+
+    def _written(self, body: bytes, *, goes_on: bool) -> list[bytes]:
+        """A part of the body, as it is written."""
+        if self._is_chunked:
+            part = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
+            return part if goes_on or self._start.get("trailers", False) else [*part, b"0\r\n\r\n"]
+        if self._has_body:
+            self._left -= len(body)
+            return [body]
+        return []
 
     def _begin(self) -> bytes:
         status, headers = self._start["status"], self._start["headers"]
@@ -185,6 +201,18 @@ class Exchange:
         head = self._connection.head(status, [*headers, *more], keeps=self.keeps)
         self._is_begun = True
         return head
+
+
+def header_lines(headers: Headers) -> bytes:
+    """Headers as they are written.
+
+    Raises:
+        ValueError: one of them has a line break.
+    """
+    lines = b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers])
+    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
+        raise ValueError("a header has a line break")
+    return lines
 
 
 def _waits_for_go_on(scope: Scope) -> bool:

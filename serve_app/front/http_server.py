@@ -17,7 +17,7 @@ from typing import Any, cast
 import httptools
 from typing_extensions import override
 
-from serve_app.front.http_exchange import App, Exchange, Headers, scope_of
+from serve_app.front.http_exchange import App, Exchange, Headers, header_lines, scope_of
 
 _BACKLOG = 2048
 _BUFFERED = 64 * 1024
@@ -215,15 +215,9 @@ class _Connection(asyncio.Protocol):
         Raises:
             ValueError: a header would end it.
         """
-        lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()]
-        lines += [b"%b: %b\r\n" % (name, value) for name, value in headers]
-        if not keeps:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"date: %b\r\n\r\n" % self.server.date)
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-            raise ValueError("a header has a line break")
-        return head
+        status_line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
+        lines = header_lines(headers if keeps else [*headers, (b"connection", b"close")])
+        return b"%b%bdate: %b\r\n\r\n" % (status_line, lines, self.server.date)
 
     def leave(self) -> None:
         """Close the connection when it is idle."""

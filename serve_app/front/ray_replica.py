@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 from ray.serve._private.common import RequestMetadata, RequestProtocol
+from ray.serve._private.constants import RAY_SERVE_GRPC_MAX_MESSAGE_SIZE
 from ray.serve._private.http_util import ASGIAppReplicaWrapper
 from ray.serve._private.replica import Replica
 from ray.serve._private.utils import generate_request_id
@@ -31,6 +32,9 @@ USED = {
 """The names, by the class that has them: a test looks for each."""
 
 new_request_id = generate_request_id
+
+GRPC_MAX_BYTES: int = RAY_SERVE_GRPC_MAX_MESSAGE_SIZE
+"""How long a message of gRPC's may be."""
 
 
 def replica_of(method: Any) -> Any:

@@ -12,7 +12,7 @@ from serve_app.protocol.offload import beside
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """zlib's names for the encodings of RFC 9110, section 8.4.1."""
 
-_MOST_UNFOLDED = 1032
+MOST_UNFOLDED = 1032
 """Bytes that one byte of zlib's can unfold to."""
 
 
@@ -32,7 +32,7 @@ async def read_plain(request: Request, limit: int) -> Request:
     if not encodings:
         return request.read_as(body, request.headers)
     if encoding:
-        body = await beside(_MOST_UNFOLDED * len(body), partial(decompress, body, encoding, limit))
+        body = await beside(MOST_UNFOLDED * len(body), partial(decompress, body, encoding, limit))
     return request.with_plain_body(body)
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -20,49 +16,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from ray.serve._private.common import RequestProtocol
-from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
-from ray.serve.config import HTTPOptions, gRPCOptions
 
 from serve_app.front import haproxy
-from tests.support.running import free_ports
+from tests.support.front import SECRET_VALUE, WAIT_S, Front, started, talk
 
 pytestmark = pytest.mark.slow
 
-SECRET_VALUE = "a-secret-of-the-tests"
-WAIT_S = 1
 FOLDER = Path("/folder")
-ADD_TO_SERVER = "serve_app.protocol.grpc_services.add_to_server"
-
-
-class Front:
-    """A configuration by Ray Serve itself, for a backend at `backend`."""
-
-    def __init__(self, folder: Path, backend: int = 30000, *, draining: bool = False) -> None:
-        self.rest, self.grpc, self.stats, self.metrics = free_ports(4)
-        self.file = folder / "haproxy.cfg"
-        config = HAProxyConfig(
-            http_options=HTTPOptions(host="127.0.0.1", port=self.rest, keep_alive_timeout_s=30),
-            grpc_options=gRPCOptions(port=self.grpc, grpc_servicer_functions=[ADD_TO_SERVER]),
-            socket_path=str(folder / "admin.sock"),
-            server_state_base=str(folder),
-            server_state_file=str(folder / "state"),
-            metrics_socket_path=str(folder / "metrics.sock"),
-            stats_port=self.stats,
-            metrics_port=self.metrics,
-            has_received_routes=True,
-            is_head=True,
-            log_target=str(folder / "log.sock"),
-            pass_health_checks=not draining,
-        )
-        servers = [ServerConfig(name="replica", host="127.0.0.1", port=backend)]
-        protocols = {"http": RequestProtocol.HTTP, "grpc": RequestProtocol.GRPC}
-        backends = {
-            name: BackendConfig(name=name, path_prefix="/", servers=servers, app_name="a", protocol=protocol)
-            for name, protocol in protocols.items()
-        }
-        api = HAProxyApi(cfg=config, config_file_path=str(self.file), backend_configs=backends)
-        api._generate_config_file_internal()
 
 
 @pytest.fixture
@@ -183,39 +143,6 @@ def front(tmp_path: Path, backend: Backend) -> Iterator[Front]:
     with started(Front(tmp_path, backend.server_port)) as front:
         backend.seen.clear()
         yield front
-
-
-@contextmanager
-def started(front: Front) -> Iterator[Front]:
-    """HAProxy itself, by the program that Ray Serve would start, with waits of a second."""
-    program = front.file.parent / "program.py"
-    program.write_text(Path(haproxy.__file__).read_text().replace("WAIT_S = 15", f"WAIT_S = {WAIT_S}"))
-    variables = {**os.environ, haproxy.SECRET: SECRET_VALUE, haproxy.HOST: "127.0.0.1", haproxy.RAYS_BINARY: "itself"}
-    arguments = [sys.executable, "-I", str(program), "-db", "-f", str(front.file)]
-    with subprocess.Popen(arguments, env=variables, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 30
-        while not talk(front, b"GET /-/routes HTTP/1.1\r\nhost: x\r\n\r\n"):
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
-        yield front
-        process.kill()
-
-
-def talk(front: Front, *parts: bytes, pause_s: float = 0.0) -> bytes:
-    """The beginning of what comes back for some bytes; empty where nothing does before the connection ends.
-
-    Raises:
-        TimeoutError: the connection has not ended either.
-    """
-    try:
-        with socket.create_connection(("127.0.0.1", front.rest), timeout=10 * WAIT_S) as connection:
-            for part in parts:
-                connection.sendall(part)
-                time.sleep(pause_s)
-            return connection.recv(1000)
-    except (ConnectionError, BrokenPipeError):
-        return b""
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\nx-a: "])

@@ -1,0 +1,117 @@
+"""gRPC over HTTP: how a call's headers, its message and its status are written. No I/O.
+
+Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import quote
+
+import grpc
+
+from serve_app.front.haproxy import PROTOCOL
+from serve_app.protocol.messages import Headers, Metadata
+
+PREFIX_BYTES = 5
+"""Before each message: whether it is compressed, and its length."""
+
+ENCODINGS = ("deflate", "gzip")
+"""How messages may be compressed; `identity` goes without saying."""
+
+_PREFIX = struct.Struct(">BI")
+_UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_TIMEOUT_DIGITS = 8
+_OF_HTTP = frozenset(
+    {b"host", b"te", b"content-type", b"content-length", b"transfer-encoding", b"connection", b"accept-encoding"}
+    | {PROTOCOL.encode()}
+)
+"""Headers that are no metadata, beside those that begin with `grpc-`."""
+
+_IN_MESSAGES = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+"""What a status's details have as it is."""
+
+
+class CallHead(NamedTuple):
+    """What comes before a call's message. `timeout_s`: None if the caller set none; `encoding`: of its message."""
+
+    metadata: Metadata
+    timeout_s: float | None
+    encoding: str
+
+
+def call_head(headers: Headers) -> CallHead:
+    """Read a call's headers; their names are in lower case.
+
+    Raises:
+        ValueError: one of them is not as gRPC has it, and which.
+    """
+    metadata: list[tuple[str, str | bytes]] = []
+    timeout_s: float | None = None
+    encoding = "identity"
+    for name, value in headers:
+        if name.startswith(b"grpc-"):
+            if name == b"grpc-timeout":
+                timeout_s = _timeout_s(_text(name, value))
+            elif name == b"grpc-encoding":
+                encoding = _text(name, value)
+        elif name.endswith(b"-bin"):
+            metadata += [(name.decode("ascii"), _unfolded(name, part)) for part in value.split(b",")]
+        elif name not in _OF_HTTP:
+            metadata.append((name.decode("ascii"), _text(name, value)))
+    return CallHead(metadata, timeout_s, encoding)
+
+
+def _text(name: bytes, value: bytes) -> str:
+    text = value.decode("latin-1")
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError(f"metadata '{name.decode('latin-1')}': expected printable ASCII")
+    return text
+
+
+def _unfolded(name: bytes, value: bytes) -> bytes:
+    try:
+        return base64.b64decode(value.strip() + b"=" * (-len(value.strip()) % 4), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"metadata '{name.decode('latin-1')}': expected base64") from error
+
+
+def _timeout_s(value: str) -> float:
+    digits, unit = value[:-1], value[-1:]
+    if unit not in _UNITS_S or not (digits.isdigit() and len(digits) <= _TIMEOUT_DIGITS):
+        raise ValueError("grpc-timeout: expected at most 8 digits and one of H, M, S, m, u, n")
+    return int(digits) * _UNITS_S[unit]
+
+
+def prefix_of(body: bytes) -> tuple[bool, int]:
+    """Whether the message that begins here is compressed, and how many bytes it has after its prefix.
+
+    Raises:
+        ValueError: the first of them is neither 0 nor 1.
+    """
+    flag, length = _PREFIX.unpack_from(body)
+    if flag > 1:
+        raise ValueError(f"a message begins with 0 or 1, and not with {flag}")
+    return bool(flag), length
+
+
+def framed(message: bytes) -> bytes:
+    """A message with its prefix, as it is."""
+    return _PREFIX.pack(0, len(message)) + message
+
+
+def status_lines(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]]) -> Headers:
+    """What ends a call, as headers."""
+    lines = [(b"grpc-status", b"%d" % code.value[0])]
+    if details:
+        lines.append((b"grpc-message", quote(details, safe=_IN_MESSAGES).encode("ascii")))
+    lines += [(name.encode("ascii"), _folded(value)) for name, value in metadata]
+    return lines
+
+
+def _folded(value: str | bytes) -> bytes:
+    return value.encode("ascii") if isinstance(value, str) else base64.b64encode(value).rstrip(b"=")
