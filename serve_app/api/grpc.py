@@ -14,7 +14,7 @@ from serve_app.api.rest import origin
 from serve_app.auth import permissions
 from serve_app.auth.access import CARRIERS, OPEN, Access, Authenticator, credential_of
 from serve_app.auth.permissions import Permission
-from serve_app.front.haproxy import HEADER, PROTOCOL
+from serve_app.front.haproxy import HEADER
 from serve_app.inference import provider_keys
 from serve_app.inference.message_heads import Head, head, parsed
 from serve_app.observability.record import Record, Watch
@@ -28,9 +28,7 @@ from serve_app.upstream.base import UpstreamStatus
 
 log = logging.getLogger("ray.serve")
 
-_OURS = frozenset(
-    {"user-agent", "content-type", "te", "application", "request_id", "multiplexed_model_id", HEADER, PROTOCOL}
-)
+_OURS = frozenset({"user-agent", "content-type", "te", "application", "request_id", "multiplexed_model_id", HEADER})
 """Metadata that belongs to the transport, to Ray Serve or to HAProxy, and ends here."""
 
 _CARRIERS = frozenset(name.decode() for name in CARRIERS)

@@ -31,7 +31,7 @@ _TYPE = b"application/grpc"
 _TYPES = frozenset({_TYPE, _TYPE + b"+proto"})
 _HEAD: Headers = [
     (b"content-type", _TYPE),
-    (b"grpc-accept-encoding", ",".join(("identity", *grpc_wire.ENCODINGS)).encode()),
+    (b"grpc-accept-encoding", ",".join((grpc_wire.IDENTITY, *grpc_wire.ENCODINGS)).encode()),
 ]
 
 
@@ -99,17 +99,18 @@ class GrpcCalls:
         try:
             head = self._admitted(method, scope["headers"])
             context = CallContext(head.metadata)
-            message = await self._counted(method, head, receive, context)
+            message = await self._within_time(method, head, receive, context)
+            lines = grpc_wire.status_lines(context.code, context.details, [_id(head.metadata), *context.trailing])
         except _Refused as refused:
-            await _end(send, refused.code, refused.details)
-            return
+            await _fail(send, refused.code, refused.details)
         except asyncio.CancelledError:  # if the caller has not hung up, the server's own time is over
-            await _end(send, _Code.DEADLINE_EXCEEDED, "the answer took longer than any may")
+            await _fail(send, _Code.DEADLINE_EXCEEDED, "the answer took longer than any may")
             raise
-        request_id = next((value for name, value in head.metadata if name == "request_id"), "") or new_request_id()
-        trailing = [("request_id", request_id), *context.trailing]
-        body = grpc_wire.framed(message) if context.code is _Code.OK else b""
-        await _end(send, context.code, context.details, trailing, body)
+        except Exception:
+            await _fail(send, _Code.INTERNAL, "an internal error; the server's log has its origin")
+            raise
+        else:
+            await _end(send, lines, grpc_wire.framed(message) if context.code is _Code.OK else b"")
 
     def _admitted(self, method: str, headers: Headers) -> CallHead:
         """A call's head, if its message is to be read."""
@@ -126,38 +127,36 @@ class GrpcCalls:
             raise _Refused(_Code.RESOURCE_EXHAUSTED, "Request dropped due to backpressure")  # in Ray Serve's words
         return head
 
-    async def _counted(self, method: str, head: CallHead, receive: Receive, context: CallContext) -> bytes:
-        """Answer a call of which Ray Serve is told."""
-        came_in = await self._requests.begin()
-        status = _Code.UNKNOWN
-        try:
-            answer = await self._within_time(method, head, receive, context)
-            status = _Code.OK
-        except _Refused as refused:
-            status = refused.code
-            raise
-        except asyncio.CancelledError:
-            status = _Code.CANCELLED
-            raise
-        finally:
-            self._requests.end(came_in, method, status.name, is_error=status is not _Code.OK)
-        return answer
-
     async def _within_time(self, method: str, head: CallHead, receive: Receive, context: CallContext) -> bytes:
-        timeout_s = self._timeout_s if head.timeout_s is None else min(head.timeout_s, self._timeout_s)
-        until = time.monotonic() + timeout_s
+        """Answer a call within its caller's time and ours, of which waiting for its turn is a part."""
+        limit_s = self._timeout_s if head.timeout_s is None else min(head.timeout_s, self._timeout_s)
+        until = time.monotonic() + limit_s
         task = asyncio.current_task()
         timer = self._timers.at(until, task.cancel) if task and until < math.inf else None
+        late = _Refused(_Code.DEADLINE_EXCEEDED, f"Request timed out after {limit_s}s.")  # in Ray Serve's words
         try:
-            message = await self._message(method, head.encoding, receive)
-            return (await self._deployment.answer_call(RawMessage(method, message), context)).data
+            came_in = await self._requests.begin()
+            status = _Code.UNKNOWN
+            try:
+                message = RawMessage(method, await self._message(method, head.encoding, receive))
+                answer = await self._deployment.answer_call(message, context)
+                status = _Code.OK
+            except _Refused as refused:
+                status = refused.code
+                raise
+            except asyncio.CancelledError:
+                status = _Code.CANCELLED if time.monotonic() < until else late.code
+                raise
+            finally:
+                self._requests.end(came_in, method, status.name, is_error=status is not _Code.OK)
         except asyncio.CancelledError:
             if time.monotonic() < until:
                 raise
-            raise _Refused(_Code.DEADLINE_EXCEEDED, f"Request timed out after {timeout_s}s.") from None
+            raise late from None
         finally:
             if timer:
                 timer.cancel()
+        return answer.data
 
     async def _message(self, method: str, encoding: str, receive: Receive) -> bytes:
         """A call's message; of one that everybody may call nothing is read."""
@@ -166,8 +165,10 @@ class GrpcCalls:
         is_compressed, message = await _read(receive)
         if not is_compressed:
             return message
+        if encoding == grpc_wire.IDENTITY:
+            raise _Refused(_Code.INTERNAL, "the message is compressed, and grpc-encoding does not say how")
         if encoding not in grpc_wire.ENCODINGS:
-            raise _Refused(_Code.UNIMPLEMENTED, f"a message's grpc-encoding is one of {grpc_wire.ENCODINGS}")
+            raise _Refused(_Code.UNIMPLEMENTED, f"grpc-encoding: expected {' or '.join(grpc_wire.ENCODINGS)}")
         unfold = partial(decompress, message, encoding, GRPC_MAX_BYTES)
         try:
             return await beside(MOST_UNFOLDED * len(message), unfold)
@@ -199,12 +200,20 @@ async def _read(receive: Receive) -> tuple[bool, bytes]:
         parts.append(part["body"])
         left -= len(part["body"])
     if left:
-        raise _Refused(_Code.INTERNAL, f"a call has one message, and its prefix is wrong by {-left} bytes")
+        raise _Refused(
+            _Code.INTERNAL, "the message ends too early" if left > 0 else "the call goes on after its message"
+        )
     return is_compressed, parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_long() -> _Refused:
     return _Refused(_Code.RESOURCE_EXHAUSTED, f"a message may have {GRPC_MAX_BYTES} bytes")
+
+
+def _id(metadata: Metadata) -> tuple[str, str | bytes]:
+    """What a call is known by, as Ray Serve has it: what its caller named it last."""
+    ids = [value for name, value in metadata if name == "request_id"]
+    return "request_id", (ids[-1] if ids else "") or new_request_id()
 
 
 def _content_type(headers: Headers) -> bytes:
@@ -214,10 +223,11 @@ def _content_type(headers: Headers) -> bytes:
     return b""
 
 
-async def _end(
-    send: Send, code: grpc.StatusCode, details: str = "", metadata: Metadata = (), body: bytes = b""
-) -> None:
-    lines = grpc_wire.status_lines(code, details, metadata)
+async def _fail(send: Send, code: grpc.StatusCode, details: str) -> None:
+    await _end(send, grpc_wire.status_lines(code, details))
+
+
+async def _end(send: Send, lines: Headers, body: bytes = b"") -> None:
     await send({"type": "http.response.start", "status": 200, "headers": _HEAD, "trailers": True})
     await send({"type": "http.response.body", "body": body})
     await send({"type": "http.response.trailers", "headers": lines})

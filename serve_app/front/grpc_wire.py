@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import struct
-from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -20,8 +20,9 @@ from serve_app.protocol.messages import Headers, Metadata
 PREFIX_BYTES = 5
 """Before each message: whether it is compressed, and its length."""
 
+IDENTITY = "identity"
 ENCODINGS = ("deflate", "gzip")
-"""How messages may be compressed; `identity` goes without saying."""
+"""How messages may be compressed, and the name of their being as they are, which goes without saying."""
 
 _PREFIX = struct.Struct(">BI")
 _UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
@@ -31,6 +32,10 @@ _OF_HTTP = frozenset(
     | {PROTOCOL.encode()}
 )
 """Headers that are no metadata, beside those that begin with `grpc-`."""
+
+_UNPRINTABLE = re.compile(rb"[^ -~]")
+_LONGEST = 8000
+"""Bytes of a status's details: HAProxy takes 16 KB of trailers, and clients 8 KB of metadata at least."""
 
 _IN_MESSAGES = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 """What a status's details have as it is."""
@@ -52,7 +57,7 @@ def call_head(headers: Headers) -> CallHead:
     """
     metadata: list[tuple[str, str | bytes]] = []
     timeout_s: float | None = None
-    encoding = "identity"
+    encoding = IDENTITY
     for name, value in headers:
         if name.startswith(b"grpc-"):
             if name == b"grpc-timeout":
@@ -67,10 +72,9 @@ def call_head(headers: Headers) -> CallHead:
 
 
 def _text(name: bytes, value: bytes) -> str:
-    text = value.decode("latin-1")
-    if not (text.isascii() and text.isprintable()):
+    if _UNPRINTABLE.search(value):
         raise ValueError(f"metadata '{name.decode('latin-1')}': expected printable ASCII")
-    return text
+    return value.decode("ascii")
 
 
 def _unfolded(name: bytes, value: bytes) -> bytes:
@@ -104,14 +108,26 @@ def framed(message: bytes) -> bytes:
     return _PREFIX.pack(0, len(message)) + message
 
 
-def status_lines(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]]) -> Headers:
-    """What ends a call, as headers."""
+def status_lines(code: grpc.StatusCode, details: str, metadata: Metadata = ()) -> Headers:
+    """What ends a call, as headers. Details that are too long for one are cut.
+
+    Raises:
+        ValueError: there is metadata that no header may have.
+    """
     lines = [(b"grpc-status", b"%d" % code.value[0])]
     if details:
-        lines.append((b"grpc-message", quote(details, safe=_IN_MESSAGES).encode("ascii")))
-    lines += [(name.encode("ascii"), _folded(value)) for name, value in metadata]
+        lines.append((b"grpc-message", _message(details)))
+    for name, value in metadata:
+        line = value.encode("ascii") if isinstance(value, str) else value
+        if name.endswith("-bin"):
+            line = base64.b64encode(line).rstrip(b"=")
+        lines.append((name.encode("ascii"), _text(name.encode(), line).encode()))
     return lines
 
 
-def _folded(value: str | bytes) -> bytes:
-    return value.encode("ascii") if isinstance(value, str) else base64.b64encode(value).rstrip(b"=")
+def _message(details: str) -> bytes:
+    message = quote(details, safe=_IN_MESSAGES, errors="replace")
+    if len(message) > _LONGEST:
+        begins = details.encode(errors="replace")[: _LONGEST // len("%00")]
+        message = quote(begins.decode(errors="ignore"), safe=_IN_MESSAGES)
+    return message.encode("ascii")

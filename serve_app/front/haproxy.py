@@ -78,7 +78,6 @@ Else a connection that is never idle stays, and is cut in the middle of requests
 """
 
 _WAY_IN = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind .*)$"
-_HTTP_WAY_IN = r"^(frontend http_frontend\n(?:.*\n)*?    bind .*)$"
 _WAY_IN_HOST = r"^(frontend (?:http|grpc)_frontend\n(?:.*\n)*?    bind )\S*:(?=\d+)"
 _NO_CALL = rf"\1\n    http-request del-header {PROTOCOL}"
 _CALLS_BY_HTTP = """\
@@ -87,7 +86,7 @@ _CALLS_BY_HTTP = """\
     acl names_application req.hdr(application) -m found
 {replicas}
     http-request set-header {name} grpc if is_qdrants !names_application replica_is_up
-    use_backend {backend} if is_qdrants !names_application replica_is_up
+    use_backend {backend} if {{ req.hdr({name}) -m found }}
 """
 _GRPC_RULES = r"^(frontend grpc_frontend\n(?:(?!    use_backend|    default_backend).*\n)*)"
 """What stands before the first rule that says where a call goes."""
@@ -114,7 +113,7 @@ def stricter(config: str, folder: Path, host: str | None, secret: str | None, pu
     changes = [*_WAITS, (_RAYS_ERRORS, errors), *(_PAGES if host else ()), *(_DRAINED if DRAINING in config else ())]
     if public:
         changes.append((_WAY_IN_HOST, rf"\g<1>{public}:"))
-    changes.append((_HTTP_WAY_IN, _NO_CALL))
+    changes.append((_WAY_IN, _NO_CALL))
     if secret:
         changes.append((_WAY_IN, rf"\1\n    http-request set-header {HEADER} {secret}"))
     for pattern, by in changes:

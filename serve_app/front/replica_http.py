@@ -58,7 +58,10 @@ class CountedApp:
 
 
 class WithoutCalls:
-    """The app of Ray Serve's own proxy, to which HAProxy turns with a call if the last replica has just ended. To callers, 503 is UNAVAILABLE."""
+    """The app of Ray Serve's own proxy, to which HAProxy turns with a call if the last replica has just ended.
+
+    503 is UNAVAILABLE to who calls.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
