@@ -122,7 +122,7 @@ class GrpcCalls:
             raise _Refused(_Code.INVALID_ARGUMENT, str(error)) from error
         if refusal := (self._callers.refusal(method, head.metadata) if self._callers else None):
             code, details = refusal
-            raise _Refused(_Code[code], details)
+            raise _Refused(grpc.StatusCode[code], details)
         if self._requests.are_too_many:
             raise _Refused(_Code.RESOURCE_EXHAUSTED, "Request dropped due to backpressure")  # in Ray Serve's words
         return head

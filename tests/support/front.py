@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.support.running import free_ports
 
 SECRET_VALUE = "a-secret-of-the-tests"
 WAIT_S = 1
+ONE_REPLICA = {"http-app": ("replica",), "grpc-app": ("replica",)}
 ADD_TO_SERVER = "serve_app.protocol.grpc_services.add_to_server"
 
 
@@ -27,9 +28,18 @@ class Front:
     """A configuration by Ray Serve itself, for a backend at `backend`."""
 
     def __init__(
-        self, folder: Path, backend: int = 30000, grpc_backend: int | None = None, *, draining: bool = False
+        self,
+        folder: Path,
+        backend: int = 30000,
+        grpc_backend: int | None = None,
+        *,
+        draining: bool = False,
+        names: Mapping[str, Sequence[str]] = ONE_REPLICA,
     ) -> None:
-        """`backend` is the replica's port for HTTP, `grpc_backend` that for gRPC if it is another one."""
+        """`backend` is the replica's port for HTTP, `grpc_backend` that for gRPC if it is another one.
+
+        `names` are those of replicas, by that of Ray Serve's backend.
+        """
         self.rest, self.grpc, self.stats, self.metrics = free_ports(4)
         self.file = folder / "haproxy.cfg"
         config = HAProxyConfig(
@@ -46,17 +56,17 @@ class Front:
             log_target=str(folder / "log.sock"),
             pass_health_checks=not draining,
         )
-        backends = {
-            "http-app": _backend("http-app", RequestProtocol.HTTP, backend),
-            "grpc-app": _backend("grpc-app", RequestProtocol.GRPC, grpc_backend or backend),
-        }
+        ports = {"http": backend, "grpc": grpc_backend or backend}
+        backends = {name: _backend(name, replicas, ports[name[:4]]) for name, replicas in names.items()}
         api = HAProxyApi(cfg=config, config_file_path=str(self.file), backend_configs=backends)
         api._generate_config_file_internal()
 
 
-def _backend(name: str, protocol: RequestProtocol, port: int) -> BackendConfig:
-    servers = [ServerConfig(name="replica", host="127.0.0.1", port=port)]
-    return BackendConfig(name=name, path_prefix="/", servers=servers, app_name="app", protocol=protocol)
+def _backend(name: str, replicas: Sequence[str], port: int) -> BackendConfig:
+    servers = [ServerConfig(name=one, host="127.0.0.1", port=port) for one in replicas]
+    protocol, _, application = name.partition("-")
+    kind = RequestProtocol.HTTP if protocol == "http" else RequestProtocol.GRPC
+    return BackendConfig(name=name, path_prefix="/", servers=servers, app_name=application, protocol=kind)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Nobody gets past HAProxy over HTTP; over gRPC, see `test_guarded_calls`."""
+"""Nobody gets past HAProxy over HTTP, calls included that come so; by Ray Serve's gRPC, see `test_guarded_calls`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from ray._private import ray_constants
 from ray.serve._private import constants, default_impl, grpc_util, http_util, proxy, replica
 from ray.serve.config import HTTPOptions
 
-from serve_app.front import guard
+from serve_app.api.grpc_callers import GrpcCallers
+from serve_app.auth.access import Authenticator
+from serve_app.config import environment
+from serve_app.front import guard, replica_http
 from serve_app.front.haproxy import HEADER, HOST, SECRET
+from serve_app.front.replica_http import WithoutCalls
 
 NAME, SECRET_VALUE = HEADER.encode(), "a-secret-of-the-tests"
 SHOWN = (NAME, SECRET_VALUE.encode())
@@ -110,6 +114,7 @@ async def test_http_servers_listen_where_they_should(hooked: Any, monkeypatch: p
     started: list[HTTPOptions] = []
 
     async def start(app: Any, options: HTTPOptions, **_: Any) -> None:
+        assert isinstance(app, WithoutCalls), "who has no replica of ours behind it"
         started.append(options)
 
     monkeypatch.setattr(http_util, "start_asgi_http_server", start)
@@ -117,6 +122,20 @@ async def test_http_servers_listen_where_they_should(hooked: Any, monkeypatch: p
         await module.start_asgi_http_server(None, HTTPOptions(host="0.0.0.0", port=30000), event_loop=None)
     assert [(options.host, options.port) for options in started] == [("127.0.0.1", 30000)] * 2
     assert [one.kwargs["secret"] for one in hooked] == [SECRET_VALUE]
+
+
+async def test_a_replicas_own_server_asks_who_calls(hooked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    callers = GrpcCallers(Authenticator(environment.read({})))
+    monkeypatch.setattr(replica_http, "direct_app", lambda rays, callers: (rays, callers))
+
+    async def start(app: Any, options: HTTPOptions, _: Any) -> None:
+        given.append((app, options.host))
+
+    monkeypatch.setattr(replica_http, "start_server", start)
+    guard.middlewares(callers)
+    await replica.start_asgi_http_server("its way in", HTTPOptions(host="0.0.0.0"), event_loop=None)
+    assert given == [(("its way in", callers), "127.0.0.1")]
 
 
 def test_ray_serve_still_opens_its_ports_by_what_is_replaced() -> None:

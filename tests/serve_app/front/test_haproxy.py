@@ -59,11 +59,60 @@ def test_on_a_cluster_the_pages_stay_where_prometheus_finds_them(written: str) -
     )
 
 
+def section(config: str, frontend: str) -> list[str]:
+    (found,) = re.findall(rf"^frontend {frontend}\n((?:(?:[ ].*)?\n)*)", config, re.MULTILINE)
+    return [line.strip() for line in found.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
 def test_every_way_in_shows_the_secret(written: str) -> None:
     config = haproxy.stricter(written, FOLDER, None, SECRET_VALUE)
     for frontend in ("http_frontend", "grpc_frontend"):
-        (section,) = re.findall(rf"^frontend {frontend}\n((?:(?:[ ].*)?\n)*)", config, re.MULTILINE)
-        assert f"http-request set-header {haproxy.HEADER} {SECRET_VALUE}" in section
+        assert f"http-request set-header {haproxy.HEADER} {SECRET_VALUE}" in section(config, frontend)
+
+
+@pytest.mark.parametrize("replicas", [("one",), ("one", "two", "three")])
+def test_qdrants_calls_go_to_the_port_for_http_of_a_replica(tmp_path: Path, replicas: tuple[str, ...]) -> None:
+    names = {"http-app": replicas, "grpc-app": replicas, "http-other": ("a",)}
+    config = haproxy.stricter(Front(tmp_path, names=names).file.read_text(), FOLDER, None, SECRET_VALUE)
+    lines = section(config, "grpc_frontend")
+    rules = lines[lines.index("acl is_qdrants path_beg /qdrant. /grpc.health.v1.") :]
+    assert rules == [
+        "acl is_qdrants path_beg /qdrant. /grpc.health.v1.",
+        "acl names_application req.hdr(application) -m found",
+        *(f"acl replica_is_up srv_is_up(http-app/{name})" for name in sorted(replicas)),
+        "http-request set-header x-qdrant-inference-protocol grpc if is_qdrants !names_application replica_is_up",
+        "use_backend http-app if { req.hdr(x-qdrant-inference-protocol) -m found }",
+        "use_backend grpc-app if is_grpc-app",
+        "default_backend grpc-app",
+    ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {},
+        {"http-app": ("one",)},
+        {"grpc-app": ("one",)},
+        {"http-app": (), "grpc-app": ()},
+        {"http-app": ("one",), "grpc-app": ("one", "two")},
+        {"http-app": ("one",), "grpc-app": ("one",), "http-other": ("two",), "grpc-other": ("two",)},
+    ],
+    ids=["nothing", "no gRPC", "no HTTP", "no replicas", "names that differ", "two applications"],
+)
+def test_other_calls_go_where_ray_serve_has_them_go(tmp_path: Path, names: dict[str, tuple[str, ...]]) -> None:
+    written = Front(tmp_path, names=names).file.read_text()
+    config = haproxy.stricter(written, FOLDER, None, None)
+    kept = [line for line in section(written, "grpc_frontend") if not line.startswith("acl backend_")]
+    changed = [line for line in section(config, "grpc_frontend") if not line.startswith("acl backend_")]
+    assert [line for line in changed if line not in kept] == ["http-request del-header x-qdrant-inference-protocol"]
+    assert [line for line in kept if line not in changed] == []
+
+
+def test_no_caller_says_by_itself_that_a_request_is_a_call(written: str) -> None:
+    config = haproxy.stricter(written, FOLDER, None, None)
+    for frontend in ("http_frontend", "grpc_frontend"):
+        lines = section(config, frontend)
+        assert lines.index("http-request del-header x-qdrant-inference-protocol") == 1, "right after the port"
 
 
 def test_what_is_stricter_stays_as_it_is(written: str) -> None:

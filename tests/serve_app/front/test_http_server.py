@@ -42,6 +42,9 @@ class App:
             case "/stream":
                 await _stream(send, fails=b"fails" in scope["query_string"])
                 return
+            case "/trailers":
+                await _with_trailers(send, scope["query_string"])
+                return
             case "/lies":
                 headers.append((b"content-length", b"5"))
             case "/breaks":
@@ -77,6 +80,20 @@ async def _stream(send: Any, *, fails: bool) -> None:
     if fails:
         raise ValueError
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _with_trailers(send: Any, how: bytes) -> None:
+    """An answer with trailers; `how` names what is the matter with it."""
+    headers = [(b"content-length", b"2")] if how == b"length" else []
+    await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+    if how == b"parts":
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+    await send({"type": "http.response.body", "body": b"" if how == b"empty" else b"bc"})
+    if how == b"fails":
+        raise ValueError
+    if how != b"forgets":
+        value = b"1\r\n\r\nHTTP/1.1 200 OK" if how == b"breaks" else b"1"
+        await send({"type": "http.response.trailers", "headers": [(b"x-a", value), (b"x-b", b"")]})
 
 
 class Running:
@@ -187,6 +204,41 @@ async def test_bodies_of_unknown_length(running: Running) -> None:
     old = await running.raw(b"GET /stream HTTP/1.0\r\n\r\n")
     assert old.endswith(b"\r\n\r\nabc")
     assert b"chunked" not in old
+
+
+TRAILERS = b"0\r\nx-a: 1\r\nx-b: \r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("how", "body"),
+    [(b"", b"2\r\nbc\r\n"), (b"empty", b""), (b"parts", b"1\r\na\r\n2\r\nbc\r\n")],
+)
+async def test_trailers_end_an_answer_and_not_its_connection(running: Running, how: bytes, body: bytes) -> None:
+    reader, writer = await running.connect()
+    writer.write(GET % (b"/trailers?" + how) + GET % b"/next")
+    head, _, rest = (await soon(reader.readuntil(b"x-b: \r\n\r\n"))).partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert rest == body + TRAILERS
+    assert (await answer(reader))[2] == b"GET /next 0"
+
+
+@pytest.mark.parametrize("how", [b"forgets", b"fails", b"breaks"])
+async def test_an_answer_without_the_trailers_it_promised_is_none(running: Running, how: bytes) -> None:
+    reader, writer = await running.connect()
+    writer.write(GET % (b"/trailers?" + how) + GET % b"/next")
+    with contextlib.suppress(ConnectionResetError):
+        assert await soon(reader.read()) == b""
+    assert len(running.app.asked) == 1
+
+
+async def test_who_cannot_have_trailers_has_the_body(running: Running) -> None:
+    reader, writer = await running.connect()
+    writer.write(b"HEAD /trailers HTTP/1.1\r\nhost: a\r\n\r\n" + GET % b"/trailers?length" + GET % b"/next")
+    assert b"x-a" not in await soon(reader.readuntil(b"\r\n\r\n"))
+    assert (await answer(reader))[2] == b"bc"
+    assert (await answer(reader))[2] == b"GET /next 0"
+    old = await running.raw(b"GET /trailers HTTP/1.0\r\n\r\n")
+    assert old.endswith(b"\r\n\r\nbc")
 
 
 async def test_an_answer_to_head_has_no_body(running: Running) -> None:

@@ -16,8 +16,9 @@ from ray.serve._private.http_util import ASGIAppReplicaWrapper
 from starlette.middleware import Middleware
 
 from serve_app.front.guard import OnlyFromTheFront
-from serve_app.front.haproxy import HEADER
-from serve_app.front.replica_http import direct_app, start_server
+from serve_app.front.haproxy import HEADER, PROTOCOL
+from serve_app.front.replica_http import WithoutCalls, direct_app, start_server
+from serve_app.protocol.messages import RawMessage
 from tests.support.ray_replica import eventually, ray_replica
 from tests.support.running import free_ports
 
@@ -47,7 +48,7 @@ class App:
 
 @contextlib.asynccontextmanager
 async def served(replica: Any, host: str = "127.0.0.1", asked: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
-    app = direct_app(replica._direct_ingress_asgi)
+    app = direct_app(replica._direct_ingress_asgi, None)
     assert app
     (port,) = free_ports(1)
     options = SimpleNamespace(
@@ -145,12 +146,47 @@ async def test_rays_own_paths_are_ray_serves_and_the_front_is_guarded(monkeypatc
     assert asked == ["/-/healthz", "/-/routes"]
 
 
+CALL = {PROTOCOL: "grpc", "content-type": "application/grpc"}
+
+
+class Answering(Wrapped):
+    """A deployment that takes calls as well."""
+
+    async def answer_call(self, message: RawMessage, _: Any) -> RawMessage:
+        return message
+
+
+async def test_calls_go_another_way_if_the_deployment_takes_them() -> None:
+    replica = ray_replica(Answering(App()))
+    async with served(replica) as client:
+        answer = await client.post("/qdrant.Points/Get", headers=CALL, content=b"\0\0\0\0\1a")
+        assert (answer.headers["content-type"], answer.content) == ("application/grpc", b"\0\0\0\0\1a")
+        assert (await client.post("/grpc.health.v1.Health/Check", headers=CALL)).content == b""
+        for path, headers in (("/qdrant.Points/Get", {}), ("/collections", CALL), ("/qdrant", CALL)):
+            assert (await client.post(path, headers=headers)).text == "ok", "no call"
+        assert (await client.post("/qdrant.Points/Get", headers={**CALL, HEADER: "wrong"})).status_code == 421
+    assert [method for method, _, _ in replica._metrics_manager.ended if method[0] == "/"] == [
+        "/qdrant.Points/Get",
+        "/grpc.health.v1.Health/Check",
+    ]
+    assert is_at_rest(replica)
+    async with served(made(App())) as client:
+        assert (await client.post("/qdrant.Points/Get", headers=CALL)).text == "ok", "it takes none"
+
+
+async def test_ray_serves_own_proxy_takes_no_calls_over_http() -> None:
+    transport = httpx.ASGITransport(WithoutCalls(App()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+        assert (await client.post("/qdrant.Points/Get", headers=CALL)).status_code == 503
+        assert (await client.post("/qdrant.Points/Get")).text == "ok"
+
+
 async def test_what_is_no_app_of_a_replica_is_left_to_ray_serve() -> None:
-    assert direct_app(ray_replica(object())._direct_ingress_asgi) is None
-    assert direct_app(App()) is None, "Ray Serve's own proxy"
+    assert direct_app(ray_replica(object())._direct_ingress_asgi, None) is None
+    assert direct_app(App(), None) is None, "Ray Serve's own proxy"
     threaded = made(App())
     threaded._user_callable_wrapper._user_code_event_loop = None
-    assert direct_app(threaded._direct_ingress_asgi) is None, "it has a thread of its own"
+    assert direct_app(threaded._direct_ingress_asgi, None) is None, "it has a thread of its own"
 
 
 def test_haproxy_counts_what_callers_are_told_over_http() -> None:
