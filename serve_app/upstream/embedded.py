@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from grpc import StatusCode
 from typing_extensions import override
 
 from deployments.errors import DeadlineExceeded, UpstreamUnavailable
 from serve_app.embedded.address import KEY_HEADER, Address
 from serve_app.protocol.deadlines import TimeLimit
 from serve_app.protocol.messages import Call, Reply, Request, Response, without
-from serve_app.upstream.base import NotReached, Upstream
+from serve_app.upstream.base import NotReached, Upstream, UpstreamStatus
 from serve_app.upstream.remote import RemoteQdrant
 
 T = TypeVar("T")
@@ -33,7 +34,12 @@ class _Found:
 
     async def grpc(self, message: bytes, call: Call) -> Reply:
         metadata = [*(pair for pair in call.metadata if pair[0] != KEY_HEADER), (KEY_HEADER, self.key)]
-        return await self.qdrant.grpc(message, call._replace(metadata=metadata))
+        try:
+            return await self.qdrant.grpc(message, call._replace(metadata=metadata))
+        except UpstreamStatus as status:
+            if status.code is StatusCode.UNAVAILABLE:  # so says another store, and one that stops
+                raise UpstreamUnavailable("Qdrant cannot be reached") from status
+            raise
 
 
 class EmbeddedQdrant(Upstream):

@@ -1,41 +1,78 @@
-"""Calls of the gRPC methods of one Qdrant server, from bytes to bytes.
+"""Calls of the gRPC methods of one Qdrant server, from bytes to bytes, over HTTP/2 connections of our own.
 
-A call of `grpc.aio` is a task, an entry in a set of weak references and three objects of metadata around what its
-extension module does; that is a third of the instructions that a call takes here. So the extension module is called.
+A call by grpc.aio takes several times the processor time, and the library `h2` more than that (benchmarks/NOTES.md).
+
+Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import math
+import ssl
+import struct
 import time
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
-import grpc.aio
+import grpc
 from typing_extensions import override
 from yarl import URL
 
-from serve_app.protocol.messages import Metadata, Reply
+from serve_app.protocol.messages import Headers, Metadata, Reply
+from serve_app.protocol.timers import Timers
+from serve_app.upstream import http2_frames as h2
+from serve_app.upstream.http2_connection import (
+    BrokenOffError,
+    Connection,
+    Exchange,
+    NotTakenError,
+    ResetError,
+    TooLongError,
+)
 
 _MAX_MESSAGE = 256 * 1024 * 1024
-_OPTIONS = [
-    ("grpc.max_send_message_length", _MAX_MESSAGE),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
-_State = grpc.ChannelConnectivity
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_PREFIX = struct.Struct(">BI")
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1.0
+"""Between two tries to connect, after the first failure and after many."""
+
+_CONNECT_S = 20.0
+_GRACE_S = 1.0
+"""Longer than a call may take here is what the server is told, so that it does not say so first in its own words."""
+
+_Code = grpc.StatusCode
+_CODES = {code.value[0]: code for code in _Code}
+_OF_RESETS = {
+    h2.CANCEL: _Code.CANCELLED,
+    h2.ENHANCE_YOUR_CALM: _Code.RESOURCE_EXHAUSTED,
+    h2.INADEQUATE_SECURITY: _Code.PERMISSION_DENIED,
+}
+_OF_HTTP: dict[int, grpc.StatusCode] = {
+    HTTPStatus.BAD_REQUEST: _Code.INTERNAL,
+    HTTPStatus.UNAUTHORIZED: _Code.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: _Code.PERMISSION_DENIED,
+    HTTPStatus.NOT_FOUND: _Code.UNIMPLEMENTED,
+    HTTPStatus.TOO_MANY_REQUESTS: _Code.UNAVAILABLE,
+    HTTPStatus.BAD_GATEWAY: _Code.UNAVAILABLE,
+    HTTPStatus.SERVICE_UNAVAILABLE: _Code.UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT: _Code.UNAVAILABLE,
+}
+"""What a call came to if the answer is no gRPC (doc/http-grpc-status-mapping.md in gRPC's repository)."""
 
 
 class CallError(Exception):
-    """A call ended with another status than OK. `trailers` are empty unless the server itself said so."""
+    """A call ended with another status than OK. `is_told`: the server itself said so, and `metadata` with it."""
 
-    def __init__(self, code: grpc.StatusCode, details: str, head: Metadata, trailers: Metadata) -> None:
-        super().__init__(code, details, head, trailers)
+    def __init__(self, code: grpc.StatusCode, details: str, metadata: Metadata = (), *, is_told: bool = False) -> None:
+        super().__init__(code, details, metadata, is_told)
         self.code = code
         self.details = details
-        self.head = head
-        self.trailers = trailers
+        self.metadata = metadata
+        self.is_told = is_told
 
     @override
     def __str__(self) -> str:
@@ -43,16 +80,17 @@ class CallError(Exception):
 
 
 class Channel:
-    """The connection to one server."""
+    """The way to one server: a connection, and the next one once that ends."""
 
-    def __init__(self, url: URL, trusted: bytes | None) -> None:
-        address = f"{url.host}:{url.port}"
-        self._channel = (
-            grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(trusted), _OPTIONS)
-            if url.scheme == "https"
-            else grpc.aio.insecure_channel(address, _OPTIONS)
-        )
-        self._calls: Any = self._channel._channel  # type: ignore[attr-defined]  # noqa: SLF001
+    def __init__(self, url: URL, context: ssl.SSLContext | None) -> None:
+        """`context` is for https: whose certificates are trusted."""
+        self._url = url
+        self._context = context if url.scheme == "https" else None
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._has_failed = False
+        self._timers = Timers()
+        self._starts: dict[str, bytes] = {}
 
     async def call(self, method: str, message: bytes, metadata: Metadata, timeout_s: float | None) -> Reply:
         """Call a method by its full name, and wait at most so long.
@@ -60,33 +98,170 @@ class Channel:
         Raises:
             CallError: it did not succeed.
         """
-        deadline = None if timeout_s is None else time.time() + timeout_s
-        call = self._calls.call(method.encode(), deadline, None, None)
+        until = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        task: asyncio.Task[Any] | None = asyncio.current_task()
+        timer = self._timers.at(until, task.cancel) if task and until < math.inf else None
         try:
-            answer: bytes | None = await call.unary_unary(message, tuple(metadata), None)
+            return _reply(await self._exchange(method, message, metadata, timeout_s))
         except asyncio.CancelledError:
-            call.cancel("its caller has given up")
-            raise
-        head, status = await call.initial_metadata() or (), await call.status()
-        trailers = status.trailing_metadata() or ()
-        if not call.is_ok() or answer is None:
-            raise CallError(_CODES[status.code()], status.details() or "", head, trailers)
-        return Reply(answer, (*head, *trailers))
+            if time.monotonic() < until:
+                raise
+            raise CallError(_Code.DEADLINE_EXCEEDED, "the time is over") from None
+        except ResetError as error:
+            code = _OF_RESETS.get(error.code, _Code.INTERNAL)
+            raise CallError(code, f"the server ended the call with the code {error.code} of HTTP/2") from error
+        except TooLongError as error:
+            raise CallError(_Code.RESOURCE_EXHAUSTED, f"an answer may have {_MAX_MESSAGE} bytes") from error
+        except (BrokenOffError, NotTakenError) as error:
+            raise CallError(_Code.UNAVAILABLE, "the connection has ended") from error
+        finally:
+            if timer:
+                timer.cancel()
+
+    async def _exchange(self, method: str, message: bytes, metadata: Metadata, timeout_s: float | None) -> Exchange:
+        """Ask the server; once more if it has not looked at the call."""
+        start = self._starts.get(method) or self._start(method)
+        block = start + b"".join([h2.literal(name.encode(), _folded(value)) for name, value in metadata])
+        if timeout_s is not None:
+            block += h2.literal(b"grpc-timeout", _timeout(timeout_s + _GRACE_S))
+        body = _PREFIX.pack(0, len(message)) + message
+        if self._connection and self._connection.is_open:
+            try:
+                return await self._connection.ask(block, body)
+            except NotTakenError:
+                pass
+        if not await self.connects(_CONNECT_S) or not self._connection:
+            raise NotTakenError
+        return await self._connection.ask(block, body)
+
+    def _start(self, method: str) -> bytes:
+        """The part of a call's header block that is the same for all calls of a method."""
+        headers = [
+            (":method", "POST"),
+            (":scheme", self._url.scheme),
+            (":path", method),
+            (":authority", f"{self._url.host}:{self._url.port}"),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("user-agent", "qdrant-inference"),
+        ]
+        start = b"".join([h2.literal(name.encode(), value.encode()) for name, value in headers])
+        self._starts[method] = start
+        return start
 
     async def connects(self, patience_s: float) -> bool:
         """Whether there is a connection, after waiting for one that is on its way.
 
-        After a failure gRPC tries again by itself, at most a second later; until then the channel is not waited for.
+        After a failure it is tried again, at most a second later; until it succeeds the channel is not waited for.
         """
-        state = self._channel.get_state(try_to_connect=True)
-        while state is _State.IDLE or state is _State.CONNECTING:
-            try:
-                await asyncio.wait_for(self._channel.wait_for_state_change(state), patience_s)
-            except asyncio.TimeoutError:
-                return False
-            state = self._channel.get_state(try_to_connect=True)
-        return state is _State.READY
+        if self._connection and self._connection.is_open:
+            return True
+        if not self._connecting:
+            self._connecting = asyncio.create_task(self._connect())
+        if not self._has_failed:
+            await asyncio.wait([self._connecting], timeout=patience_s)
+        return bool(self._connection and self._connection.is_open)
+
+    async def _connect(self) -> None:
+        """Try until there is a connection; who waits for it waits for the first try only."""
+        try:
+            self._has_failed = not await self._try()
+        finally:
+            self._connecting = None
+        if self._has_failed:
+            self._connecting = asyncio.create_task(self._try_again())
+
+    async def _try_again(self) -> None:
+        wait_s = _FIRST_WAIT_S
+        try:
+            while self._has_failed:
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                self._has_failed = not await self._try()
+        finally:
+            self._connecting = None
+
+    async def _try(self) -> bool:
+        connecting = asyncio.get_running_loop().create_connection(
+            lambda: Connection(_PREFIX.size + _MAX_MESSAGE), str(self._url.host), self._url.port, ssl=self._context
+        )
+        try:
+            transport, connection = await asyncio.wait_for(connecting, _CONNECT_S)
+        except (OSError, asyncio.TimeoutError):
+            return False
+        try:
+            await asyncio.wait_for(connection.ready, _CONNECT_S)
+        except (ConnectionError, asyncio.TimeoutError):
+            return False
+        else:
+            self._connection = connection
+            return True
+        finally:
+            if self._connection is not connection:
+                transport.abort()
 
     async def close(self) -> None:
         """End the connection, when the calls under way are answered."""
-        await self._channel.close()
+        if self._connecting:
+            self._connecting.cancel()
+        if self._connection:
+            self._connection.leave()
+
+
+def _reply(exchange: Exchange) -> Reply:
+    """What a whole answer says.
+
+    Raises:
+        CallError: something else than OK.
+    """
+    head = exchange.head or ()
+    status = _value(head, b":status")
+    if status != b"200":
+        code = _OF_HTTP.get(int(status), _Code.UNKNOWN) if status.isdigit() else _Code.UNKNOWN
+        raise CallError(code, f"an answer of HTTP with the status {status.decode('latin-1')}")
+    metadata = _metadata(exchange.trailers if exchange.trailers is head else [*head, *exchange.trailers])
+    told = _value(exchange.trailers, b"grpc-status")
+    code = _CODES.get(int(told), _Code.UNKNOWN) if told.isdigit() else _Code.UNKNOWN
+    if code is not _Code.OK:
+        details = unquote(_value(exchange.trailers, b"grpc-message").decode("latin-1"))
+        raise CallError(code, details, metadata, is_told=True)
+    return Reply(_message(exchange.body), metadata)
+
+
+def _message(body: Sequence[bytes]) -> bytes:
+    """The one message of an answer."""
+    whole = body[0] if len(body) == 1 else b"".join(body)
+    if len(whole) < _PREFIX.size or _PREFIX.unpack_from(whole) != (0, len(whole) - _PREFIX.size):
+        raise CallError(_Code.INTERNAL, "the answer is not one message as it is")
+    return whole[_PREFIX.size :]
+
+
+def _value(headers: Headers, name: bytes) -> bytes:
+    return next((value for key, value in headers if key == name), b"")
+
+
+def _metadata(headers: Headers) -> Metadata:
+    return [
+        (name.decode("latin-1"), _unfolded(value) if name.endswith(b"-bin") else value.decode("latin-1"))
+        for name, value in headers
+        if not name.startswith((b":", b"grpc-")) and name != b"content-type"
+    ]
+
+
+def _folded(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else base64.b64encode(value).rstrip(b"=")
+
+
+def _unfolded(value: bytes) -> bytes:
+    try:
+        return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except binascii.Error:
+        return value
+
+
+def _timeout(seconds: float) -> bytes:
+    """A deadline as gRPC writes it, with at most eight digits; no longer than it is."""
+    milliseconds = max(0, int(seconds * 1000))
+    if milliseconds < 10**8:
+        return b"%dm" % milliseconds
+    return b"%dS" % min(int(seconds), 10**8 - 1)

@@ -74,7 +74,9 @@ class RemoteQdrant(Upstream):
         """
         trusted = _read(certificates) if certificates else None
         self._nodes = Turns([URL(url) for url in urls], _context(certificates, trusted))
-        self._channels = [Channel(URL(url), trusted) for url in grpc_urls]
+        by_http2 = _context(certificates, trusted)
+        by_http2.set_alpn_protocols(["h2"])
+        self._channels = [Channel(URL(url), by_http2) for url in grpc_urls]
         self._next = 0
 
     @override
@@ -100,11 +102,11 @@ class RemoteQdrant(Upstream):
         try:
             return await channel.call(call.method, message, call.metadata, left_s if left_s < math.inf else None)
         except CallError as error:
-            if error.code is grpc.StatusCode.UNAVAILABLE and not error.trailers:
+            if error.code is grpc.StatusCode.UNAVAILABLE and not error.is_told:
                 raise UpstreamUnavailable("Qdrant cannot be reached") from error
-            if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.trailers:
+            if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.is_told:
                 raise _late(time.monotonic() - began) from error
-            raise UpstreamStatus(error.code, error.details, [*error.head, *error.trailers]) from error
+            raise UpstreamStatus(error.code, error.details, error.metadata) from error
 
     async def _connected(self, limit: TimeLimit) -> Channel:
         """The channel of the node whose turn it is, or of the next one that has a connection."""
