@@ -183,7 +183,7 @@ class Channel:
 
     async def _try(self) -> bool:
         connecting = asyncio.get_running_loop().create_connection(
-            lambda: Connection(_PREFIX.size + _MAX_MESSAGE), str(self._url.host), self._url.port, ssl=self._context
+            lambda: Connection(_PREFIX.size + _MAX_MESSAGE), str(self._url.host), self._url.port or 0, ssl=self._context
         )
         try:
             transport, connection = await asyncio.wait_for(connecting, _CONNECT_S)

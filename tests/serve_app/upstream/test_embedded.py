@@ -18,6 +18,7 @@ from serve_app.embedded.address import KEY_HEADER, Address
 from serve_app.embedded.deployment import Store
 from serve_app.protocol.deadlines import TimeLimit
 from serve_app.protocol.messages import Call, Request, read
+from serve_app.upstream.base import UpstreamStatus
 from serve_app.upstream.embedded import EmbeddedQdrant
 from serve_app.upstream.remote import RemoteQdrant
 
@@ -175,7 +176,7 @@ async def test_without_the_key_nothing_is_answered(place: Place) -> None:
     )
     with pytest.raises(UpstreamUnavailable):
         await qdrant.rest(CREATE)
-    with pytest.raises(UpstreamUnavailable):
+    with pytest.raises(UpstreamStatus, match="another store"):
         await qdrant.grpc(b"", GRPC_LIST)
     await qdrant.close()
     keyed = EmbeddedQdrant(place.locate)
