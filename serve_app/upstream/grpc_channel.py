@@ -15,6 +15,7 @@ import ssl
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -125,14 +126,12 @@ class Channel:
         if timeout_s is not None:
             block += h2.literal(b"grpc-timeout", _timeout(timeout_s + _GRACE_S))
         body = _PREFIX.pack(0, len(message)) + message
-        if self._connection and self._connection.is_open:
-            try:
+        for _ in range(2):
+            if not await self.connects(_CONNECT_S) or not self._connection:
+                break
+            with suppress(NotTakenError):
                 return await self._connection.ask(block, body)
-            except NotTakenError:
-                pass
-        if not await self.connects(_CONNECT_S) or not self._connection:
-            raise NotTakenError
-        return await self._connection.ask(block, body)
+        raise NotTakenError
 
     def _start(self, method: str) -> bytes:
         """The part of a call's header block that is the same for all calls of a method."""

@@ -1,4 +1,4 @@
-"""Calls by grpc.aio's extension module: who gives one up ends it at the server, and a channel ends after its calls.
+"""Calls of a server by gRPC's own library: who gives one up ends it at the server, and a channel ends after its calls.
 
 What an answer or a status brings along is tested in `test_remote`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -35,7 +36,7 @@ class Hanging:
 
 @contextlib.asynccontextmanager
 async def serving(hanging: Hanging) -> AsyncIterator[Channel]:
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     handlers = {"Query": grpc.unary_unary_rpc_method_handler(hanging.answer)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("qdrant.Points", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -44,6 +45,14 @@ async def serving(hanging: Hanging) -> AsyncIterator[Channel]:
     yield channel
     await channel.close()
     await server.stop(None)
+
+
+async def test_megabytes_pass_both_ways() -> None:
+    hanging = Hanging()
+    hanging.may.set()
+    message = random.Random(2).randbytes(20_000_000)
+    async with serving(hanging) as channel:
+        assert (await channel.call("/qdrant.Points/Query", message, (), None)).message == message * 2
 
 
 async def test_a_call_that_is_given_up_ends_at_the_server() -> None:
