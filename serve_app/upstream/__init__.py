@@ -8,5 +8,7 @@
 | `measured` | the same, measured and traced |
 | `http_client` | HTTP/1.1 to one server |
 | `grpc_channel` | gRPC to one server |
+| `http2_connection` | one connection of HTTP/2 |
+| `http2_frames` | its frames and header blocks |
 | `aliases` | which collection an alias stands for |
 """
