@@ -3,33 +3,36 @@
 A Serve config file names it: `import_path: serve_app.app:build`. One deployment per model, named after it
 (`/` becomes `--`); beside them `Ingress`, `ImageLoader`, `Providers` for all external ones and, without QDRANT_URL,
 `Store`.
+
+Their classes are named and not imported: each replica imports its own, and a start waits for the builder.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ray import serve
-from ray.serve import Application
+from ray.serve import Application, Deployment
 
 from deployments.catalogue.card import PROVIDERS_DEPLOYMENT, ModelCard
 from deployments.errors import ConfigError
 from deployments.files.store import ModelStore, cache_folder
-from deployments.images.loader import ImageLoader
-from deployments.providers.providers import ProvidersReplica
-from deployments.replica.served import ServedReplica
 from serve_app.config import arguments as args
-from serve_app.config import environment
-from serve_app.config.ray_environment import SUPPORTED
-from serve_app.config.resources import STORE
-from serve_app.embedded.deployment import Store
-from serve_app.ingress import Ingress
+from serve_app.config import environment, resources
+from serve_app.config.ray_environment import MESSAGES, SUPPORTED
 
-_SURGE = 25
-"""Percent by which a deployment may have more replicas while a config update replaces them (rounded up): old ones stop
-when new ones serve. Where a cluster has no room for one more, a Serve config file says 0 for that deployment."""
+INGRESS = "serve_app.ingress.Ingress"
+IMAGE_LOADER = "deployments.images.loader.ImageLoader"
+MODEL = "deployments.replica.served.ServedReplica"
+PROVIDERS = "deployments.providers.providers.ProvidersReplica"
+STORE = "serve_app.embedded.deployment.Store"
+
+_GRADUAL: Mapping[str, Any] = {"user_config": {}, "max_surge_percent": 25}
+"""Settings change in place. While a config update replaces replicas there may be more, by so many percent (rounded up):
+old ones stop when new ones serve. If a cluster has no room for one more, a Serve config file says 0 for it."""
 
 
 def build(arguments: dict[str, object]) -> Application:
@@ -42,7 +45,7 @@ def build(arguments: dict[str, object]) -> Application:
     chosen = args.read(arguments)
     cards = args.served(chosen).cards
     settings = environment.read()
-    return serve.deployment(max_ongoing_requests=1000, user_config={}, max_surge_percent=_SURGE)(Ingress).bind(
+    return _deployment("Ingress", INGRESS, 1000, **_GRADUAL).bind(
         chosen,
         {card.name: _model(card) for card in cards if card.provider is None and card.network == card.name},
         _image_loader(cards),
@@ -53,6 +56,7 @@ def build(arguments: dict[str, object]) -> Application:
 
 def _check_environment() -> None:
     missing = [f"{name}={value}" for name, value in SUPPORTED.items() if os.environ.get(name) != value]
+    missing += [f"{name}={value}" for name, value in MESSAGES.items() if name not in os.environ]
     if missing:
         raise ConfigError(
             f"set {' and '.join(missing)} in the environment of every Ray node and of the process that starts Serve, "
@@ -60,27 +64,28 @@ def _check_environment() -> None:
         )
 
 
+def _deployment(name: str, path: str, requests: int, **options: Any) -> Deployment:
+    """A deployment of the class at `path`, each replica of which works on so many requests at a time."""
+    decorated: Any = serve.deployment(name=name, max_ongoing_requests=requests, **options)
+    deployment: Deployment = decorated(path)
+    return deployment
+
+
 def _model(card: ModelCard) -> Application:
     folder = ModelStore(cache_folder()).folder(card)
-    deployment = serve.deployment(
-        name=card.deployment, max_ongoing_requests=16, user_config={}, max_surge_percent=_SURGE
-    )(ServedReplica)
-    return deployment.bind(card, str(folder) if folder else None)
+    return _deployment(card.deployment, MODEL, 16, **_GRADUAL).bind(card, str(folder) if folder else None)
 
 
 def _image_loader(cards: Sequence[ModelCard]) -> Application | None:
     if not any(card.image_size for card in cards):
         return None
-    return serve.deployment(max_ongoing_requests=16, user_config={}, max_surge_percent=_SURGE)(ImageLoader).bind()
+    return _deployment("ImageLoader", IMAGE_LOADER, 16, **_GRADUAL).bind()
 
 
 def _providers(hosts: frozenset[str]) -> Application:
-    deployment = serve.deployment(
-        name=PROVIDERS_DEPLOYMENT, max_ongoing_requests=1000, user_config={}, max_surge_percent=_SURGE
-    )(ProvidersReplica)
-    return deployment.bind(sorted(hosts))
+    return _deployment(PROVIDERS_DEPLOYMENT, PROVIDERS, 1000, **_GRADUAL).bind(sorted(hosts))
 
 
 def _store(folder: Path) -> Application:
-    options = {"num_cpus": STORE.replica.cpus}
-    return serve.deployment(max_ongoing_requests=1000, ray_actor_options=options)(Store).bind(str(folder))
+    options = {"num_cpus": resources.STORE.replica.cpus}
+    return _deployment("Store", STORE, 1000, ray_actor_options=options).bind(str(folder))

@@ -89,7 +89,7 @@ class SimulatedReplica(ServedReplica):
 def build(arguments: dict[str, Any]) -> Application:
     """The application, without the models' files."""
     with (
-        mock.patch.object(app, "ServedReplica", SimulatedReplica),
+        mock.patch.object(app, "MODEL", f"{__name__}.SimulatedReplica"),
         mock.patch.object(ModelStore, "folder", return_value=None),
     ):
         return app.build(arguments)

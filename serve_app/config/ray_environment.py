@@ -15,6 +15,13 @@ from serve_app.front import guard, haproxy
 SUPPORTED = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
 """The only supported way to run: without these, Ray Serve is many times slower and serves no gRPC to us."""
 
+MESSAGES = {"RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "268435456", "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": "268435456"}
+"""The largest message between deployments, and to the service; Ray's own limits are 4 MiB and 2 GiB.
+
+They stand here and not in a `runtime_env` of the application: with one, Python starts twice for each worker (half a
+second of a core), and Ray starts none ahead.
+"""
+
 
 def _connections() -> int:
     """How many connections HAProxy keeps: each may take two and a half of the files that a process may open."""
@@ -62,7 +69,7 @@ def set_ray_environment(folder: Path) -> None:
     own = {**SUPPORTED, **files, **sockets, **_token(folder / "token"), **_front(folder / "haproxy")}
     # To nowhere, unless somebody wants it: by UDP to a syslog it would take a port that is open to all.
     log = {"RAY_SERVE_HAPROXY_LOG_TARGET": str(folder / "log.sock")}
-    os.environ.update({**_ONE_MACHINE, **log, **os.environ, **own})
+    os.environ.update({**_ONE_MACHINE, **MESSAGES, **log, **os.environ, **own})
 
 
 def _token(file: Path) -> dict[str, str]:

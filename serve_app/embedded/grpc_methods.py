@@ -9,13 +9,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckResponse
-from qdrant_client import grpc
 
 from serve_app.embedded import grpc_read, grpc_write, legacy_grpc
 from serve_app.embedded.engine.errors import malformed, not_supported
 from serve_app.embedded.engine.protocol import WRITES, Engine, Waiting, carried_out
 from serve_app.embedded.rest_routes import TITLE, VERSION
 from serve_app.protocol.grpc_services import response_class
+from serve_app.protocol.qdrant_messages import grpc
 
 Fields = Mapping[str, Any]
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from qdrant_client import grpc
-from qdrant_client.conversions.conversion import RestToGrpc
-from qdrant_client.http import models
+
+from serve_app.protocol.qdrant_messages import grpc
 
 JSON = Mapping[str, Any]
 Fields = Mapping[str, Any]
@@ -156,6 +155,9 @@ def update(result: JSON) -> grpc.UpdateResult:
 
 def collection(result: JSON) -> Fields:
     """A collection's status, size and configuration."""
+    from qdrant_client.conversions.conversion import RestToGrpc  # noqa: PLC0415  half of a store's start, for this alone
+    from qdrant_client.http import models  # noqa: PLC0415
+
     info = models.CollectionInfo.model_validate(result)
     return {"result": RestToGrpc.convert_collection_info(info)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from qdrant_client import grpc
+from serve_app.protocol.qdrant_messages import grpc
 
 Query = TypeVar("Query", grpc.QueryPoints, grpc.QueryPointGroups)
 

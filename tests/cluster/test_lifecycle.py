@@ -183,7 +183,7 @@ def test_data_survives_a_restart_a_stop_leaves_nothing_and_an_added_model_is_ser
     assert list(Path(tmp_path).glob("data/**/*.lock")) == []
 
 
-def test_without_the_two_variables_serve_run_says_what_is_missing() -> None:
+def test_without_its_variables_serve_run_says_what_is_missing() -> None:
     command = [
         sys.executable, "-c",
         "from serve_app.app import build; build({})",
@@ -191,4 +191,4 @@ def test_without_the_two_variables_serve_run_says_what_is_missing() -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_SERVE")}
     run = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode != 0
-    assert "RAY_SERVE_ENABLE_HA_PROXY=1 and RAY_SERVE_THROUGHPUT_OPTIMIZED=1" in run.stderr
+    assert "RAY_SERVE_ENABLE_HA_PROXY=1 and RAY_SERVE_THROUGHPUT_OPTIMIZED=1 and RAY_SERVE_REPLICA_GRPC_" in run.stderr

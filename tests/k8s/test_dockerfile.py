@@ -24,7 +24,8 @@ sys.meta_path.insert(0, LeftOut())
 from deployments.catalogue import catalogue
 from deployments.networks.settings import SessionSettings
 from deployments.onboarding.in_process import runs_as
-import serve_app.app, serve_app.cli.main, serve_app.ingress
+import serve_app.app, serve_app.cli.main, serve_app.ingress, serve_app.embedded.deployment
+import deployments.images.loader, deployments.providers.providers, deployments.replica.served
 
 starter = catalogue.load(catalogue.HOME / "configs" / "models" / "starter.yaml")
 print(runs_as(starter.find("starter/splade-tiny", "test"), SessionSettings()))

@@ -29,6 +29,7 @@ def test_they_are_the_clients_whoever_comes_first(code: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_gateway_does_not_import_the_client() -> None:
-    code = "import serve_app.ingress, sys; assert 'qdrant_client.http' not in sys.modules"
+def test_neither_the_gateway_nor_the_store_imports_the_client() -> None:
+    modules = "serve_app.ingress, serve_app.embedded.deployment"
+    code = f"import {modules}, sys; assert 'qdrant_client.http' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
