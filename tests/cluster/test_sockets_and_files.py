@@ -16,7 +16,7 @@ import pytest
 from qdrant_client import grpc as q
 
 from deployments import channel
-from serve_app.front.haproxy import HEADER, SECRET
+from serve_app.front.haproxy import HEADER, PROTOCOL, SECRET
 from serve_app.front.sockets import Listening, of_this_run, unexpected
 from tests.support.running import RunningService
 
@@ -49,15 +49,26 @@ def test_nobody_gets_past_haproxy(service: RunningService, sockets: list[Listeni
     assert len(inner) > 5
     for one in inner:
         assert not _answers_http(one.port), one
+        assert not _answers_call_by_http(one.port), one
         for metadata in ((), (("application", "inference"),), ((HEADER, "x"),)):
             assert not _answers_grpc(one.port, metadata), one
     assert _answers_http(service.rest_port)
+    assert not _answers_call_by_http(service.rest_port), "nor may a caller say that a request is one of gRPC's"
     assert _answers_grpc(service.grpc_port, ())
 
 
 def _answers_http(port: int) -> bool:
     try:
         return httpx.get(f"http://127.0.0.1:{port}/collections", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _answers_call_by_http(port: int) -> bool:
+    headers = {PROTOCOL: "grpc", "content-type": "application/grpc"}
+    url = f"http://127.0.0.1:{port}/qdrant.Collections/List"
+    try:
+        return httpx.post(url, headers=headers, content=b"\0" * 5, timeout=5).is_success
     except httpx.HTTPError:
         return False
 
