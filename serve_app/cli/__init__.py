@@ -7,6 +7,7 @@
 | `serve_config` | a Serve config file, and what options of `up` change in it |
 | `launcher` | a whole service on this machine: Ray, Ray Serve and HAProxy |
 | `ray_processes` | which processes Ray starts on one machine |
+| `run_folder` | where a run has its files, and what stays of earlier ones |
 | `worker_paths` | which code Ray's workers run |
 | `ports`, `neighbours` | which ports are taken, and who answers there |
 | `models`, `models_add` | `models`: list, pull, benchmark, and add an entry to a catalogue |

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +25,7 @@ from serve_app.cli.config_check import check_content
 from serve_app.cli.neighbours import is_reached
 from serve_app.cli.ports import Advice, check_free, is_free
 from serve_app.cli.ray_processes import only_what_one_machine_needs
+from serve_app.cli.run_folder import RunFolder
 from serve_app.cli.serve_config import AS_IN_THE_FILE, Overrides, read
 from serve_app.cli.worker_paths import job_config
 from serve_app.config import arguments, environment
@@ -59,7 +58,8 @@ class Service:
 
     def __init__(self, config_path: Path, overrides: Overrides = AS_IN_THE_FILE) -> None:
         os.umask(0o077)  # what this process and those that it starts write is for nobody else to read
-        self._folder = Path(tempfile.mkdtemp(prefix="qi-", dir="/tmp"))
+        self._run = RunFolder()
+        self._folder = self._run.path
         set_ray_environment(self._folder)
         try:
             self.config = _read_config(config_path, overrides)
@@ -68,7 +68,7 @@ class Service:
                 os.environ[haproxy.PUBLIC] = self.config.http_options.host
             os.environ.setdefault("QDRANT_INFERENCE_GRPC_PORT", str(self.config.grpc_options.port))
         except ConfigError:
-            shutil.rmtree(self._folder)
+            self._run.remove()
             raise
 
     def __enter__(self) -> Self:
@@ -228,7 +228,7 @@ class Service:
         """
         for _ in range(_ROUNDS):  # a process may have started another one meanwhile
             _end(self._processes())
-        _remove_all_but_logs(self._folder)
+        self._run.end()
 
     def _processes(self) -> list[psutil.Process]:
         """Those of this service: our children with its folder in their command, what has its secret, and HAProxy.
@@ -325,20 +325,6 @@ def _drain(haproxies: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGUSR1)
     psutil.wait_procs(haproxies, timeout=_STOP_TIMEOUT_S)
-
-
-def _remove_all_but_logs(folder: Path) -> None:
-    """Ray's logs stay, for who asks afterwards what went wrong; where nothing was started, nothing stays."""
-    sessions = [path for path in folder.glob("ray/session_*") if not path.is_symlink()]
-    kept = {folder / "ray", *sessions, *(session / "logs" for session in sessions)}
-    if not sessions:
-        shutil.rmtree(folder, ignore_errors=True)
-    for parent in [folder, folder / "ray", *sessions]:
-        for path in set(parent.glob("*")) - kept:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
 
 
 def _end(processes: Sequence[psutil.Process], patience_s: float = _END_TIMEOUT_S) -> None:

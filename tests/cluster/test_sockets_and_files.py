@@ -116,7 +116,7 @@ def test_the_generated_configuration_ends_every_wait(service: RunningService) ->
 def test_ray_starts_only_what_one_machine_needs(service: RunningService) -> None:
     commands = [" ".join(process.cmdline()) for process in service.family()]
     assert any("raylet" in command for command in commands)
-    assert not [command for command in commands if "monitor.py" in command]
+    assert not [command for command in commands if "monitor.py" in command or "dashboard.py" in command]
 
 
 def test_models_are_called_over_sockets_that_nobody_else_can_open(service: RunningService) -> None:
