@@ -129,11 +129,12 @@ class GrpcCalls:
 
     async def _within_time(self, method: str, head: CallHead, receive: Receive, context: CallContext) -> bytes:
         """Answer a call within its caller's time and ours, of which waiting for its turn is a part."""
-        limit_s = self._timeout_s if head.timeout_s is None else min(head.timeout_s, self._timeout_s)
+        limit_s, late = self._timeout_s, f"Request timed out after {self._timeout_s}s."  # in Ray Serve's words
+        if head.timeout_s is not None and head.timeout_s < limit_s:
+            limit_s, late = head.timeout_s, "Deadline Exceeded"  # in gRPC's
         until = time.monotonic() + limit_s
         task = asyncio.current_task()
         timer = self._timers.at(until, task.cancel) if task and until < math.inf else None
-        late = _Refused(_Code.DEADLINE_EXCEEDED, f"Request timed out after {limit_s}s.")  # in Ray Serve's words
         try:
             came_in = await self._requests.begin()
             status = _Code.UNKNOWN
@@ -145,14 +146,14 @@ class GrpcCalls:
                 status = refused.code
                 raise
             except asyncio.CancelledError:
-                status = _Code.CANCELLED if time.monotonic() < until else late.code
+                status = _Code.CANCELLED if time.monotonic() < until else _Code.DEADLINE_EXCEEDED
                 raise
             finally:
                 self._requests.end(came_in, method, status.name, is_error=status is not _Code.OK)
         except asyncio.CancelledError:
             if time.monotonic() < until:
                 raise
-            raise late from None
+            raise _Refused(_Code.DEADLINE_EXCEEDED, late) from None
         finally:
             if timer:
                 timer.cancel()

@@ -20,7 +20,7 @@ from ray.serve.config import gRPCOptions
 from ray.serve.grpc_util import RayServegRPCContext
 from starlette.middleware import Middleware
 
-from serve_app.api.grpc import _call
+from serve_app.api.grpc import _passed_on
 from serve_app.api.grpc_callers import GrpcCallers
 from serve_app.auth.access import Authenticator
 from serve_app.config import environment
@@ -70,7 +70,7 @@ class Deployment(ASGIAppReplicaWrapper):
 
     async def answer_call(self, message: RawMessage, context: Any) -> RawMessage:
         self.contexts.append(type(context))
-        self.seen = _call(message.method, context.invocation_metadata()).metadata
+        self.seen = _passed_on(context.invocation_metadata())
         if message.data == b"wait":
             self.running["waiting"] += 1
             try:
