@@ -38,7 +38,7 @@ class Front:
     ) -> None:
         """`backend` is the replica's port for HTTP, `grpc_backend` that for gRPC if it is another one.
 
-        `names` are those of replicas, by that of Ray Serve's backend.
+        `names` are those of replicas, by that of Ray Serve's backend. Its own proxy does not run.
         """
         self.rest, self.grpc, self.stats, self.metrics = free_ports(4)
         self.file = folder / "haproxy.cfg"
@@ -66,7 +66,10 @@ def _backend(name: str, replicas: Sequence[str], port: int) -> BackendConfig:
     servers = [ServerConfig(name=one, host="127.0.0.1", port=port) for one in replicas]
     protocol, _, application = name.partition("-")
     kind = RequestProtocol.HTTP if protocol == "http" else RequestProtocol.GRPC
-    return BackendConfig(name=name, path_prefix="/", servers=servers, app_name=application, protocol=kind)
+    proxy = ServerConfig(name="proxy", host="127.0.0.1", port=1)
+    return BackendConfig(
+        name=name, path_prefix="/", servers=servers, app_name=application, protocol=kind, fallback_server=proxy
+    )
 
 
 @contextmanager
