@@ -21,6 +21,7 @@ from serve_app.front.guarded_calls import Callers
 from serve_app.front.http_exchange import Message, Receive, Scope, Send
 from serve_app.front.ray_replica import GRPC_MAX_BYTES, OngoingRequests, grpc_timeout_s, new_request_id
 from serve_app.protocol.compression import MOST_UNFOLDED, decompress
+from serve_app.protocol.grpc_framing import PREFIX_BYTES, framed, prefix_of
 from serve_app.protocol.grpc_services import is_method
 from serve_app.protocol.messages import Headers, Metadata, RawMessage
 from serve_app.protocol.offload import beside
@@ -110,7 +111,7 @@ class GrpcCalls:
             await _fail(send, _Code.INTERNAL, "an internal error; the server's log has its origin")
             raise
         else:
-            await _end(send, lines, grpc_wire.framed(message) if context.code is _Code.OK else b"")
+            await _end(send, lines, framed(message) if context.code is _Code.OK else b"")
 
     def _admitted(self, method: str, headers: Headers) -> CallHead:
         """A call's head, if its message is to be read."""
@@ -183,18 +184,16 @@ async def _read(receive: Receive) -> tuple[bool, bytes]:
     """The one message of a call, and whether it is compressed."""
     part: Message = {"body": b"", "more_body": True}
     start = b""
-    while part["more_body"] and len(start) < grpc_wire.PREFIX_BYTES:
+    while part["more_body"] and len(start) < PREFIX_BYTES:
         part = await receive()
         start += part["body"]
-    if len(start) < grpc_wire.PREFIX_BYTES:
-        raise _Refused(_Code.INTERNAL, "the call has no message")
     try:
-        is_compressed, length = grpc_wire.prefix_of(start)
+        is_compressed, length = prefix_of(start)
     except ValueError as error:
         raise _Refused(_Code.INTERNAL, str(error)) from error
     if length > GRPC_MAX_BYTES:
         raise _too_long()
-    parts = [start[grpc_wire.PREFIX_BYTES :]]
+    parts = [start[PREFIX_BYTES:]]
     left = length - len(parts[0])
     while part["more_body"] and left >= 0:
         part = await receive()

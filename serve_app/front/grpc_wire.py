@@ -1,30 +1,24 @@
-"""gRPC over HTTP: how a call's headers, its message and its status are written. No I/O.
+"""gRPC over HTTP, as a server has it: a call's headers, and those that end it. No I/O.
 
 Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-import struct
 from typing import NamedTuple
 from urllib.parse import quote
 
 import grpc
 
 from serve_app.front.haproxy import PROTOCOL
+from serve_app.protocol.grpc_framing import bytes_of_header, header_of_bytes
 from serve_app.protocol.messages import Headers, Metadata
-
-PREFIX_BYTES = 5
-"""Before each message: whether it is compressed, and its length."""
 
 IDENTITY = "identity"
 ENCODINGS = ("deflate", "gzip")
 """How messages may be compressed, and the name of their being as they are, which goes without saying."""
 
-_PREFIX = struct.Struct(">BI")
 _UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT_DIGITS = 8
 _OF_HTTP = frozenset(
@@ -65,7 +59,7 @@ def call_head(headers: Headers) -> CallHead:
             elif name == b"grpc-encoding":
                 encoding = _text(name, value)
         elif name.endswith(b"-bin"):
-            metadata += [(name.decode("ascii"), _unfolded(name, part)) for part in value.split(b",")]
+            metadata += [(name.decode("ascii"), _bytes(name, part)) for part in value.split(b",")]
         elif name not in _OF_HTTP:
             metadata.append((name.decode("ascii"), _text(name, value)))
     return CallHead(metadata, timeout_s, encoding)
@@ -77,11 +71,11 @@ def _text(name: bytes, value: bytes) -> str:
     return value.decode("ascii")
 
 
-def _unfolded(name: bytes, value: bytes) -> bytes:
+def _bytes(name: bytes, value: bytes) -> bytes:
     try:
-        return base64.b64decode(value.strip() + b"=" * (-len(value.strip()) % 4), validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"metadata '{name.decode('latin-1')}': expected base64") from error
+        return bytes_of_header(value)
+    except ValueError as error:
+        raise ValueError(f"metadata '{name.decode('latin-1')}': {error}") from error
 
 
 def _timeout_s(value: str) -> float:
@@ -89,23 +83,6 @@ def _timeout_s(value: str) -> float:
     if unit not in _UNITS_S or not (digits.isdigit() and len(digits) <= _TIMEOUT_DIGITS):
         raise ValueError("grpc-timeout: expected at most 8 digits and one of H, M, S, m, u, n")
     return int(digits) * _UNITS_S[unit]
-
-
-def prefix_of(body: bytes) -> tuple[bool, int]:
-    """Whether the message that begins here is compressed, and how many bytes it has after its prefix.
-
-    Raises:
-        ValueError: the first of them is neither 0 nor 1.
-    """
-    flag, length = _PREFIX.unpack_from(body)
-    if flag > 1:
-        raise ValueError(f"a message begins with 0 or 1, and not with {flag}")
-    return bool(flag), length
-
-
-def framed(message: bytes) -> bytes:
-    """A message with its prefix, as it is."""
-    return _PREFIX.pack(0, len(message)) + message
 
 
 def status_lines(code: grpc.StatusCode, details: str, metadata: Metadata = ()) -> Headers:
@@ -120,7 +97,7 @@ def status_lines(code: grpc.StatusCode, details: str, metadata: Metadata = ()) -
     for name, value in metadata:
         line = value.encode("ascii") if isinstance(value, str) else value
         if name.endswith("-bin"):
-            line = base64.b64encode(line).rstrip(b"=")
+            line = header_of_bytes(line)
         lines.append((name.encode("ascii"), _text(name.encode(), line).encode()))
     return lines
 

@@ -3,6 +3,7 @@
 | file | what is in it |
 |---|---|
 | `messages` | one HTTP request and its answer, or one gRPC call |
+| `grpc_framing` | how gRPC writes messages and bytes over HTTP |
 | `grpc_services` | the methods of Qdrant's services |
 | `qdrant_messages` | Qdrant's gRPC messages, without the rest of its client |
 | `error_responses` | from an error to the status that each protocol has for it |

@@ -8,11 +8,8 @@ Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import math
 import ssl
-import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +21,7 @@ import grpc
 from typing_extensions import override
 from yarl import URL
 
+from serve_app.protocol.grpc_framing import PREFIX_BYTES, bytes_of_header, framed, header_of_bytes, prefix_of
 from serve_app.protocol.messages import Headers, Metadata, Reply
 from serve_app.protocol.timers import Timers
 from serve_app.upstream import http2_frames as h2
@@ -37,7 +35,6 @@ from serve_app.upstream.http2_connection import (
 )
 
 _MAX_MESSAGE = 256 * 1024 * 1024
-_PREFIX = struct.Struct(">BI")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1.0
 """Between two tries to connect, after the first failure and after many."""
 
@@ -108,6 +105,8 @@ class Channel:
             if time.monotonic() < until:
                 raise
             raise CallError(_Code.DEADLINE_EXCEEDED, "the time is over") from None
+        except ValueError as error:
+            raise CallError(_Code.INTERNAL, f"the answer's metadata: {error}") from error
         except ResetError as error:
             code = _OF_RESETS.get(error.code, _Code.INTERNAL)
             raise CallError(code, f"the server ended the call with the code {error.code} of HTTP/2") from error
@@ -122,10 +121,10 @@ class Channel:
     async def _exchange(self, method: str, message: bytes, metadata: Metadata, timeout_s: float | None) -> Exchange:
         """Ask the server; once more if it has not looked at the call."""
         start = self._starts.get(method) or self._start(method)
-        block = start + b"".join([h2.literal(name.encode(), _folded(value)) for name, value in metadata])
+        block = start + b"".join([h2.literal(name.encode(), _header(value)) for name, value in metadata])
         if timeout_s is not None:
             block += h2.literal(b"grpc-timeout", _timeout(timeout_s + _GRACE_S))
-        body = _PREFIX.pack(0, len(message)) + message
+        body = framed(message)
         for _ in range(2):
             if not await self.connects(_CONNECT_S) or not self._connection:
                 break
@@ -182,7 +181,7 @@ class Channel:
 
     async def _try(self) -> bool:
         connecting = asyncio.get_running_loop().create_connection(
-            lambda: Connection(_PREFIX.size + _MAX_MESSAGE), str(self._url.host), self._url.port or 0, ssl=self._context
+            lambda: Connection(PREFIX_BYTES + _MAX_MESSAGE), str(self._url.host), self._url.port or 0, ssl=self._context
         )
         try:
             transport, connection = await asyncio.wait_for(connecting, _CONNECT_S)
@@ -230,9 +229,10 @@ def _reply(exchange: Exchange) -> Reply:
 def _message(body: Sequence[bytes]) -> bytes:
     """The one message of an answer."""
     whole = body[0] if len(body) == 1 else b"".join(body)
-    if len(whole) < _PREFIX.size or _PREFIX.unpack_from(whole) != (0, len(whole) - _PREFIX.size):
-        raise CallError(_Code.INTERNAL, "the answer is not one message as it is")
-    return whole[_PREFIX.size :]
+    with suppress(ValueError):
+        if prefix_of(whole) == (False, len(whole) - PREFIX_BYTES):
+            return whole[PREFIX_BYTES:]
+    raise CallError(_Code.INTERNAL, "the answer is not one message as it is")
 
 
 def _value(headers: Headers, name: bytes) -> bytes:
@@ -241,21 +241,14 @@ def _value(headers: Headers, name: bytes) -> bytes:
 
 def _metadata(headers: Headers) -> Metadata:
     return [
-        (name.decode("latin-1"), _unfolded(value) if name.endswith(b"-bin") else value.decode("latin-1"))
+        (name.decode("latin-1"), bytes_of_header(value) if name.endswith(b"-bin") else value.decode("latin-1"))
         for name, value in headers
         if not name.startswith((b":", b"grpc-")) and name != b"content-type"
     ]
 
 
-def _folded(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else base64.b64encode(value).rstrip(b"=")
-
-
-def _unfolded(value: bytes) -> bytes:
-    try:
-        return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
-    except binascii.Error:
-        return value
+def _header(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else header_of_bytes(value)
 
 
 def _timeout(seconds: float) -> bytes:

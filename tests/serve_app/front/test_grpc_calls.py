@@ -153,8 +153,8 @@ async def test_a_message_may_come_in_any_parts(message: bytes, cut: int) -> None
 @pytest.mark.parametrize(
     ("parts", "code", "details"),
     [
-        ([b""], "INTERNAL", "the call has no message"),
-        ([b"\0\0", b"\0\0"], "INTERNAL", "the call has no message"),
+        ([b""], "INTERNAL", "there is no message"),
+        ([b"\0\0", b"\0\0"], "INTERNAL", "there is no message"),
         ([b"{}" * 9], "INTERNAL", "a message begins with 0 or 1, and not with 123"),
         ([framed(b"abc")[:-1]], "INTERNAL", "the message ends too early"),
         ([b"\0\0\0\0\1", b""], "INTERNAL", "the message ends too early"),

@@ -72,14 +72,6 @@ def test_headers_that_are_not_as_grpc_has_them(name: bytes, value: bytes, why: s
         call_head([(name, value)])
 
 
-def test_a_prefix() -> None:
-    assert grpc_wire.prefix_of(b"\0\0\0\1\2rest") == (False, 258)
-    assert grpc_wire.prefix_of(b"\1\xff\xff\xff\xff") == (True, 2**32 - 1)
-    assert grpc_wire.framed(b"abc") == b"\0\0\0\0\3abc"
-    with pytest.raises(ValueError, match="begins with 0 or 1, and not with 80"):
-        grpc_wire.prefix_of(b"POST ")
-
-
 @pytest.mark.parametrize(
     ("details", "message"),
     [

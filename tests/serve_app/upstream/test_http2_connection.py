@@ -218,6 +218,7 @@ async def test_a_status_alone_is_one_too() -> None:
         (ends(("grpc-status", "junk")), "UNKNOWN"),
         (ends(("grpc-status", "77")), "UNKNOWN"),
         (ends(*DONE), "INTERNAL"),
+        (ends(*DONE, ("x-bin", "no base64!"), body=framed(b"a")), "INTERNAL"),
         (ends(*DONE, body=b"\0\0\0"), "INTERNAL"),
         (ends(*DONE, body=framed(b"ab") + b"c"), "INTERNAL"),
         (ends(*DONE, body=framed(b"a") * 2), "INTERNAL"),
