@@ -42,6 +42,9 @@ class _Connected(Channel):
     def __init__(self, channel: Any) -> None:
         self._channel = channel
 
+    async def connects(self, _: float) -> bool:
+        return True
+
     async def call(self, method: str, message: bytes, metadata: Metadata, timeout_s: float | None) -> Reply:
         call = self._channel.unary_unary(method)(message, metadata=metadata, timeout=timeout_s)
         return Reply(await call, (*await call.initial_metadata(), *await call.trailing_metadata()))
