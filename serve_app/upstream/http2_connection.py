@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from typing import Any
 
@@ -21,6 +22,12 @@ _TOP_UP = 2**30
 
 _FIRST_WINDOW = 65535
 """Bytes that either side may send before it has heard anything (RFC 9113, section 6.9.2)."""
+
+_SILENCE_MS = 20_000
+"""After how long without a word of the server's machine, not even that something has come, the connection ends.
+
+Else all calls would go on being sent to a machine that is there no longer, for a quarter of an hour.
+"""
 
 _OPENING = (
     h2.PREFACE
@@ -228,6 +235,8 @@ class Connection(asyncio.Protocol):
     @override
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS)
         transport.write(_OPENING)
 
     @override

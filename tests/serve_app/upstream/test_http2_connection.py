@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -271,6 +272,14 @@ async def test_a_server_that_speaks_something_else_is_not_reached(sent: bytes) -
         await ask(channel)
     await channel.close()
     server.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
+async def test_a_machine_that_says_nothing_is_left() -> None:
+    async with channel_to(Server(echo)) as channel:
+        assert channel._connection
+        connected = channel._connection._transport.get_extra_info("socket")
+        assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
 
 
 async def test_pings_are_answered() -> None:
