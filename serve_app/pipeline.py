@@ -119,8 +119,10 @@ class Pipeline:
         if answer.status != _OK:
             return answer
         answer = answer.rewritten(usage.add_to_json(await read(answer.body) or b"", used))
+        if request.tenant is None:
+            return answer
         quota = [(name.encode(), value.encode()) for name, value in self.embedder.quota_headers(caller, used)]
-        return answer._replace(headers=[*answer.headers, *quota]) if quota else answer
+        return answer._replace(headers=[*answer.headers, *quota])
 
     async def _refusal(self, request: Request) -> Response | None:
         """What Qdrant says of a credential that it does not take, before a model runs for it."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
@@ -131,6 +131,13 @@ class Histogram:
         series = self.series[labels]
         series.counts[bisect_left(self.bounds, value)] += 1
         series.total += value
+
+    def observe_all(self, values: Mapping[tuple[str, str], float], *more: str) -> None:
+        """Take some values in, each by its first two labels; `more` are the other labels of all."""
+        for labels, value in values.items():
+            series = self.series[(*labels, *more)]
+            series.counts[bisect_left(self.bounds, value)] += 1
+            series.total += value
 
     def samples(self) -> Iterator[Sample]:
         """Buckets, sums and counts, as Prometheus's text format has them."""

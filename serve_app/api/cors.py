@@ -34,7 +34,7 @@ def allow(origin: bytes | None, headers: list[tuple[bytes, bytes]]) -> None:
     """Add to the headers of an answer, which has no `ALLOW_ORIGIN`, that scripts of the asking origin may read it."""
     if origin is not None:
         headers.append((ALLOW_ORIGIN, origin))
-    if not [value for name, value in headers if name == b"vary" and b"Origin" in value]:
+    if b"vary" not in dict(headers) or not [v for name, v in headers if name == b"vary" and b"Origin" in v]:
         headers.append((b"vary", _VARY))
 
 

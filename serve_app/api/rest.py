@@ -24,7 +24,7 @@ from serve_app.pipeline import Pipeline
 from serve_app.protocol import deadlines, json_text
 from serve_app.protocol.compression import read_text
 from serve_app.protocol.error_responses import http_error
-from serve_app.protocol.messages import NO_KEYS, Headers, Named, Request, Response, named, without
+from serve_app.protocol.messages import NO_KEYS, Headers, Named, Request, Response, without
 from serve_app.protocol.offload import beside
 from serve_app.routes import Route, route
 
@@ -196,7 +196,7 @@ class HttpApi:
         if isinstance(body, bytes):
             if len(body) >= WORTH_IT:
                 headers, body = await compressed(asked.get(b"accept-encoding", b""), headers, body)
-            if not [name for name, _ in headers if name == b"content-length"]:  # an answer to HEAD has its own
+            if b"content-length" not in dict(headers):  # an answer to HEAD has its own
                 headers.append((b"content-length", b"%d" % len(body)))
             await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
             await send({"type": "http.response.body", "body": body})
@@ -226,7 +226,7 @@ def _identified(headers: list[tuple[bytes, bytes]]) -> tuple[Named, bytes]:
 
     By it, a request is found in logs and at Qdrant.
     """
-    by_name = named(headers)
+    by_name = dict(reversed(headers))
     if _REQUEST_ID in by_name:
         return by_name, by_name[_REQUEST_ID]
     made = b"%032x" % _ids.getrandbits(128)

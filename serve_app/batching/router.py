@@ -81,35 +81,44 @@ class _Sender:
         self._options = options
         self._when_idle = when_idle
         self._queue: BatchQueue[Input, PendingRequest] = BatchQueue(limits)
+        self.own = self._queue.own
+        """A batch for a request to `send` itself; None if its inputs have to be added."""
         self._tasks: dict[_Ready, asyncio.Task[None]] = {}
 
     @property
     def in_flight(self) -> int:
         return self._queue.in_flight
 
-    def own(self, values: Sequence[Input]) -> OwnBatch | None:
-        """A batch for a request to `send` itself; None if its inputs have to be added."""
-        return self._queue.own(values)
-
     async def send(
         self, own: OwnBatch, values: Sequence[Input], until: float, timers: Timers
     ) -> tuple[list[Vector], int]:
-        """The vectors of a request's own batch, and the tokens that the model read for them; see `Router.embed`."""
+        """The vectors of a request's own batch, and the tokens that the model read for them; see `Router.embed`.
+
+        The call ends with the request's task, which is cancelled when its time is over.
+        """
         began = perf_counter()
         STAGE_SECONDS.observe(0.0, "wait", self._model, self._direction)
         batch = Batch(values, self._direction, self._options, *self._form)  # type: ignore[arg-type]
+        time = timers.of_this_task(until)
         try:
-            embeddings = await _within(until, timers, self._call, batch)
+            embeddings = await in_no_context(self._call, batch)
+        except asyncio.CancelledError as error:
+            if time.is_over and not is_cancelled_again(time.task):
+                raise asyncio.TimeoutError from error
+            raise error if is_cancelled(time.task) else _cancelled() from error
         finally:
+            time.cancel()
             self._queue_on(own)
-        self._check(embeddings, len(values))
+        vectors, tokens = list(embeddings.vectors), embeddings.tokens.tolist()
+        self._check(len(vectors), len(tokens), len(values), embeddings.truncated)
         STAGE_SECONDS.observe(perf_counter() - began, "call", self._model, self._direction)
-        return list(embeddings.vectors), sum(embeddings.tokens.tolist())
+        return vectors, sum(tokens)
 
     def _queue_on(self, batch: _Ready | OwnBatch) -> None:
         """Send what may leave now that this one is no longer under way."""
-        self._send(self._queue.came_back(batch))
-        if not self._queue.in_flight:
+        if batches := self._queue.came_back(batch):
+            self._send(batches)
+        elif not self._queue.in_flight:
             self._when_idle()
 
     def add(self, values: Sequence[Input], request: PendingRequest) -> None:
@@ -129,7 +138,7 @@ class _Sender:
         for batch in batches:
             # In no request's context: if its caller hangs up, Serve cancels all calls that were made in it, and
             # this one may carry the inputs of others.
-            task = contextvars.Context().run(asyncio.create_task, self._run(batch))
+            task = contextvars.Context().run(asyncio.get_running_loop().create_task, self._run(batch))
             self._tasks[batch] = task
             task.add_done_callback(partial(self._came_back, batch))
 
@@ -168,36 +177,14 @@ class _Sender:
         values = [item.value for item in items]
         batch = Batch(values, self._direction, self._options, *self._form)  # type: ignore[arg-type]
         embeddings = await self._call(batch)
-        self._check(embeddings, len(values))
+        self._check(len(embeddings.vectors), len(embeddings.tokens), len(values), embeddings.truncated)
         return embeddings
 
-    def _check(self, embeddings: Embeddings, count: int) -> None:
-        if len(embeddings.vectors) != count or len(embeddings.tokens) != count:
-            raise InternalError(f"a batch of {count} inputs came back with {len(embeddings)} vectors")
-        if embeddings.truncated:
-            TRUNCATED.add(embeddings.truncated, self._model, self._direction)
-
-
-async def _within(until: float, timers: Timers, call: Call, batch: Batch) -> Embeddings:
-    """The answer to a call of a request's own, which ends with the request's task."""
-    task: Any = asyncio.current_task()
-    is_late = False
-
-    def stop() -> None:
-        nonlocal is_late
-        is_late = True
-        task.cancel()
-
-    timer = timers.at(until, stop) if until < math.inf else None
-    try:
-        return await in_no_context(call, batch)
-    except asyncio.CancelledError as error:
-        if is_late and not is_cancelled_again(task):
-            raise asyncio.TimeoutError from error
-        raise error if is_cancelled(task) else _cancelled() from error
-    finally:
-        if timer:
-            timer.cancel()
+    def _check(self, vectors: int, tokens: int, inputs: int, truncated: int) -> None:
+        if not vectors == tokens == inputs:
+            raise InternalError(f"a batch of {inputs} inputs came back with {vectors} vectors")
+        if truncated:
+            TRUNCATED.add(truncated, self._model, self._direction)
 
 
 def _hand_out(items: Sequence[_Item], outcome: _Outcome) -> None:

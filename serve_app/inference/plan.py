@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Union
 
 from deployments.catalogue.card import ModelCard
@@ -36,7 +35,6 @@ class Use:
     kind: VectorKind
 
 
-@dataclass(slots=True, eq=False)
 class Group:
     """Inputs for one model with equal options: texts with their prefixes, images as URL or base64, or pairs.
 
@@ -45,27 +43,38 @@ class Group:
     vectors of each input, if it is not the card's own alone.
     """
 
-    card: ModelCard
-    direction: Direction
-    options: Mapping[str, Any]
-    reads: Reads
-    key: ProviderKey | None = None
-    kinds: tuple[VectorKind, ...] = ()
-    inputs: list[Data] = field(default_factory=list)
-    uses: list[Use] = field(default_factory=list)
-    account: str = field(init=False)
-    _positions: dict[Data, int] = field(default_factory=dict)
+    __slots__ = ("_positions", "account", "card", "direction", "inputs", "key", "kinds", "options", "reads", "uses")
 
-    def __post_init__(self) -> None:
-        self.account = self.card.account
+    def __init__(  # noqa: PLR0913  what inputs have in common
+        self,
+        card: ModelCard,
+        direction: Direction,
+        options: Mapping[str, Any],
+        reads: Reads,
+        key: ProviderKey | None = None,
+        *,
+        kinds: tuple[VectorKind, ...] = (),
+        inputs: Sequence[Data] = (),
+        account: str | None = None,
+    ) -> None:
+        self.card = card
+        self.direction = direction
+        self.options = options
+        self.reads = reads
+        self.key = key
+        self.kinds = kinds
+        self.inputs: list[Data] = [*inputs]
+        self.uses: list[Use] = []
+        self.account = account or card.account
+        self._positions: dict[Data, int] = {}
 
     def add(self, slot: Slot, data: Data, mrl: int | None, kind: VectorKind) -> None:
         """Take on a slot; an input that is here already is not added again."""
-        following = len(self.inputs)
-        position = self._positions.setdefault(data, following)
-        if position == following:
+        positions = self._positions
+        if data not in positions:
+            positions[data] = len(self.inputs)
             self.inputs.append(data)
-        self.uses.append(Use(slot, position, mrl, kind))
+        self.uses.append(Use(slot, positions[data], mrl, kind))
 
     @property
     def as_json(self) -> bool:
@@ -106,7 +115,9 @@ def plan(  # noqa: PLR0913  what is asked, of what there is
         if said not in opened:
             recipe = recipes.of(said, slot, catalogue, keys)
             if recipe.place not in groups:
-                groups[recipe.place] = Group(recipe.network, direction, recipe.options, recipe.reads, recipe.key)
+                groups[recipe.place] = Group(
+                    recipe.network, direction, recipe.options, recipe.reads, recipe.key, account=recipe.account
+                )
             opened[said] = groups[recipe.place], recipe
         group, recipe = opened[said]
         group.add(slot, _input(slot, recipe), recipe.mrl, recipe.kind)
@@ -122,7 +133,7 @@ def by_kinds(group: Group) -> list[Group]:
     for use in group.uses:
         kinds = tuple(sorted(wanted[use.position]))
         own = kinds == (group.card.vector_kind,)
-        empty = replace(group, kinds=() if own else kinds, inputs=[], uses=[], _positions={})
+        empty = Group(group.card, group.direction, group.options, group.reads, group.key, kinds=() if own else kinds)
         parts.setdefault(kinds, empty).add(use.slot, group.inputs[use.position], use.mrl, use.kind)
     return list(parts.values())
 
@@ -153,6 +164,7 @@ class Recipe:
 
     place: _Place
     network: ModelCard
+    account: str
     options: Mapping[str, Any]
     reads: Reads
     key: ProviderKey | None
@@ -160,7 +172,7 @@ class Recipe:
     kind: VectorKind
     mrl: int | None
     takes: Sequence[str]
-    characters: float
+    characters: int | None
     prefix: str
 
 
@@ -210,8 +222,20 @@ def _recipe(said: _Said, slot: Slot, catalogue: Catalogue, keys: KeyRing) -> Rec
     reads: Reads = "image" if slot.wanted.input == "image" and "image" in card.reads else card.modality
     network = card if card.network == card.name else catalogue.find(card.network, where)
     place = card.network, own.key, reads, digest(key)
-    characters = math.inf if own.longest_text is None else own.longest_text
-    return Recipe(place, network, own.options, reads, key, card, card.vector_kind, mrl, card.reads, characters, prefix)
+    return Recipe(
+        place,
+        network,
+        network.account,
+        own.options,
+        reads,
+        key,
+        card,
+        card.vector_kind,
+        mrl,
+        card.reads,
+        own.longest_text,
+        prefix,
+    )
 
 
 def _whole(value: Any) -> Any:
@@ -235,7 +259,7 @@ def _input(slot: Slot, recipe: Recipe) -> Data:
         raise WrongInput(f"{slot.where}.{wanted.input}: expected a string")
     if wanted.input == "image":
         return data
-    if len(data) > recipe.characters:
+    if recipe.characters is not None and len(data) > recipe.characters:
         raise WrongInput(
             f"{slot.where}.text: has {len(data)} characters; at most {recipe.characters} are allowed with its options"
         )

@@ -14,6 +14,8 @@ _IMAGE_TOKENS = 50
 
 def estimated_tokens(groups: Sequence[Group]) -> dict[str, int]:
     """About how many tokens each model will read, by its account."""
+    if len(groups) == 1:
+        return {groups[0].account: _of(groups[0])}
     tokens: dict[str, int] = {}
     for group in groups:
         tokens[group.account] = tokens.get(group.account, 0) + _of(group)
@@ -25,7 +27,7 @@ def _of(group: Group) -> int:
         return _IMAGE_TOKENS * len(group.inputs)
     inputs, window = group.inputs, group.card.context_window or math.inf
     if len(inputs) == 1:
-        return int(min(len(inputs[0]) / _CHARACTERS_A_TOKEN + 2, window))
+        return int(min(window, len(inputs[0]) / _CHARACTERS_A_TOKEN + 2))
     lengths = [len(text) for text in inputs]
     if max(lengths, default=0) / _CHARACTERS_A_TOKEN + 2 <= window:
         return int(sum(lengths) / _CHARACTERS_A_TOKEN + 2 * len(lengths))

@@ -14,7 +14,7 @@ OTHERS = "(others)"
 NO_NAMES = frozenset({"", OTHERS})
 """Names that no tenant has: the ledger counts the usage of several callers under them."""
 
-_HOUR_S = 3600
+HOUR_S = 3600
 
 
 class Key(NamedTuple):
@@ -41,7 +41,7 @@ class Count(NamedTuple):
 
 def hour_of(seconds: float) -> int:
     """The hour of a time in seconds since 1970."""
-    return int(seconds // _HOUR_S)
+    return int(seconds // HOUR_S)
 
 
 class Counts:

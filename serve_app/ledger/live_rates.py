@@ -7,6 +7,7 @@ are kept as histograms.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,13 @@ _RATES_S = 10.0
 """Over how long rates are averaged: a minute would be old news."""
 
 _LATENCIES_S = 60.0
-_SHORTEST_MS = 0.1
 _STEP = math.log(1.1)
 """Buckets of latencies grow by a tenth: percentiles are that exact."""
+
+_SHORTEST, _LONGEST = -24, 200
+"""The buckets that end at a tenth of a millisecond, and at two days."""
+
+_ENDS_MS = [math.exp(bucket * _STEP) for bucket in range(_SHORTEST, _LONGEST + 1)]
 
 WHOLE = ""
 """Stands where a model's name would, for requests as a whole: one with several models is there once."""
@@ -44,8 +49,7 @@ class Moment:
         if seconds is None:
             return
         self.requests += 1
-        ms = seconds * 1000
-        self.buckets[math.ceil(math.log(max(_SHORTEST_MS, ms)) / _STEP)] += 1
+        self.buckets[_SHORTEST + bisect_left(_ENDS_MS, seconds * 1000)] += 1
 
     def failed(self, *, refused: bool) -> None:
         """Count a request that failed; `refused`: because too much waits, or a quota is used up (429)."""

@@ -17,7 +17,7 @@ from typing_extensions import Self
 from deployments.contract import Direction
 from deployments.errors import InferenceError, Overloaded, QuotaUsedUp
 from serve_app.inference.plan import Group
-from serve_app.ledger.counts import Counts, Operation, hour_of
+from serve_app.ledger.counts import HOUR_S, Counts, Operation
 from serve_app.ledger.live_rates import WHOLE, LastMinute, Moment
 from serve_app.ledger.quotas import NO_QUOTAS, Left, Quotas
 from serve_app.ledger.switchboard import Switchboard
@@ -136,7 +136,7 @@ class Meter:
         """Count a request's inference; `seconds` is how long it took, if it succeeded."""
         if not objects:
             return
-        hour, whole = hour_of(self._clock()), 0 if caller.again else 1
+        hour, whole = int(self._clock() // HOUR_S), 0 if caller.again else 1
         tenant, operation, moments = caller.tenant or "", caller.operation or direction, self._moments
         all_tokens = 0
         for model, count in objects.items():

@@ -142,8 +142,7 @@ class Record:
         self.seconds = perf_counter() - self._started
         metrics.REQUESTS.values[self.protocol, operation, self.status] += 1
         metrics.REQUEST_SECONDS.observe(self.seconds, self.protocol, operation)
-        for (stage, model), seconds in self.stages.items():
-            STAGE_SECONDS.observe(seconds, stage, model, operation)
+        STAGE_SECONDS.observe_all(self.stages, operation)
         if self._log:
             self._log.write(self._told())
         if self.span:
@@ -173,6 +172,5 @@ class Record:
 _CURRENT: ContextVar[Record] = ContextVar("record", default=Record("none"))  # noqa: B039  nobody looks into this one
 
 
-def current() -> Record:
-    """The record of the request that runs here."""
-    return _CURRENT.get()
+current: Callable[[], Record] = _CURRENT.get
+"""The record of the request that runs here."""

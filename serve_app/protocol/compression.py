@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from functools import partial
+from typing import cast
 
 from deployments.errors import MalformedRequest, TooLarge, UnsupportedEncoding
 from serve_app.protocol.messages import Request, read
@@ -39,8 +40,7 @@ async def read_plain(request: Request, limit: int) -> Request:
 async def read_text(request: Request, limit: int) -> tuple[Request, bytes]:
     """What `read_plain` gives, and its body beside it."""
     request = await read_plain(request, limit)
-    body = request.body
-    return request, body if isinstance(body, bytes) else b""
+    return request, cast("bytes", request.body)
 
 
 def _known(encodings: tuple[str, ...]) -> str:

@@ -41,7 +41,7 @@ class TimeLimit(NamedTuple):
         """
         left_s = self.left_s
         if left_s <= 0:
-            raise DeadlineExceeded("the request's time was over before Qdrant was asked; nothing was sent to it")
+            raise _over()
         return max(1, math.ceil(left_s))
 
     def or_within(self, seconds: float) -> TimeLimit:
@@ -76,5 +76,12 @@ def with_seconds_left(query: str, limit: TimeLimit) -> str:
     Raises:
         DeadlineExceeded: nothing is left.
     """
-    left_s = limit.whole_seconds_left
-    return _TIMEOUT.sub(f"timeout={left_s}", query) if query else ""
+    if query:
+        return _TIMEOUT.sub(f"timeout={limit.whole_seconds_left}", query)
+    if limit.until <= time.monotonic():
+        raise _over()
+    return ""
+
+
+def _over() -> DeadlineExceeded:
+    return DeadlineExceeded("the request's time was over before Qdrant was asked; nothing was sent to it")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
+from typing import Any
+
+from typing_extensions import override
 
 _STEP_S = 0.02
 """How late a timer may be."""
@@ -20,9 +24,30 @@ class Timer:
         self.when_due = when_due
         self._all = timers
 
+    def ring(self) -> None:
+        """Have happen what is due."""
+        self.when_due()
+
     def cancel(self) -> None:
         """Have nothing happen."""
         self._all.discard(self)
+
+
+class TaskTimer(Timer):
+    """The time of a task; `is_over` says whether the task was cancelled because of it."""
+
+    __slots__ = ("is_over", "task")
+
+    def __init__(self, due: float, task: Any, timers: set[Timer]) -> None:
+        self.due = due
+        self.task: asyncio.Task[Any] = task
+        self.is_over = False
+        self._all = timers
+
+    @override
+    def ring(self) -> None:
+        self.is_over = True
+        self.task.cancel()
 
 
 class Timers:
@@ -40,6 +65,15 @@ class Timers:
             self._turn_later()
         return timer
 
+    def of_this_task(self, due: float) -> TaskTimer:
+        """Cancel the task that runs here when it is `due`, or soon after."""
+        timer = TaskTimer(due, asyncio.current_task(), self._timers)
+        if due < math.inf:
+            self._timers.add(timer)
+            if self._turning is None:
+                self._turn_later()
+        return timer
+
     def _turn_later(self) -> None:
         self._turning = asyncio.get_running_loop().call_later(_STEP_S, self._turn)
 
@@ -47,7 +81,7 @@ class Timers:
         now = time.monotonic()
         for timer in [timer for timer in self._timers if timer.due <= now]:
             timer.cancel()
-            timer.when_due()
+            timer.ring()
         self._turning = None
         if self._timers:
             self._turn_later()
