@@ -15,9 +15,12 @@ A = TypeVar("A")
 
 @types.coroutine
 def in_no_context(work: Callable[[A], Awaitable[T]], about: A) -> Generator[Any, Any, T]:
-    """What `await work(about)` gives. To the work, no variable of a context is set; a task of its own costs more."""
+    """What `await work(about)` gives. To the work, no variable of a context is set; a task of its own costs more.
+
+    `work` is a coroutine function: what it does begins when it is waited for.
+    """
     run = contextvars.Context().run
-    steps: Any = run(work, about).__await__()
+    steps: Any = work(about).__await__()
     step: Any = steps.__next__
     value: tuple[BaseException, ...] = ()
     while True:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
@@ -32,12 +32,8 @@ Call = Callable[[Batch], Awaitable[Embeddings]]
 """One call of a model's deployment."""
 
 
-class _Form(NamedTuple):
-    """How vectors are to come: of which kinds each, and whether they may be written as JSON."""
-
-    kinds: tuple[VectorKind, ...]
-    as_json: bool
-
+_Form = tuple[tuple[VectorKind, ...], bool]
+"""Which kinds of vectors are wanted of each input, and whether as JSON; the last two of a `Batch`."""
 
 Key = tuple[str, Direction, bytes, bytes, _Form]
 """Whose inputs may share a batch: those for the same model, in one direction, with equal options, in one lane, which
@@ -282,7 +278,7 @@ class Router:
                 batches that were under way for nobody else are cancelled.
             asyncio.TimeoutError: the vectors did not come in time; it leaves the queue likewise.
         """
-        sender = self._sender(model, direction, options, lane or _lane(values), _Form(kinds, as_json))
+        sender = self._sender(model, direction, options, lane or _lane(values), (kinds, as_json))
         if own := sender.own(values):
             vectors, tokens = await sender.send(own, values, until, self._timers)
             read(tokens)
@@ -312,16 +308,18 @@ class Router:
         form: _Form,
     ) -> _Sender:
         as_key = orjson.dumps(options, option=orjson.OPT_SORT_KEYS) if options else b""
-        outside = lane if isinstance(lane, Lane) else None
-        key = model, direction, as_key, lane if isinstance(lane, bytes) else lane.key, form
-        sender = self._senders.get(key)
-        if sender is None:
-            if outside:
-                self._elsewhere.add(model)
-            call, limits = (outside.call, outside) if outside else (self._calls[model], self._settings)
-            forget = partial(self._senders.pop, key)
-            sender = self._senders[key] = _Sender(key, call, options, limits, forget)
-        return sender
+        key = model, direction, as_key, lane.key if isinstance(lane, Lane) else lane, form
+        if key not in self._senders:
+            self._senders[key] = self._opened(key, options, lane)
+        return self._senders[key]
+
+    def _opened(self, key: Key, options: Mapping[str, Any], lane: Lane | bytes) -> _Sender:
+        forget = partial(self._senders.pop, key)
+        model, *_ = key
+        if isinstance(lane, Lane):
+            self._elsewhere.add(model)
+            return _Sender(key, lane.call, options, lane, forget)
+        return _Sender(key, self._calls[model], options, self._settings, forget)
 
     def _send_ready(self) -> None:
         for sender in self._senders.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from functools import partial
-from typing import cast
+from typing import Any
 
 from deployments.errors import MalformedRequest, TooLarge, UnsupportedEncoding
 from serve_app.protocol.messages import Request, read
@@ -40,7 +40,8 @@ async def read_plain(request: Request, limit: int) -> Request:
 async def read_text(request: Request, limit: int) -> tuple[Request, bytes]:
     """What `read_plain` gives, and its body beside it."""
     request = await read_plain(request, limit)
-    return request, cast("bytes", request.body)
+    text: Any = request.body
+    return request, text
 
 
 def _known(encodings: tuple[str, ...]) -> str:
