@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -71,15 +71,17 @@ class InputQueue(Generic[Owner]):
             heapq.heappop(self._by_urgency)
         return self._by_urgency[0][0] if self._by_urgency else float("inf")
 
-    def take(self, budget: int) -> Sequence[Waiting[Owner]]:
+    def take(self, budget: int, *, in_budget: bool = False) -> Sequence[Waiting[Owner]]:
         """The next chunk: the most urgent input and those that go well with it.
 
         What is computed for it is about `budget` tokens at most, unless one input alone is longer; empty if nothing
-        waits.
+        waits. With `in_budget`, one that is longer lets others go before it, if there are shorter ones.
         """
         if self.due == float("inf"):
             return []
         wanted = self._place(self._by_urgency[0][2])
+        if in_budget and self._by_length[wanted].tokens > budget:
+            wanted = max(0, bisect_right(self._by_length, budget, key=_by_tokens) - 1)
         chosen = self._layout.choose([one.tokens for one in self._by_length], wanted, budget)
         chunk = [self._by_length[place] for place in chosen]
         for one in chunk:

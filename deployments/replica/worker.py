@@ -31,24 +31,35 @@ _SHARE_STEP = 64
 _CALM_S = 0.1
 """If there were chunks for two threads less than so long ago, a run takes one thread: another one will soon come."""
 
+_SEARCHES_S = 1.0
+"""If the last search came less than so long ago, the next one is on its way: see `Worker`."""
+
+_BRIEF = 4
+"""What part of the budget a chunk has that is soon over."""
+
 _IDLE_S = 5.0
 """Without work for so long, the memory that the work has left behind goes back to the system."""
 
 
 class _Chunk(NamedTuple):
-    """What runs at once; none, if the worker is closed. `is_alone`: as it was taken, nothing else ran or waited."""
+    """What runs at once; none, if the worker is closed.
+
+    `is_alone`: as it was taken, nothing else ran or waited. `is_long`: of an update, and not soon over.
+    """
 
     inputs: Sequence[Waiting[Work]]
     is_alone: bool
+    is_long: bool
 
 
-_NOTHING = _Chunk([], is_alone=False)
+_NOTHING = _Chunk([], is_alone=False, is_long=False)
 
 
 class Worker:
     """Runs chunks, as many at a time as it has threads.
 
     A search waits for no more than one of the chunks that run at the moment, and for searches that are due before it.
+    While searches come, not all threads run long chunks of updates at a time, so that one is soon there for the next.
     """
 
     def __init__(self, measures: ReplicaMeasures) -> None:
@@ -59,7 +70,9 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._idle = 0
+        self._long = 0
         self._crowded_at = -math.inf
+        self._searched_at = -math.inf
         self._budget = 0
         self._threads: list[threading.Thread] = []
 
@@ -124,6 +137,14 @@ class Worker:
 
     def _run(self, taken: _Chunk) -> bool:
         """Run a chunk and hand out its vectors. False when there is none: the worker is closed."""
+        try:
+            return self._ran(taken)
+        finally:
+            if taken.is_long:
+                with self._changed:
+                    self._long -= 1
+
+    def _ran(self, taken: _Chunk) -> bool:
         chunk = taken.inputs
         if not chunk:
             return False
@@ -185,9 +206,21 @@ class Worker:
             if self._closed:
                 self._abandon()
                 return _NOTHING
-            _, queue = min(self._queues.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
-            inputs = queue.take(min(self._budget, _share(queue.tokens, idle)) if idle > 1 else self._budget)
-            return _Chunk(inputs, self._is_alone(idle))
+            kind, queue = min(self._queues.items(), key=lambda entry: (entry[0][1] != "search", entry[1].due))
+            budget = min(self._budget, _share(queue.tokens, idle)) if idle > 1 else self._budget
+            if kind[1] == "search":
+                if kind[-1] != CHECK:
+                    self._searched_at = time.monotonic()
+                return _Chunk(queue.take(budget), self._is_alone(idle), is_long=False)
+            brief = self._budget // _BRIEF
+            is_brief = self._expects_searches() and self._long >= len(self._threads) - 1 > 0
+            inputs = queue.take(min(budget, brief), in_budget=True) if is_brief else queue.take(budget)
+            is_long = sum(one.tokens for one in inputs) > brief
+            self._long += is_long
+            return _Chunk(inputs, self._is_alone(idle), is_long)
+
+    def _expects_searches(self) -> bool:
+        return time.monotonic() - self._searched_at < _SEARCHES_S
 
     def _is_alone(self, idle: int) -> bool:
         """Whether a chunk, which so many idle threads could have taken, has them all to itself, and likely to its end.

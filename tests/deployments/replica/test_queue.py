@@ -91,3 +91,9 @@ def test_what_is_discarded_is_not_taken() -> None:
 def test_an_empty_queue_gives_nothing() -> None:
     assert list(filled().take(100)) == []
     assert list(filled([]).take(100)) == []
+
+
+def test_what_is_longer_than_the_budget_lets_shorter_ones_go_first_if_it_may() -> None:
+    queue = filled([90, 20, 60, 30])
+    chunks = [[one.tokens for one in queue.take(50, in_budget=in_budget)] for in_budget in (True, True, True, False)]
+    assert chunks == [[30], [20], [60], [90]]

@@ -156,6 +156,29 @@ async def test_idle_threads_share_what_waits(model: Numbers) -> None:
     await asyncio.to_thread(worker.close)
 
 
+async def test_while_searches_come_a_thread_is_soon_there_for_the_next(model: Numbers) -> None:
+    worker = Worker(ReplicaMeasures())
+    worker.reconfigure(threads=2, budget=100)
+
+    async def left_waiting() -> int:
+        await asyncio.to_thread(wait_until_idle, worker, 2)
+        model.go_on.clear()
+        tasks = [start(worker, model.work(99))]
+        await asyncio.to_thread(wait_until_idle, worker, 1)
+        tasks.append(start(worker, model.work(98, 20)))
+        while worker._idle:  # noqa: ASYNC110  # a queue sets no event
+            await asyncio.sleep(0.001)
+        waiting = worker.waiting_tokens
+        model.go_on.set()
+        await asyncio.gather(*tasks)
+        return waiting
+
+    assert await left_waiting() == 20
+    await worker.run(model.work(5, direction="search"))
+    assert await left_waiting() == 98
+    await asyncio.to_thread(worker.close)
+
+
 async def test_a_run_has_all_threads_while_nothing_else_runs_or_waits(
     model: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
