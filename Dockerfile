@@ -24,6 +24,8 @@ WORKDIR /app
 COPY constraints.txt pyproject.toml setup.py README.md LICENSE ./
 COPY deployments deployments
 COPY serve_app serve_app
+# Or each process compiles them at each start: what pip installs it compiles, but not these.
+RUN .venv/bin/python -m compileall -q deployments serve_app
 COPY configs configs
 
 # PIP_INDEX_URL, PIP_PROXY and the like reach pip as build secrets: docker build --secret id=pip,src=pip.conf ...

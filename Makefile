@@ -104,4 +104,5 @@ $(SETUP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --constraint constraints.txt \
 		--editable '.[$(RUNTIME),dev]'
+	$(BIN)/python -m compileall -q deployments serve_app  # or each of a start's processes compiles what it imports
 	@touch $@

@@ -43,7 +43,8 @@ _INNER = "127.0.0.1"
 _STOP_TIMEOUT_S = 20.0
 _END_TIMEOUT_S = 2.0
 _ROUNDS = 3
-_POLL_S = 0.2
+_POLL_S = 0.5
+"""Each look costs this process and the controller some 10 ms of a core while all others want it."""
 
 Progress = Callable[[Mapping[str, str]], None]
 """Called with the state of every deployment while they start."""

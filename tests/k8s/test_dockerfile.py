@@ -57,6 +57,11 @@ def test_images_and_pages_have_the_version_of_the_package() -> None:
         assert set(tags) == {version}, page
 
 
+def test_code_is_compiled_once_and_not_at_each_start() -> None:
+    assert "PYTHONDONTWRITEBYTECODE=1" in TEXT
+    assert "compileall -q deployments serve_app" in stage("build")
+
+
 def test_no_target_runs_as_root() -> None:
     for target in ("cpu", "gpu"):
         assert re.findall(r"^USER (.+)$", stage(target), re.MULTILINE)[-1] == "1000:1000"
