@@ -5,7 +5,7 @@ All or nothing: as long as one object of a request fails, nothing of that reques
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter
@@ -21,15 +21,18 @@ from serve_app.inference.places import GRPC_PLACES, Place
 from serve_app.ledger.meter import Caller
 from serve_app.observability.record import Record, current
 from serve_app.protocol import deadlines, json_text
-from serve_app.protocol.compression import read_text
+from serve_app.protocol.compression import read_plain
 from serve_app.protocol.grpc_services import request_class
 from serve_app.protocol.messages import Call, Reply, Request, Response, read
-from serve_app.protocol.offload import beside
+from serve_app.protocol.offload import LONG, beside
 from serve_app.protocol.qdrant_messages import grpc
 from serve_app.routes import Route
 from serve_app.upstream.base import Upstream
 
 _EXISTS = "/qdrant.Collections/CollectionExists"
+_Found = tuple[Any, Sequence[Slot]]
+"""A body as values, and its slots."""
+
 _OK, _BAD_REQUEST = HTTPStatus.OK, HTTPStatus.BAD_REQUEST
 
 
@@ -52,19 +55,25 @@ class Pipeline:
             return await self._upstream.rest(request)
         record, began = current(), perf_counter()
         try:
-            request, text = await read_text(request, self._live.current.body_bytes)
+            request = await read_plain(request, self._live.current.body_bytes)
         finally:
             record.took("read", began)
-        if not find_json.lacks_letters(text):
-            content, slots = await beside(len(text), partial(self._found, text, place, record))
-            if slots:
-                return await self._infer_rest(request, text, route, content, slots, place.direction, record)
+        text: Any = request.body
+        found = partial(self._found, text, place, record)
+        content, slots = found() if len(text) < LONG else await self._found_beside(text, found)
+        if slots:
+            return await self._infer_rest(request, text, route, content, slots, place.direction, record)
         answer = await self._upstream.rest(request)
         if answer.status == _BAD_REQUEST:
             await beside(len(text), partial(self._explain, text, place))
         return answer
 
-    def _found(self, text: bytes, place: Place, record: Record) -> tuple[Any, Sequence[Slot]]:
+    @staticmethod
+    async def _found_beside(text: bytes, found: Callable[[], _Found]) -> _Found:
+        """What is found in a long body; in one of numbers nothing is looked for."""
+        return (None, ()) if find_json.lacks_letters(text) else await beside(len(text), found)
+
+    def _found(self, text: bytes, place: Place, record: Record) -> _Found:
         """A body as values, and its slots. What is not JSON has none; Qdrant says so in its own words."""
         if not find_json.may_hold_objects(text):
             return None, ()

@@ -237,22 +237,22 @@ def _identified(headers: list[tuple[bytes, bytes]]) -> tuple[Named, bytes]:
 class _Incoming:
     """The body of a request as it comes in."""
 
-    __slots__ = ("_is_over", "_receive")
+    __slots__ = ("_receive", "is_over")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._is_over = False
+        self.is_over = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._is_over:
+        if self.is_over:
             raise StopAsyncIteration
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        self._is_over = not message.get("more_body")
+        self.is_over = not message.get("more_body")
         part: bytes = message.get("body", b"")
         return part
 

@@ -86,25 +86,25 @@ class BatchQueue(Generic[V, R]):
     limits: Limits
     _waiting: deque[Item[V, R]] = field(default_factory=deque)
     _waiting_size: int = 0
-    _under_way: set[Union[ReadyBatch[V, R], OwnBatch]] = field(default_factory=set)
+    under_way: set[Union[ReadyBatch[V, R], OwnBatch]] = field(default_factory=set)
 
     @property
     def in_flight(self) -> int:
         """How many batches are under way."""
-        return len(self._under_way)
+        return len(self.under_way)
 
     def own(self, values: Sequence[Sized]) -> OwnBatch | None:
         """A batch of a request's inputs, if to `add` them would send them at once, all together, and nothing else.
 
         None if not: then they are to be added.
         """
-        if self._waiting or self._under_way or not values:
+        if self._waiting or self.under_way or not values:
             return None
         rule, count = self.limits.coalescing, len(values)
         if count > 1 and (count > rule.inputs or sum(map(len, values)) > rule.characters):
             return None
         batch = OwnBatch(count)
-        self._under_way.add(batch)
+        self.under_way.add(batch)
         return batch
 
     def add(self, items: Sequence[Item[V, R]]) -> list[ReadyBatch[V, R]]:
@@ -115,7 +115,7 @@ class BatchQueue(Generic[V, R]):
 
     def came_back(self, batch: ReadyBatch[V, R] | OwnBatch) -> list[ReadyBatch[V, R]]:
         """A batch is no longer under way: it was answered, failed, or was cancelled."""
-        self._under_way.remove(batch)
+        self.under_way.remove(batch)
         return self.ready() if self._waiting else []
 
     def ready(self) -> list[ReadyBatch[V, R]]:
@@ -125,22 +125,22 @@ class BatchQueue(Generic[V, R]):
         while self._waiting and (self._is_full(rule) or self._may_leave(rule)):
             if items := self._take(rule):
                 batches.append(batch := ReadyBatch(items))
-                self._under_way.add(batch)
+                self.under_way.add(batch)
         return batches
 
     def unwanted(self) -> list[ReadyBatch[V, R]]:
         """The batches under way that nobody waits for any more: the caller may end them, and says so by `came_back`."""
-        return [batch for batch in self._under_way if isinstance(batch, ReadyBatch) and not batch.is_wanted]
+        return [batch for batch in self.under_way if isinstance(batch, ReadyBatch) and not batch.is_wanted]
 
     def _is_full(self, rule: Coalescing) -> bool:
         return len(self._waiting) >= rule.inputs or self._waiting_size >= rule.characters
 
     def _may_leave(self, rule: Coalescing) -> bool:
         """Whether what waits is worth a call of its own, though it fills no batch."""
-        if not self._under_way:
+        if not self.under_way:
             return True
-        smallest = min(map(len, self._under_way))
-        return len(self._under_way) < rule.max_partial_batches and len(self._waiting) >= smallest
+        smallest = min(map(len, self.under_way))
+        return len(self.under_way) < rule.max_partial_batches and len(self._waiting) >= smallest
 
     def _take(self, rule: Coalescing) -> list[Item[V, R]]:
         """The oldest items up to a full batch, without those that nobody waits for any more."""

@@ -114,7 +114,7 @@ class _Sender:
         """Send what may leave now that this one is no longer under way."""
         if batches := self._queue.came_back(batch):
             self._send(batches)
-        elif not self._queue.in_flight:
+        elif not self._queue.under_way:
             self._when_idle()
 
     def add(self, values: Sequence[Input], request: PendingRequest) -> None:
@@ -278,8 +278,9 @@ class Router:
                 batches that were under way for nobody else are cancelled.
             asyncio.TimeoutError: the vectors did not come in time; it leaves the queue likewise.
         """
-        sender = self._sender(model, direction, options, lane or _lane(values), (kinds, as_json))
-        if own := sender.own(values):
+        sender = self._sender(model, direction, options, values, lane, (kinds, as_json))
+        own = sender.own(values)
+        if own is not None:
             vectors, tokens = await sender.send(own, values, until, self._timers)
             read(tokens)
             return vectors, tokens
@@ -299,24 +300,27 @@ class Router:
             raise request.error
         return request.vectors, request.tokens
 
-    def _sender(
+    def _sender(  # noqa: PLR0913, PLR0917  whose inputs may share a batch
         self,
         model: str,
         direction: Direction,
         options: Mapping[str, Any],
-        lane: Lane | bytes,
+        values: Sequence[Input],
+        lane: Lane | None,
         form: _Form,
     ) -> _Sender:
         as_key = orjson.dumps(options, option=orjson.OPT_SORT_KEYS) if options else b""
-        key = model, direction, as_key, lane.key if isinstance(lane, Lane) else lane, form
+        # Images and texts for one model travel apart.
+        own_lane = b"image" if values and isinstance(values[0], np.ndarray) else b""
+        key = model, direction, as_key, own_lane if lane is None else lane.key, form
         if key not in self._senders:
             self._senders[key] = self._opened(key, options, lane)
         return self._senders[key]
 
-    def _opened(self, key: Key, options: Mapping[str, Any], lane: Lane | bytes) -> _Sender:
+    def _opened(self, key: Key, options: Mapping[str, Any], lane: Lane | None) -> _Sender:
         forget = partial(self._senders.pop, key)
         model, *_ = key
-        if isinstance(lane, Lane):
+        if lane is not None:
             self._elsewhere.add(model)
             return _Sender(key, lane.call, options, lane, forget)
         return _Sender(key, self._calls[model], options, self._settings, forget)
@@ -324,8 +328,3 @@ class Router:
     def _send_ready(self) -> None:
         for sender in self._senders.values():
             sender.send_ready()
-
-
-def _lane(values: Sequence[Input]) -> bytes:
-    """Images and texts for one model travel apart."""
-    return b"image" if values and isinstance(values[0], np.ndarray) else b""

@@ -159,4 +159,6 @@ async def read(body: Body, limit: int | None = None) -> bytes | None:
         if limit is not None and size > limit:
             return None
         parts.append(part)
+        if getattr(body, "is_over", False):  # what knows its end need not be asked once more
+            break
     return parts[0] if len(parts) == 1 else b"".join(parts)
