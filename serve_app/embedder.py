@@ -254,7 +254,8 @@ async def _all(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     for task in tasks:
         task.add_done_callback(has_ended)
     try:
-        await ended
+        if tasks:
+            await ended
         for task in tasks:
             if task.done():
                 task.result()  # or the failure
