@@ -14,7 +14,7 @@ from deployments.errors import Overloaded
 from serve_app.front.grpc_calls import GrpcCalls
 from serve_app.front.guarded_calls import Callers
 from serve_app.front.haproxy import PROTOCOL, RAYS_PAGES
-from serve_app.front.http_exchange import App, Scope
+from serve_app.front.http_exchange import App, Message, Scope
 from serve_app.front.http_server import HttpServer
 from serve_app.front.ray_replica import OngoingRequests, asgi_app, deployed, replica_of
 from serve_app.protocol.error_responses import http_error
@@ -49,12 +49,19 @@ class CountedApp:
 
     async def _counted(self, scope: Scope, receive: Any, send: Any) -> None:
         came_in = await self._requests.begin()
-        broken_off = True
+        status, broken_off = "", True
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(int(message["status"]))
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, sent)
             broken_off = False
         finally:
-            self._requests.end(came_in, scope["method"], "", is_error=broken_off)
+            self._requests.end(came_in, scope["method"], status, is_error=broken_off)
 
 
 class WithoutCalls:

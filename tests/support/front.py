@@ -51,6 +51,7 @@ class Front:
             metrics_socket_path=str(folder / "metrics.sock"),
             stats_port=self.stats,
             metrics_port=self.metrics,
+            metrics_enabled=False,  # as `up` has it
             has_received_routes=True,
             is_head=True,
             log_target=str(folder / "log.sock"),

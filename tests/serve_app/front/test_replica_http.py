@@ -189,7 +189,14 @@ async def test_what_is_no_app_of_a_replica_is_left_to_ray_serve() -> None:
     assert direct_app(threaded._direct_ingress_asgi, None) is None, "it has a thread of its own"
 
 
-def test_haproxy_counts_what_callers_are_told_over_http() -> None:
-    """So nothing is told to Ray Serve of statuses."""
+async def test_ray_serve_is_told_of_statuses() -> None:
+    replica = made(App())
+    async with served(replica) as client:
+        assert (await client.get("/collections")).status_code == 200
+        assert (await client.put("/fails")).status_code == 500
+    assert replica._metrics_manager.ended == [("GET", "200", False), ("PUT", "", True)]
+
+
+def test_it_counts_them_unless_it_reads_haproxys_log() -> None:
     emits = rays.ReplicaMetricsManager._should_emit_request_ingress_metrics
     assert {"RAY_SERVE_HAPROXY_METRICS_ENABLED", "RequestProtocol"} <= set(emits.__code__.co_names)
