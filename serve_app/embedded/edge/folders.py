@@ -55,6 +55,20 @@ def check_space(folder: Path, needed: int = 0) -> None:
         raise GrpcError(StatusCode.INTERNAL, "Service internal error: no space left on the disk of the embedded store")
 
 
+_NOT_YET = "tmp-*"
+"""What the engine, at a time of its own, makes the next part of a log from; then it has another name."""
+
+
+def contents(folder: Path) -> list[Path]:
+    """All that is in a folder of the engine's, at any depth; folders come before what is in them."""
+    return [path for path in sorted(folder.rglob("*")) if not path.match(_NOT_YET)]
+
+
+def copy(folder: Path, target: Path) -> None:
+    """Copy a folder of the engine's."""
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns(_NOT_YET))
+
+
 def remove(folder: Path) -> None:
     """A folder with all that is in it, if it is there."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from serve_app.embedded.edge.folders import check_space, remove
+from serve_app.embedded.edge.folders import check_space, contents, remove
 from serve_app.embedded.engine.errors import GrpcError, bad_request, not_found, not_supported
 
 JSON = dict[str, Any]
@@ -63,20 +63,21 @@ class Snapshots:
         check_space(folder, _size(shard))
         now = time.time()
         moment = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime(now))
-        path = folder / f"{collection}-{int(now * 1e6)}-{moment}{_SUFFIX}"
-        part = path.with_suffix(_PART)
+        made = folder / f"{collection}-{int(now * 1e6)}-{moment}{_SUFFIX}"
+        part = made.with_suffix(_PART)
         try:
             with tarfile.open(part, "w") as archive:
                 content = orjson.dumps(document)
                 info = tarfile.TarInfo(_DOCUMENT)
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))
-                archive.add(shard, arcname=_SHARD)
-            path.with_suffix(_CHECKSUM).write_text(checksum(part))
-            part.replace(path)
+                for path in (shard, *contents(shard)):
+                    archive.add(path, str(Path(_SHARD, path.relative_to(shard))), recursive=False)
+            made.with_suffix(_CHECKSUM).write_text(checksum(part))
+            part.replace(made)
         finally:
             part.unlink(missing_ok=True)
-        return _description(path)
+        return _description(made)
 
     def delete(self, collection: str, name: str) -> None:
         """No snapshot of this name."""
@@ -112,7 +113,7 @@ def _description(path: Path) -> JSON:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_blocks * 512 for path in contents(folder) if path.is_file())
 
 
 def checksum(path: Path) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from serve_app.embedded.edge.collection import Collection
-from serve_app.embedded.edge.folders import remove
+from serve_app.embedded.edge.folders import copy, remove
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ class Upkeep:
         collection.is_optimizing = True
         try:
             changes = collection.shard.changes
-            collection.shard.copy(lambda folder: shutil.copytree(folder, target))
+            collection.shard.copy(lambda folder: copy(folder, target))
             done = self._optimized(target, collection) and collection.replace_shard(target)
             if done:
                 collection.optimized_until(changes)
