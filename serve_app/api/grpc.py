@@ -12,7 +12,7 @@ import grpc
 from deployments.errors import InferenceError, InternalError
 from serve_app.api.rest import origin
 from serve_app.auth import permissions
-from serve_app.auth.access import CARRIERS, OPEN, Access, Authenticator, credential_of
+from serve_app.auth.access import CARRIERS, OPEN, Access, Authenticator, credential_of_call
 from serve_app.auth.permissions import Permission
 from serve_app.front.haproxy import HEADER
 from serve_app.inference import provider_keys
@@ -78,7 +78,7 @@ class GrpcApi:
     async def _admitted(self, method: str, message: bytes, known: Head, metadata: Metadata, named: _Named) -> Call:
         """The call as it goes on, if its credential allows it; keys for external providers are no metadata any more."""
         permission = permissions.of_method(method)
-        access = self._authenticator.admit(_credential(named), permission, known.collection)
+        access = self._authenticator.admit(credential_of_call(named), permission, known.collection)
         if access.everywhere is None and permission is Permission.READ:
             for other in await beside(len(message), partial(_other_collections, method, message)):
                 access.check(permission, other)
@@ -86,11 +86,6 @@ class GrpcApi:
         time = deadlines.from_now(known.timeout, self._settings.current.qdrant_timeout_s)
         passed_on = _for_qdrant(_passed_on(metadata), access, keys)
         return Call(method, passed_on, access.tenant, access.if_value_exists, time, keys)
-
-
-def _credential(named: _Named) -> bytes | None:
-    shown = {name.encode(): value.encode() for name in _CARRIERS if isinstance(value := named.get(name), str)}
-    return credential_of(shown)
 
 
 def _keys(named: _Named) -> Keys:

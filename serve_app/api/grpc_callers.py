@@ -9,7 +9,7 @@ from typing import Any
 
 from deployments.errors import AccessError
 from serve_app.auth import permissions
-from serve_app.auth.access import Authenticator, credential
+from serve_app.auth.access import Authenticator, credential_of_call
 from serve_app.auth.permissions import Permission
 from serve_app.config import environment
 from serve_app.front import guard
@@ -29,9 +29,8 @@ class GrpcCallers:
         """Why a call is not answered; None if it may be."""
         if self._authenticator.is_open or self.is_open(method):
             return None
-        headers = [(key.encode(), value.encode()) for key, value in metadata if isinstance(value, str)]
         try:
-            self._authenticator.identify(credential(headers))
+            self._authenticator.identify(credential_of_call(dict(reversed(metadata))))  # of several the first
         except AccessError as error:
             return self._counted(error, method)
         return None

@@ -221,6 +221,12 @@ def credential(headers: Headers) -> bytes | None:
     return credential_of(named(headers))
 
 
+def credential_of_call(metadata: Mapping[str, str | bytes]) -> bytes | None:
+    """The same of gRPC metadata by its names."""
+    shown = {name: value.encode() for name in CARRIERS if isinstance(value := metadata.get(name.decode()), str)}
+    return credential_of(shown)
+
+
 def credential_of(headers: Named) -> bytes | None:
     """The same of headers by their names."""
     if b"api-key" in headers:

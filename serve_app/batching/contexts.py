@@ -40,8 +40,3 @@ def in_no_context(work: Callable[[A], Awaitable[T]], about: A) -> Generator[Any,
 def is_cancelled(task: Task[Any]) -> bool:
     """Whether a task was cancelled, rather than what it waits for; before Python 3.11 nobody knows, and it counts."""
     return task.cancelling() > 0 if sys.version_info >= (3, 11) else True
-
-
-def is_cancelled_again(task: Task[Any]) -> bool:
-    """Whether a task that was cancelled, of which this takes one back, was cancelled once more."""
-    return task.uncancel() > 0 if sys.version_info >= (3, 11) else False

@@ -22,7 +22,7 @@ from deployments.errors import InternalError, ModelUnavailable, TooLarge, WrongI
 from deployments.kinds import VectorKind
 from deployments.metrics.instruments import STAGE_SECONDS
 from serve_app.batching.batcher import BatchQueue, Item, Limits, OwnBatch, PendingRequest, ReadyBatch
-from serve_app.batching.contexts import in_no_context, is_cancelled, is_cancelled_again
+from serve_app.batching.contexts import in_no_context, is_cancelled
 from serve_app.config.settings import Coalescing, LiveSettings
 from serve_app.observability.metrics import TRUNCATED
 from serve_app.protocol.timers import Timers
@@ -99,7 +99,7 @@ class _Sender:
         try:
             embeddings = await in_no_context(self._call, batch)
         except asyncio.CancelledError as error:
-            if time.is_over and not is_cancelled_again(time.task):
+            if time.alone_cancelled():
                 raise asyncio.TimeoutError from error
             raise error if is_cancelled(time.task) else _cancelled() from error
         finally:

@@ -25,7 +25,7 @@ from serve_app.protocol.grpc_framing import PREFIX_BYTES, framed, prefix_of
 from serve_app.protocol.grpc_services import is_method
 from serve_app.protocol.messages import Headers, Metadata, RawMessage
 from serve_app.protocol.offload import beside
-from serve_app.protocol.timers import Timers
+from serve_app.protocol.timers import TaskTimer, Timers
 
 _Code = grpc.StatusCode
 _TYPE = b"application/grpc"
@@ -133,31 +133,34 @@ class GrpcCalls:
         limit_s, late = self._timeout_s, f"Request timed out after {self._timeout_s}s."  # in Ray Serve's words
         if head.timeout_s is not None and head.timeout_s < limit_s:
             limit_s, late = head.timeout_s, "Deadline Exceeded"  # in gRPC's
-        until = time.monotonic() + limit_s
-        task = asyncio.current_task()
-        timer = self._timers.at(until, task.cancel) if task and until < math.inf else None
+        timer = self._timers.of_this_task(time.monotonic() + limit_s)
         try:
-            came_in = await self._requests.begin()
-            status = _Code.UNKNOWN
-            try:
-                message = RawMessage(method, await self._message(method, head.encoding, receive))
-                answer = await self._deployment.answer_call(message, context)
-                status = _Code.OK
-            except _Refused as refused:
-                status = refused.code
-                raise
-            except asyncio.CancelledError:
-                status = _Code.CANCELLED if time.monotonic() < until else _Code.DEADLINE_EXCEEDED
-                raise
-            finally:
-                self._requests.end(came_in, method, status.name, is_error=status is not _Code.OK)
+            return await self._counted(method, head, receive, context, timer)
         except asyncio.CancelledError:
-            if time.monotonic() < until:
-                raise
-            raise _Refused(_Code.DEADLINE_EXCEEDED, late) from None
+            if timer.alone_cancelled():
+                raise _Refused(_Code.DEADLINE_EXCEEDED, late) from None
+            raise
         finally:
-            if timer:
-                timer.cancel()
+            timer.cancel()
+
+    async def _counted(
+        self, method: str, head: CallHead, receive: Receive, context: CallContext, timer: TaskTimer
+    ) -> bytes:
+        """Answer a call of which Ray Serve is told."""
+        came_in = await self._requests.begin()
+        status = _Code.UNKNOWN
+        try:
+            message = RawMessage(method, await self._message(method, head.encoding, receive))
+            answer = await self._deployment.answer_call(message, context)
+            status = _Code.OK
+        except _Refused as refused:
+            status = refused.code
+            raise
+        except asyncio.CancelledError:
+            status = _Code.DEADLINE_EXCEEDED if timer.is_over else _Code.CANCELLED
+            raise
+        finally:
+            self._requests.end(came_in, method, status.name, is_error=status is not _Code.OK)
         return answer.data
 
     async def _message(self, method: str, encoding: str, receive: Receive) -> bytes:

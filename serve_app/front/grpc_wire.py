@@ -12,7 +12,7 @@ from urllib.parse import quote
 import grpc
 
 from serve_app.front.haproxy import PROTOCOL
-from serve_app.protocol.grpc_framing import bytes_of_header, header_of_bytes
+from serve_app.protocol.grpc_framing import bytes_of_header, header_of
 from serve_app.protocol.messages import Headers, Metadata
 
 IDENTITY = "identity"
@@ -95,10 +95,7 @@ def status_lines(code: grpc.StatusCode, details: str, metadata: Metadata = ()) -
     if details:
         lines.append((b"grpc-message", _message(details)))
     for name, value in metadata:
-        line = value.encode("ascii") if isinstance(value, str) else value
-        if name.endswith("-bin"):
-            line = header_of_bytes(line)
-        lines.append((name.encode("ascii"), _text(name.encode(), line).encode()))
+        lines.append((name.encode("ascii"), _text(name.encode(), header_of(name, value)).encode()))
     return lines
 
 

@@ -34,13 +34,14 @@ def prefix_of(body: bytes) -> tuple[bool, int]:
     return bool(flag), length
 
 
-def header_of_bytes(value: bytes) -> bytes:
-    """Bytes as the header of metadata whose name ends with `-bin`."""
-    return base64.b64encode(value).rstrip(b"=")
+def header_of(name: str, value: str | bytes) -> bytes:
+    """Metadata as a header has it: in base64 if its name ends with `-bin`."""
+    raw = value.encode() if isinstance(value, str) else value
+    return base64.b64encode(raw).rstrip(b"=") if name.endswith("-bin") else raw
 
 
 def bytes_of_header(value: bytes) -> bytes:
-    """What `header_of_bytes` was given.
+    """What `header_of` made a header of.
 
     Raises:
         ValueError: it is no base64.

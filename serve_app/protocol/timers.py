@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +35,7 @@ class Timer:
 
 
 class TaskTimer(Timer):
-    """The time of a task; `is_over` says whether the task was cancelled because of it."""
+    """The time of a task; `is_over` says whether it has cancelled the task."""
 
     __slots__ = ("is_over", "task")
 
@@ -49,6 +50,13 @@ class TaskTimer(Timer):
         self.is_over = True
         self.task.cancel()
 
+    def alone_cancelled(self) -> bool:
+        """Whether the task was cancelled for this reason alone, which is taken back then; asked once, by who caught it.
+
+        Before Python 3.11 nobody knows whether there is another one, and it counts as none.
+        """
+        return self.is_over and not (sys.version_info >= (3, 11) and self.task.uncancel() > 0)
+
 
 class Timers:
     """Timers of one event loop. To set one and to cancel it takes a tenth of what it takes with one of the loop's."""
@@ -60,19 +68,20 @@ class Timers:
     def at(self, due: float, when_due: Callable[[], object]) -> Timer:
         """Call `when_due` when it is `due` (`time.monotonic()`), or soon after."""
         timer = Timer(due, when_due, self._timers)
-        self._timers.add(timer)
-        if self._turning is None:
-            self._turn_later()
+        self._set(timer)
         return timer
 
     def of_this_task(self, due: float) -> TaskTimer:
         """Cancel the task that runs here when it is `due`, or soon after."""
         timer = TaskTimer(due, asyncio.current_task(), self._timers)
         if due < math.inf:
-            self._timers.add(timer)
-            if self._turning is None:
-                self._turn_later()
+            self._set(timer)
         return timer
+
+    def _set(self, timer: Timer) -> None:
+        self._timers.add(timer)
+        if self._turning is None:
+            self._turn_later()
 
     def _turn_later(self) -> None:
         self._turning = asyncio.get_running_loop().call_later(_STEP_S, self._turn)

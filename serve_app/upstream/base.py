@@ -14,6 +14,10 @@ class NotReached(UpstreamUnavailable):
     """No connection came about: Qdrant has seen nothing of the request."""
 
 
+class BrokenOffError(Exception):
+    """A connection ended before the answer did; the request may have been carried out."""
+
+
 class UpstreamStatus(Exception):
     """A gRPC status with which Qdrant answered, to be passed on as it is."""
 

@@ -14,19 +14,18 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote
 
 import grpc
 from typing_extensions import override
 from yarl import URL
 
-from serve_app.protocol.grpc_framing import PREFIX_BYTES, bytes_of_header, framed, header_of_bytes, prefix_of
+from serve_app.protocol.grpc_framing import PREFIX_BYTES, bytes_of_header, framed, header_of, prefix_of
 from serve_app.protocol.messages import Headers, Metadata, Reply
 from serve_app.protocol.timers import Timers
 from serve_app.upstream import http2_frames as h2
+from serve_app.upstream.base import BrokenOffError
 from serve_app.upstream.http2_connection import (
-    BrokenOffError,
     Connection,
     Exchange,
     NotTakenError,
@@ -96,15 +95,13 @@ class Channel:
         Raises:
             CallError: it did not succeed.
         """
-        until = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        task: asyncio.Task[Any] | None = asyncio.current_task()
-        timer = self._timers.at(until, task.cancel) if task and until < math.inf else None
+        timer = self._timers.of_this_task(math.inf if timeout_s is None else time.monotonic() + timeout_s)
         try:
             return _reply(await self._exchange(method, message, metadata, timeout_s))
         except asyncio.CancelledError:
-            if time.monotonic() < until:
-                raise
-            raise CallError(_Code.DEADLINE_EXCEEDED, "the time is over") from None
+            if timer.alone_cancelled():
+                raise CallError(_Code.DEADLINE_EXCEEDED, "the time is over") from None
+            raise
         except ValueError as error:
             raise CallError(_Code.INTERNAL, f"the answer's metadata: {error}") from error
         except ResetError as error:
@@ -115,13 +112,12 @@ class Channel:
         except (BrokenOffError, NotTakenError) as error:
             raise CallError(_Code.UNAVAILABLE, "the connection has ended") from error
         finally:
-            if timer:
-                timer.cancel()
+            timer.cancel()
 
     async def _exchange(self, method: str, message: bytes, metadata: Metadata, timeout_s: float | None) -> Exchange:
         """Ask the server; once more if it has not looked at the call."""
         start = self._starts.get(method) or self._start(method)
-        block = start + b"".join([h2.literal(name.encode(), _header(value)) for name, value in metadata])
+        block = start + b"".join([h2.literal(name.encode(), header_of(name, value)) for name, value in metadata])
         if timeout_s is not None:
             block += h2.literal(b"grpc-timeout", _timeout(timeout_s + _GRACE_S))
         body = framed(message)
@@ -245,10 +241,6 @@ def _metadata(headers: Headers) -> Metadata:
         for name, value in headers
         if not name.startswith((b":", b"grpc-")) and name != b"content-type"
     ]
-
-
-def _header(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else header_of_bytes(value)
 
 
 def _timeout(seconds: float) -> bytes:

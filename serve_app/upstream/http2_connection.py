@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from serve_app.protocol.messages import Headers
 from serve_app.upstream import http2_frames as h2
+from serve_app.upstream.base import BrokenOffError
 from serve_app.upstream.http2_frames import Frame, ProtocolError
 
 _MOST_HEADERS = 64 * 1024
@@ -46,10 +47,6 @@ _OPENING = (
 
 class NotTakenError(Exception):
     """The server has not looked at a call, and says so; or none can be begun on this connection any more."""
-
-
-class BrokenOffError(Exception):
-    """The connection ended before an answer did; the call may have been carried out."""
 
 
 class ResetError(Exception):

@@ -22,6 +22,7 @@ from yarl import URL
 from serve_app.protocol.deadlines import UNLIMITED, TimeLimit
 from serve_app.protocol.messages import Body, Headers, Request, Response
 from serve_app.protocol.timers import Timer, Timers
+from serve_app.upstream.base import BrokenOffError
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"})
 """Headers that end at each hop (RFC 9110, section 7.6.1), and Host, which names the next one."""
@@ -46,10 +47,6 @@ _PIECE = 256 * 1024
 
 class NotSentError(Exception):
     """No connection came about: the server has seen nothing of the request."""
-
-
-class BrokenOffError(Exception):
-    """The connection ended before the answer did; the request may have been carried out."""
 
 
 class TimeOverError(Exception):

@@ -17,9 +17,9 @@ from yarl import URL
 from deployments.errors import ConfigError, DeadlineExceeded, UpstreamUnavailable
 from serve_app.protocol.deadlines import TimeLimit
 from serve_app.protocol.messages import Call, Reply, Request, Response
-from serve_app.upstream.base import NotReached, Upstream, UpstreamStatus
+from serve_app.upstream.base import BrokenOffError, NotReached, Upstream, UpstreamStatus
 from serve_app.upstream.grpc_channel import CallError, Channel
-from serve_app.upstream.http_client import BrokenOffError, HttpClient, NotSentError, TimeOverError
+from serve_app.upstream.http_client import HttpClient, NotSentError, TimeOverError
 
 log = logging.getLogger("ray.serve")
 

@@ -85,3 +85,23 @@ def query(collection: str = "c", **fields: Any) -> q.QueryPoints:
 def granted(*grants: tuple[str, str], **claims: Any) -> str:
     access = [{"collection": collection, "access": level} for collection, level in grants]
     return token({"access": access, **claims}, KEY.encode()).decode()
+
+
+BAD: dict[str, list[tuple[str, str]]] = {
+    "nothing": [],
+    "empty": [("api-key", "")],
+    "wrong": [("api-key", "x" * 2000)],
+    "no bearer": [("authorization", KEY)],
+    "wrong token": [("authorization", "Bearer a.b.c")],
+    "two, the wrong one first": [("api-key", "x"), ("api-key", KEY)],
+}
+"""Metadata that shows no credential of a service with `TOKENS`, by what is wrong with it."""
+
+KNOWN = [
+    ("api-key", KEY),
+    ("api-key", READ_ONLY),
+    ("authorization", f"Bearer {KEY}"),
+    ("api-key", granted(("c", "r"))),
+    ("authorization", f"Bearer {granted(('c', 'rw'))}"),
+]
+"""Metadata that shows one."""

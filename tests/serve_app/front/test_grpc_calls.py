@@ -28,7 +28,7 @@ from serve_app.front.haproxy import HEADER
 from serve_app.front.http_server import HttpServer
 from serve_app.protocol import grpc_services
 from serve_app.protocol.messages import RawMessage
-from tests.support.guarded import KEY, READ_ONLY, TOKENS, granted
+from tests.support.guarded import BAD, KEY, KNOWN, TOKENS
 from tests.support.ray_replica import eventually, ray_replica
 
 METHOD = "/qdrant.Points/Query"
@@ -242,16 +242,6 @@ async def test_headers_that_are_not_as_grpc_has_them_are_refused_before_the_mess
     assert (answer.code, answer.read) == ("INVALID_ARGUMENT", 0)
 
 
-BAD = {
-    "nothing": [],
-    "empty": [("api-key", "")],
-    "wrong": [("api-key", "x" * 2000)],
-    "no bearer": [("authorization", KEY)],
-    "wrong token": [("authorization", "Bearer a.b.c")],
-    "two, the wrong one first": [("api-key", "x"), ("api-key", KEY)],
-}
-
-
 async def test_nothing_is_read_of_who_has_no_credential() -> None:
     calls = Calls(TOKENS)
     for method in METHODS:
@@ -272,16 +262,7 @@ async def test_nothing_is_read_of_who_does_not_come_from_the_front() -> None:
     assert calls.deployment.asked == []
 
 
-@pytest.mark.parametrize(
-    "shown",
-    [
-        ("api-key", KEY),
-        ("api-key", READ_ONLY),
-        ("authorization", f"Bearer {KEY}"),
-        ("api-key", granted(("c", "r"))),
-        ("authorization", f"Bearer {granted(('c', 'rw'))}"),
-    ],
-)
+@pytest.mark.parametrize("shown", KNOWN)
 async def test_who_is_known_is_read_and_answered(shown: tuple[str, str]) -> None:
     calls = Calls(TOKENS)
     for method in METHODS:

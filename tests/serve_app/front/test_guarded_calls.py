@@ -21,7 +21,7 @@ from serve_app.front.guarded_calls import guarded_server
 from serve_app.front.haproxy import HEADER
 from serve_app.protocol import grpc_services
 from serve_app.protocol.grpc_services import request_class, response_class
-from tests.support.guarded import KEY, READ_ONLY, TOKENS, granted
+from tests.support.guarded import BAD, KEY, KNOWN, TOKENS
 from tests.support.running import free_ports
 
 SECRET_VALUE = "a-secret-of-the-tests"
@@ -90,16 +90,6 @@ async def serving(monkeypatch: pytest.MonkeyPatch, **variables: str) -> AsyncIte
     await server.stop(None)
 
 
-BAD = {
-    "nothing": [],
-    "empty": [("api-key", "")],
-    "wrong": [("api-key", "x" * 2000)],
-    "no bearer": [("authorization", KEY)],
-    "wrong token": [("authorization", "Bearer a.b.c")],
-    "two, the wrong one first": [("api-key", "x"), ("api-key", KEY)],
-}
-
-
 async def test_nothing_is_read_of_who_has_no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(monkeypatch, **TOKENS) as served:
         for method in METHODS:
@@ -125,16 +115,7 @@ async def test_haproxys_own_check_passes_without_its_message(monkeypatch: pytest
         assert (served.read, served.answered) == ([], [HEALTHZ])
 
 
-@pytest.mark.parametrize(
-    "shown",
-    [
-        ("api-key", KEY),
-        ("api-key", READ_ONLY),
-        ("authorization", f"Bearer {KEY}"),
-        ("api-key", granted(("c", "r"))),
-        ("authorization", f"Bearer {granted(('c', 'rw'))}"),
-    ],
-)
+@pytest.mark.parametrize("shown", KNOWN)
 async def test_who_is_known_is_read_and_answered(monkeypatch: pytest.MonkeyPatch, shown: tuple[str, str]) -> None:
     async with serving(monkeypatch, **TOKENS) as served:
         for method in METHODS:

@@ -15,7 +15,8 @@ from yarl import URL
 from serve_app.protocol.deadlines import TimeLimit
 from serve_app.protocol.messages import Body, Request, read
 from serve_app.upstream import http_client
-from serve_app.upstream.http_client import BrokenOffError, HttpClient, NotSentError, TimeOverError
+from serve_app.upstream.base import BrokenOffError
+from serve_app.upstream.http_client import HttpClient, NotSentError, TimeOverError
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLOSE = b""
